@@ -1,0 +1,1 @@
+"""What neural networks keep in their representations beyond their labels."""

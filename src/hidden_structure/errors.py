@@ -1,0 +1,25 @@
+"""Errors that a user can mend, told in one line."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+class InputError(Exception):
+    """Something outside the program is wrong; the message is one line that says what, and how to mend it."""
+
+
+def one_line_errors(main: Callable[P, None]) -> Callable[P, None]:
+    """Decorate a script's main: an InputError becomes one line on stderr and exit status 1."""
+
+    @functools.wraps(main)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except InputError as error:
+            sys.exit("error: " + " ".join(str(error).split()))
+
+    return wrapped

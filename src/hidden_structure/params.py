@@ -1,0 +1,157 @@
+"""params.yaml as typed, validated sections: an unknown key or a bad value is an error that names it.
+
+Every key must be present (null where it has no meaning), so that two studies compare line by line.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from hidden_structure.errors import InputError
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+def _distinct(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("must not repeat a value")
+    return values
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Hardware(Section):
+    """What computes: part of the recipe, because another device or precision gives other bytes."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"]
+
+
+class Data(Section):
+    source: Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder"]
+    folder: str | None  # where the files lie; null: the source's own default (its download, or none needed)
+    size: PositiveInt | None  # side in pixels to which a folder's images are resized; null: as they are
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]  # held out by sources that have no test set of their own
+    superclasses: str | None  # a folder's table of super-classes (YAML: super-class name -> class names)
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Merge(Section):
+    method: Literal["modulo", "groups", "superclass", "semantic", "random"]
+    classes: Annotated[int, Field(ge=2)] | None  # coarse classes, for modulo and random
+    groups: dict[str, list[str]] | None  # for groups: coarse name -> class names
+    seed: Annotated[int, Field(ge=0)]  # for random
+
+
+class Network(Section):
+    name: Annotated[str, Field(pattern=r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+)$")]
+    depth: PositiveInt | None  # hidden layers of mlp; 8, 20, 32, ... of resnet; 11, 13, 16, 19 of vgg
+    width: PositiveInt | None  # units a layer of mlp; channels of the first stage of resnet (16) and vgg (64)
+    norm: Literal["batch", "layer", "group", "none"] | None
+
+
+class Train(Section):
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: Literal["sgd", "adam"]
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    nesterov: bool
+    weight_decay: NonNegative
+    schedule: Literal["constant", "step", "cosine", "one-cycle"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]  # share of training in which lr rises linearly from 0
+    milestones: list[Annotated[float, Field(gt=0, lt=1)]]  # of step: the shares of training after which ...
+    factor: Annotated[float, Field(gt=0, le=1)]  # ... lr is multiplied by this
+    crop: Annotated[int, Field(ge=0)]  # pixels of padding before a random crop; 0: no crop
+    flip: bool
+    snapshots: Annotated[int, Field(ge=2)]  # log-spaced epochs, first and last included, whose weights are kept
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "Train":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: true needs momentum above 0")
+        return self
+
+
+class Features(Section):
+    layers: Annotated[list[str], AfterValidator(_distinct)]  # besides the penultimate one
+    batch_size: PositiveInt
+
+
+class Cluster(Section):
+    reducers: Annotated[
+        list[Literal["tsne", "pca", "raw"]], Field(min_length=1), AfterValidator(_distinct)
+    ]  # the first is the one that the claims speak of
+    perplexity: Positive
+    components: PositiveInt  # of pca
+    restarts: PositiveInt  # of k-means
+    l2: NonNegative  # of the linear probe
+
+
+class Report(Section):
+    points: PositiveInt  # samples a super-class drawn in the maps
+
+
+class Study(Section):
+    study: Name
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
+    hardware: Hardware
+    data: Data
+    merge: Merge
+    network: Network
+    train: Train
+    features: Features
+    cluster: Cluster
+    report: Report
+
+
+def load(path: Path = Path("params.yaml")) -> Study:
+    """Read and check one study.
+
+    Raises InputError, in one line that names the key, if the file is missing or not YAML 1.2, a key is unknown,
+    missing or repeated, or a value is of the wrong type or impossible.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: run from the repository's root, or copy one of studies/ there") from error
+    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must map section names to sections")
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    """The first problem in one line; an unknown key before a missing one, since it is mostly the same one misspelt."""
+    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    key = ".".join(map(str, problem["loc"])) or "the file"
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"]), n=1)
+        return f"unknown key {key}" + (f": did you mean {close[0]}?" if close else ": remove it")
+    if problem["type"] == "missing":
+        return f"key {key} is missing: add it (null where it has no meaning)"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower() + message[1:]}, got {problem['input']!r:.80}"
+
+
+def _keys_beside(location: tuple) -> list[str]:
+    section: type[BaseModel] = Study
+    for name in location[:-1]:
+        annotation = section.model_fields[name].annotation if name in section.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        section = annotation
+    return list(section.model_fields)

@@ -1,0 +1,55 @@
+"""Every artifact's path, in one place, relative to the repository's root (where DVC runs each stage).
+
+`supervision` is the labels that a network was trained on: fine or coarse.
+"""
+
+from pathlib import Path
+
+ARTIFACTS = Path("artifacts")
+DATA = ARTIFACTS / "data.npz"
+LABELS = ARTIFACTS / "labels.npz"
+DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output, so that a rerun fetches nothing
+RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so that DVC does not delete it
+SUPERVISIONS = ("fine", "coarse")
+
+
+def models(supervision: str) -> Path:
+    return ARTIFACTS / "models" / supervision
+
+
+def model(supervision: str, seed: int) -> Path:
+    return models(supervision) / f"{seed}.safetensors"
+
+
+def snapshots(supervision: str) -> Path:
+    return ARTIFACTS / "snapshots" / supervision
+
+
+def snapshot(supervision: str, seed: int, epoch: int) -> Path:
+    """Weights after that many epochs; epoch 0 is the initialisation."""
+    return snapshots(supervision) / str(seed) / f"{epoch:05d}.safetensors"
+
+
+def features(network: str, seed: int) -> Path:
+    """network: fine, coarse or untrained."""
+    return ARTIFACTS / "features" / network / f"{seed}.safetensors"
+
+
+def clusters(seed: int) -> Path:
+    return ARTIFACTS / "clusters" / f"{seed}.npz"
+
+
+def report(study: str) -> Path:
+    return Path("reports") / study
+
+
+def metrics(study: str, name: str) -> Path:
+    return report(study) / "metrics" / f"{name}.json"
+
+
+def curve(study: str, name: str) -> Path:
+    return report(study) / "curves" / f"{name}.csv"
+
+
+def figure(study: str, name: str, suffix: str) -> Path:
+    return report(study) / "figures" / f"{name}.{suffix}"
