@@ -6,6 +6,7 @@ ever unpickled.
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     def read() -> dict[str, np.ndarray]:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return dict(archive)
 
     return _read(path, read)
@@ -86,3 +87,7 @@ def _read(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except Exception as error:  # the readers raise a dozen types; each means the same to the user
         raise InputError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from error
+
+
+def copy(source: Path, target: Path) -> None:
+    write_atomically(target, lambda temporary: shutil.copyfile(source, temporary) and None)

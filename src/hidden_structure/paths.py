@@ -13,6 +13,11 @@ RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so th
 SUPERVISIONS = ("fine", "coarse")
 
 
+def labels(supervision: str) -> Path:
+    """Two files, so that another merge leaves what was trained on fine labels as it is."""
+    return ARTIFACTS / "labels" / f"{supervision}.npz"
+
+
 def models(supervision: str) -> Path:
     return ARTIFACTS / "models" / supervision
 

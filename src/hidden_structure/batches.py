@@ -1,0 +1,86 @@
+"""Batches from a data set held whole, as bytes, in the device's memory: no DataLoader, no per-image Python."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+# Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache.
+CHUNK_VALUES = 2**20
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split of a data set: pixels uint8 (N, H, W, channels), and the statistics that normalise them."""
+
+    pixels: Tensor
+    scale: Tensor  # float32 (channels,): 1 / (255 std)
+    shift: Tensor  # float32 (channels,): -mean / std
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, H, W, channels) to float32 (n, channels, H, W), mean 0 and variance 1, in channels-last memory."""
+        return pixels.to(torch.float32).mul_(self.scale).add_(self.shift).permute(0, 3, 1, 2)
+
+
+def on_device(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray, device: torch.device) -> Images:
+    """pixels uint8 (N, H, W, channels); mean and std (channels,) of pixels scaled to [0, 1]."""
+    scale, shift = torch.from_numpy(1 / (255 * std)), torch.from_numpy(-mean / std)
+    return Images(torch.from_numpy(pixels).to(device), scale.float().to(device), shift.float().to(device))
+
+
+def evaluation_batches(images: Images, batch_size: int) -> Iterator[Tensor]:
+    """Every image once, in order, normalised and unaugmented: float32 (b, channels, H, W)."""
+    for pixels in images.pixels.split(batch_size):
+        yield images.normalise(pixels)
+
+
+def training_batches(
+    images: Images,
+    labels: Tensor,
+    batch_size: int,
+    order: torch.Generator,
+    augmentation: torch.Generator,
+    crop: int = 0,
+    flip: bool = False,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch of shuffled, augmented batches; the incomplete last batch is left out.
+
+    Args:
+        labels: int64 (N,), on the images' device.
+        batch_size: images in a global batch.
+        order, augmentation: the generators of the permutation and of crops and flips. Both are drawn for the whole
+            epoch at once, so that the images do not depend on how many processes share the batches.
+        crop: black pixels added on each side before a crop of the original size at a random place.
+        share: (rank, processes); rank r gets images r, r + processes, ... of every global batch.
+
+    Yields:
+        images float32 (b, channels, H, W) and labels int64 (b,), b = batch_size / processes.
+    """
+    (count, height, width, channels), (rank, processes) = images.pixels.shape, share
+    device, batches = images.pixels.device, count // batch_size
+    used, local = batches * batch_size, batch_size // processes
+    chosen = torch.randperm(count, generator=order)[:used]
+    offsets = torch.randint(2 * crop + 1, (used, 2), generator=augmentation)
+    flips = torch.randint(2, (used,), generator=augmentation).bool() & flip
+    mine = torch.arange(used).view(batches, batch_size)[:, rank::processes]
+    padded = pad(images.pixels, (0, 0, crop, crop, crop, crop)) if crop else images.pixels
+    padded_width, padded_size = padded.shape[2], padded.shape[1] * padded.shape[2]
+    columns = torch.arange(width)
+
+    def augmented(positions: Tensor) -> Tensor:
+        if not crop and not flip:
+            return padded[chosen[positions].to(device)]
+        top, left = offsets[positions].unbind(1)
+        row = (chosen[positions] * padded_size + top * padded_width)[:, None] + torch.arange(height) * padded_width
+        column = left[:, None] + torch.where(flips[positions][:, None], columns.flip(0), columns)
+        places = (row[:, :, None] + column[:, None, :]).to(device)
+        return padded.view(-1, channels)[places.view(-1)].view(-1, height, width, channels)
+
+    for part in mine.split(max(1, CHUNK_VALUES // (local * height * width * channels))):
+        positions = part.reshape(-1)
+        pixels, targets = images.normalise(augmented(positions)), labels[chosen[positions].to(device)]
+        yield from zip(pixels.split(local), targets.split(local), strict=True)

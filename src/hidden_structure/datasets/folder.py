@@ -1,0 +1,142 @@
+"""A user's own images: a folder with a folder of images for each class.
+
+Either train/<class>/* and test/<class>/* (or val/ for test/), or <class>/* alone, of which a share is held out.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from hidden_structure.datasets.dataset import Dataset, stratified_split
+from hidden_structure.datasets.images import read_images
+from hidden_structure.errors import InputError
+from hidden_structure.labels import Merge, from_groups
+
+IGNORED = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave behind, besides hidden files
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """The image files of both splits in order of class and name, and their labels int64."""
+
+    class_names: tuple[str, ...]
+    train_files: list[Path]
+    train_labels: np.ndarray
+    test_files: list[Path]
+    test_labels: np.ndarray
+
+
+def load(folder: Path, size: int | None, test_fraction: float, seed: int, superclasses: Path | None) -> Dataset:
+    """Images uint8 (N, H, W, channels) of the tree, resized to size x size; with the table of super-classes if given.
+
+    Raises InputError naming the file or folder that is wrong.
+    """
+    tree = scan(folder, test_fraction, seed)
+    table = None if superclasses is None else read_superclasses(superclasses, tree.class_names)
+    return replace(read(tree, size), superclass=table)
+
+
+def read(tree: Tree, size: int | None) -> Dataset:
+    images = read_images(tree.train_files + tree.test_files, size)
+    count = len(tree.train_files)
+    return Dataset(images[:count], tree.train_labels, images[count:], tree.test_labels, tree.class_names)
+
+
+def scan(folder: Path, test_fraction: float, seed: int) -> Tree:
+    """The tree's files and labels; classes are numbered in the order of their names. No image is opened.
+
+    Raises InputError if a class is empty, there is only one, the splits' classes differ, or an entry is not what its
+    place asks for. Links are followed inside the folder only.
+    """
+    root = folder.resolve()
+    splits = {entry.name: entry for entry in _entries(folder, root) if entry.name in ("train", "test", "val")}
+    if "train" not in splits:
+        classes = _class_files(folder, root)
+        names, files, labels = tuple(classes), *_flatten(classes)
+        train, test = stratified_split(labels, test_fraction, seed)
+        return Tree(names, [files[i] for i in train], labels[train], [files[i] for i in test], labels[test])
+    held_out = splits.get("test", splits.get("val"))
+    if held_out is None:
+        raise InputError(f"{folder} has train/ but neither test/ nor val/: add one (a class cannot be called train)")
+    train_classes, test_classes = _class_files(splits["train"], root), _class_files(held_out, root)
+    for name in sorted(train_classes.keys() ^ test_classes.keys()):
+        here, there = (splits["train"], held_out) if name in train_classes else (held_out, splits["train"])
+        raise InputError(f"class {name!r} is in {here} but not in {there}: both must have the same classes")
+    return Tree(tuple(train_classes), *_flatten(train_classes), *_flatten(test_classes))
+
+
+def _flatten(classes: Mapping[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
+    files = [file for members in classes.values() for file in members]
+    return files, np.repeat(np.arange(len(classes)), [len(members) for members in classes.values()])
+
+
+def _class_files(folder: Path, root: Path) -> dict[str, list[Path]]:
+    """Class name -> its files, both in the order of their names."""
+    classes = {}
+    for entry in _entries(folder, root):
+        if not entry.is_dir():
+            raise InputError(f"{entry} lies beside the folders of classes: move it into one, or out of {folder}")
+        if not entry.name.isprintable():
+            raise InputError(f"{str(entry)!r} cannot name a class: rename the folder in printable characters")
+        classes[entry.name] = _entries(entry, root)
+        for file in classes[entry.name]:
+            if not file.is_file():
+                raise InputError(f"{file} is not a file: a class's folder may hold nothing but images")
+        if not classes[entry.name]:
+            raise InputError(f"{entry} holds no image: add some, or remove the folder")
+    if len(classes) < 2:
+        raise InputError(f"{folder} has folders of images for {len(classes)} classes, it needs two or more: add them")
+    return classes
+
+
+def _entries(folder: Path, root: Path) -> list[Path]:
+    """What lies in the folder, by name, without hidden files; a link that leads out of root, or nowhere, is refused."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name.startswith(".") or entry.name in IGNORED:
+                    continue
+                if entry.is_symlink():
+                    _check_link(Path(entry.path), root)
+                found.append(Path(entry.path))
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be listed ({error.strerror}): correct the folder or its permissions"
+        ) from error
+    return found
+
+
+def _check_link(link: Path, root: Path) -> None:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop, before Python 3.13
+        raise InputError(f"{link} is a broken link: remove it") from error
+    if not target.is_relative_to(root):
+        raise InputError(f"{link} is a link that leads out of {root}: copy what it points to, or remove it")
+
+
+def read_superclasses(table: Path, class_names: tuple[str, ...]) -> Merge:
+    """The merge in a YAML table of super-class name -> list of class names.
+
+    Raises InputError naming the table if it is missing, malformed, or not every class is in exactly one super-class.
+    """
+    try:
+        groups = YAML(typ="safe", pure=True).load(table.read_text(encoding="utf-8"))
+    except Exception as error:  # the YAML reader lets KeyError, IndexError, RecursionError and others through
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"data.superclasses {table} cannot be read ({reason}): correct the path or the file"
+        ) from error
+    if not isinstance(groups, dict) or not all(
+        isinstance(group, str) and isinstance(members, list) and all(isinstance(name, str) for name in members)
+        for group, members in groups.items()
+    ):
+        raise InputError(
+            f"data.superclasses {table} must map names to lists of class names: quote names that are numbers"
+        )
+    return from_groups(groups, class_names, f"data.superclasses {table}")

@@ -1,0 +1,48 @@
+"""The network that params.yaml describes."""
+
+from torch import nn
+
+from hidden_structure import params
+from hidden_structure.errors import InputError
+from hidden_structure.networks import resnet, vgg
+from hidden_structure.networks.mlp import MLP
+
+SHAPE_KEYS = ("depth", "width", "norm")
+
+
+def build(network: params.Network, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """A newly initialised network that maps float images (B, channels, H, W) to logits (B, classes).
+
+    image_shape: (H, W, channels). All draws come from torch's global generator, so build inside
+    `seeding.global_seed("initialisation", seed)`.
+
+    Raises InputError, naming the key of params.yaml, where depth, width or norm is missing, meaningless or impossible.
+    """
+    height, width, channels = image_shape
+    if network.name.startswith("torchvision:"):
+        from hidden_structure.networks import torchvision_models  # imports torchvision, which takes a second
+
+        for key in SHAPE_KEYS:
+            if getattr(network, key) is not None:
+                raise InputError(f"network.{key}: {network.name} fixes it, so write null, got {getattr(network, key)}")
+        return torchvision_models.build(network.name.removeprefix("torchvision:"), image_shape, classes)
+
+    for key in SHAPE_KEYS:
+        if getattr(network, key) is None:
+            raise InputError(f"network.{key}: {network.name} needs it, so it must not be null" + _hint(key))
+    depth, norm = network.depth, network.norm
+    if network.name == "mlp":
+        if norm == "group":
+            raise InputError("network.norm: units of mlp form no groups: write batch, layer or none, got group")
+        return MLP(height * width * channels, classes, depth, network.width, norm)
+    if network.name == "resnet":
+        if depth < 8 or depth % 6 != 2:
+            raise InputError(f"network.depth: resnet has {resnet.DEPTHS} layers, got {depth}")
+        return resnet.ResNet(channels, classes, depth, network.width, norm)
+    if depth not in vgg.CONVOLUTIONS:
+        raise InputError(f"network.depth: vgg has {', '.join(map(str, vgg.CONVOLUTIONS))} layers, got {depth}")
+    return vgg.VGG(channels, min(height, width), classes, depth, network.width, norm)
+
+
+def _hint(key: str) -> str:
+    return " (none stands for no norm)" if key == "norm" else ""

@@ -1,0 +1,218 @@
+"""The report as one HTML page that needs nothing but itself: no script, no network, images inside.
+
+Everything that comes from data or parameters passes through `html.escape`: a class may be called `<script>`.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from hidden_structure import claims
+from hidden_structure.params import Study
+from hidden_structure.plotting import REDUCERS
+
+SECTION = {  # figure -> title, how to read it, how it was made
+    "learning-curves": (
+        "Learning curves",
+        "Left accuracy, right cross-entropy, each on the labels that the network was trained on; lines are means over "
+        "seeds, bands one standard deviation to either side.",
+        "Training figures are averages over the batches of an epoch while the weights moved, with augmentation; test "
+        "figures come from the snapshots, without augmentation.",
+    ),
+    "collapse": (
+        "Neural collapse over training",
+        "Every quantity falls to 0 as the network collapses: features to their class means (NC1), means and the last "
+        "layer's rows to equal lengths and equal angles (NC2) and to one another (NC3), decisions to the nearest class "
+        "mean (NC4). Epoch 0 is the initialisation; the epoch axis is logarithmic from epoch 1 on.",
+        "Measured on the whole training set, in evaluation mode and without augmentation, at each snapshot; classes "
+        "are the labels that the network was trained on, so the coarse network's are the super-classes.",
+    ),
+    "angles": (
+        "The angle of two classes",
+        "The mean cosine of two centred class means (solid) and of two rows of the last layer (dotted) tends to "
+        "-1/(C-1), the angle of a simplex (black dashes). The means reach it as soon as their lengths agree, because "
+        "they sum to zero; how far the single angles are from it is the panel on |cos + 1/(C-1)| above.",
+        "From the same measurement as the figure above.",
+    ),
+    "maps": (
+        "Inside each super-class",
+        "One panel a super-class, one dot a training sample, coloured by the original class that the network never "
+        "saw. Separate colours mean that the network kept the classes apart although nothing asked it to. Only "
+        "neighbourhoods inside one panel mean something, not distances between far groups.",
+        "Penultimate features of the coarse network (first seed) on the training set, reduced to two dimensions "
+        "within each super-class; a random sample of them is drawn.",
+    ),
+    "distances": (
+        "Distances between original classes",
+        "Each cell is the mean squared distance between features of two original classes, on the diagonal between two "
+        "samples of one class. Boxes frame the super-classes: inside them distances are small, for the classes were "
+        "merged, but larger off the diagonal than on it where the classes stay apart.",
+        "Penultimate training features of the coarse network, mean over seeds.",
+    ),
+    "recovery": (
+        "Accuracy on the original classes",
+        "Bars are means over seeds with a standard deviation, dots single seeds. The recovered labels should come near "
+        "the network trained on the original labels, and the controls should not. To the left of the dashed line lies "
+        "what coarse labels alone can reach, with a guess among the merged classes.",
+        "Clusters found inside each super-class of the training set are named by the best one-to-one assignment on "
+        "the training set; a linear layer is fitted to the coarse network's features with these labels and scored on "
+        "the original test labels, which enter nothing else. Controls cluster the pixels, or the features before "
+        "training, and fit the same layer.",
+    ),
+    "agreement": (
+        "Recovered labels, super-class by super-class",
+        "Share of training samples whose recovered label is the original one; bars are one standard deviation over "
+        "seeds, the upright strokes what naming at random gives.",
+        "The first reduction of the parameters, k-means with as many clusters as the super-class has classes.",
+    ),
+}
+
+STYLE = """
+:root { color-scheme: light dark; --text: #1a1a1a; --paper: #ffffff; --line: #c8c8c8; --yes: #00684a; --no: #a33b00; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e6e6; --paper: #16181c; --line: #4a4f57; --yes: #4cc9a0; --no: #ff9a5c; }
+}
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif;
+       color: var(--text); background: var(--paper); overflow-wrap: anywhere; }
+a { color: inherit; }
+figure { margin: 1.5rem 0 2.5rem; }
+figure img { max-width: 100%; background: #ffffff; padding: 8px; box-sizing: border-box; }
+figcaption, table { font-size: 0.9rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; }
+th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.6rem; text-align: left; vertical-align: top; }
+#claims td:first-child, #claims td:nth-child(n+4) { white-space: nowrap; overflow-wrap: normal; }
+#claims td:nth-child(2) { min-width: 20rem; }
+tr.yes td:last-child { color: var(--yes); font-weight: 600; }
+tr.no td:last-child { color: var(--no); font-weight: 600; }
+pre { border: 1px solid var(--line); padding: 0.8rem; overflow-x: auto; font-size: 0.8rem; }
+"""
+
+
+def render(
+    study: Study,
+    parameters: str,
+    summary: Mapping,
+    rows: Sequence[dict],
+    labels: Mapping,
+    versions: Mapping[str, str],
+    pictures: Mapping[str, bytes],
+) -> str:
+    """The page as text.
+
+    Args:
+        parameters: the text of the study's params.yaml.
+        summary: the content of metrics.json.
+        rows: the claims.
+        labels: the label metrics.
+        versions: library -> version.
+        pictures: figure -> PNG, one for every figure of SECTION.
+    """
+    title = f"{escape(study.study)}: structure hidden under coarse labels"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>{title}</h1>
+{"".join(f"<p>{escape(sentence)}</p>" for sentence in in_words(study, summary, labels))}
+<h2>Claims</h2>
+<p>Each claim states the criterion that decides whether it holds. Accuracies and shares are fractions of 1;
+spread is the sample standard deviation over seeds.</p>
+<div class="scroll"><table id="claims">
+<thead><tr>{_cells("th", claims.HEADER)}</tr></thead>
+<tbody>
+{claims.html_rows(rows)}
+</tbody></table></div>
+<h2>Merged classes</h2>
+<div class="scroll"><table id="merge">
+<thead><tr>{_cells("th", ("super-class", "original classes", "training samples", "test samples"))}</tr></thead>
+<tbody>
+{_merge_rows(labels)}
+</tbody></table></div>
+{"".join(_figure(name, pictures[name]) for name in SECTION)}
+<h2>Provenance</h2>
+<p>Seeds {escape(", ".join(map(str, study.seeds)))}; device {escape(study.hardware.device)}, precision
+{escape(study.hardware.precision)} (auto: the best that the machine has).</p>
+<table id="versions"><tbody>
+{"".join(f"<tr>{_cells('td', item)}</tr>" for item in versions.items())}
+</tbody></table>
+<p>The parameters, params.yaml:</p>
+<pre>{escape(parameters)}</pre>
+</body>
+</html>
+"""
+
+
+def in_words(study: Study, summary: Mapping, labels: Mapping) -> list[str]:
+    """The main results, one paragraph of plain text each."""
+    fine, coarse, recovery = summary["fine"], summary["coarse"], summary["recovery"]
+    bits, control = summary["labels"], summary["control"]
+    count = {supervision: labels[supervision]["classes"] for supervision in ("fine", "coarse")}
+    seeds = len(study.seeds)
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, so without a spread"
+    reducer = REDUCERS[study.cluster.reducers[0]]
+    return [
+        f"Trained on the {count['fine']} original labels, the network classifies {_percent(fine, 'test_accuracy')} of "
+        f"the test set correctly. Trained on only {count['coarse']} coarse labels, which cost "
+        f"{bits['coarse_bits']:.3g} instead of {bits['fine_bits']:.3g} bits a sample, it gives "
+        f"{_percent(coarse, 'test_accuracy')} of the test set the right coarse label ({over}).",
+        f"NC1, the variability within the classes a network was trained on, ends at {_value(fine, 'nc1')} for fine and "
+        f"{_value(coarse, 'nc1')} for coarse labels. The class means meet at a mean cosine of {_value(fine, 'angle')} "
+        f"(limit {-1 / (count['fine'] - 1):.4g}) and {_value(coarse, 'angle')} "
+        f"(limit {-1 / (count['coarse'] - 1):.4g}); single pairs differ from the limit by "
+        f"{_value(fine, 'angle_deviation')} and {_value(coarse, 'angle_deviation')} on average.",
+        f"The coarse network never saw an original label. Clustering its features inside each super-class ({reducer}) "
+        f"gives {_percent(recovery, 'agreement')} of the training samples their original label back. A linear layer "
+        f"trained on these recovered labels classifies {_percent(recovery, 'accuracy')} of the test set into the "
+        f"{count['fine']} original classes, {_points(recovery)} than the network that was trained on them; "
+        f"with the true labels the same layer reaches {_percent(recovery, 'oracle_accuracy')}.",
+        f"Controls: with labels that clustering recovers from the pixels the layer reaches "
+        f"{_percent(control['pixels'], 'accuracy')}, with labels from the untrained network's features "
+        f"{_percent(control['untrained'], 'accuracy')}.",
+    ]
+
+
+def _value(numbers: Mapping, name: str) -> str:
+    spread = numbers[f"{name}_spread"]
+    return f"{numbers[name]:.3g}" + ("" if spread is None else f" ± {spread:.2g}")
+
+
+def _percent(numbers: Mapping, name: str) -> str:
+    spread = numbers[f"{name}_spread"]
+    return f"{100 * numbers[name]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}") + " %"
+
+
+def _points(recovery: Mapping) -> str:
+    gap = 100 * recovery["gap"]
+    return f"{abs(gap):.1f} percentage points {'less' if gap >= 0 else 'more'}"
+
+
+def _merge_rows(labels: Mapping) -> str:
+    members: dict[str, list[str]] = {name: [] for name in labels["coarse"]["train_counts"]}
+    for fine, coarse in labels["coarse_of"].items():
+        members[coarse].append(fine)
+    counts = [labels["coarse"][f"{split}_counts"] for split in ("train", "test")]
+    lines = [(name, ", ".join(own), *(str(count[name]) for count in counts)) for name, own in members.items()]
+    return "\n".join(f"<tr>{_cells('td', line)}</tr>" for line in lines)
+
+
+def _figure(name: str, picture: bytes) -> str:
+    title, reading, making = SECTION[name]
+    source = "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
+    return f"""<h2>{escape(title)}</h2>
+<figure id="{name}">
+<img src="{source}" alt="{escape(title)}">
+<figcaption><strong>How to read it.</strong> {escape(reading)} <strong>How it was made.</strong> {escape(making)}
+<a href="figures/{name}.pdf">As PDF</a>.</figcaption>
+</figure>
+"""
+
+
+def _cells(tag: str, texts: Sequence[str]) -> str:
+    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)

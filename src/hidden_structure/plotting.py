@@ -1,0 +1,83 @@
+"""How the report's figures look and are written: sizes, colours, curves with bands, deterministic files.
+
+Sized for print (columns of 3.4 inches, pages of 7), in colours that colour-blind readers tell apart (Okabe, Ito 2008).
+Nothing draws through pyplot, so no state is global.
+"""
+
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hidden_structure.artifacts import write_atomically
+
+COLUMN, PAGE = 3.4, 7.0  # widths in inches
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,  # outlines instead of bitmaps, editable text
+}
+styled = matplotlib.style.context(["default", STYLE])  # a user's own matplotlibrc changes no figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX*<>"
+REDUCERS = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means alone"}
+
+
+def plain(name: str, length: int = 18) -> str:
+    """A class name as one short line that matplotlib takes for neither mathematics nor a hidden legend entry."""
+    text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
+    text = text if len(text) <= length else text[: length - 1] + "…"
+    return (" " + text if text.startswith("_") else text).replace("$", r"\$")
+
+
+@styled
+def save(figure: Figure, path: Path) -> bytes:
+    """Write the figure as PDF or PNG, by the path's suffix, without a date or version; return the file's bytes."""
+    changing = {".pdf": ("CreationDate", "Creator", "Producer"), ".png": ("Software",)}[path.suffix]
+    metadata = dict.fromkeys(changing)
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=200, metadata=metadata))
+    return path.read_bytes()
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of that size in inches."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def band(axes: Axes, curve: tuple[np.ndarray, ...], colour: str, line: str, label: str | None = None) -> None:
+    """A line at the mean and a band of one spread to either side; curve: epochs, mean, spread."""
+    epochs, mean, spread = curve
+    axes.plot(epochs, mean, line, color=colour, label=label)
+    axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
+
+
+def logarithmic_axis(axes: Axes) -> None:
+    """A logarithmic axis over the range of the lines: a band may reach 0, which has no logarithm."""
+    values = np.concatenate([line.get_ydata() for line in axes.lines])
+    values = values[values > 0]
+    axes.set_yscale("log")
+    if len(values):
+        axes.set_ylim(values.min() / 2, values.max() * 2)
+
+
+def epochs_axis(axes: Axes, last: int) -> None:
+    """A logarithmic axis from epoch 0 to the last one."""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+    ticks = [0, *(10**power for power in range(len(str(last))))]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(0, last)

@@ -1,0 +1,60 @@
+"""Training that survives a kill: the whole state in one file, written between epochs.
+
+The file is named after everything that the run depends on, so a state made by other params or other data is never
+taken up.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hidden_structure.artifacts import read_tensors, write_tensors
+from hidden_structure.training import TrainingState
+
+
+def fingerprint(description: dict, *arrays: np.ndarray) -> str:
+    """16 hexadecimal digits that depend on a JSON-able description and on the arrays' contents."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]
+
+
+def save(path: Path, state: TrainingState) -> None:
+    """Network, optimizer, epoch and history as one safetensors file."""
+    tensors = {f"network/{name}": tensor for name, tensor in state.network.state_dict().items()}
+    for index, slots in state.optimizer.state_dict()["state"].items():
+        tensors |= {
+            f"optimizer/{index}/{name}": torch.as_tensor(slot) for name, slot in slots.items() if slot is not None
+        }
+    record = json.dumps({"epoch": state.epoch, "history": state.history}).encode()
+    write_tensors(path, tensors | {"record": torch.frombuffer(bytearray(record), dtype=torch.uint8)})
+
+
+def load(path: Path, state: TrainingState) -> bool:
+    """Put what `save` wrote into a freshly started state, in place; False if nothing was written yet.
+
+    Raises InputError if the file is damaged.
+    """
+    if not path.is_file():
+        return False
+    tensors = read_tensors(path)
+    record = json.loads(bytes(tensors.pop("record").tolist()))
+    network = {name.removeprefix("network/"): t for name, t in tensors.items() if name.startswith("network/")}
+    state.network.load_state_dict(network)
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    slots: dict[int, dict[str, torch.Tensor]] = {}
+    for name in tensors.keys() - {f"network/{name}" for name in network}:
+        _, index, slot = name.split("/")
+        slots.setdefault(int(index), {})[slot] = tensors[name]
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": slots})
+    # Fused optimizers walk parameter and momentum in memory order, so the two must have the same strides.
+    for parameter in parameters:
+        for slot, value in state.optimizer.state[parameter].items():
+            if value.shape == parameter.shape:
+                state.optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(value)
+    state.epoch, state.history = record["epoch"], record["history"]
+    return True

@@ -1,0 +1,161 @@
+"""Supervised training as one plain loop.
+
+A run is a TrainingState that `fit` carries forward epoch by epoch. Everything an epoch draws comes from generators
+named by (seed, epoch), so a state needs no random state to be resumed, copied or forked.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hidden_structure import distributed
+from hidden_structure.batches import Images, evaluation_batches, training_batches
+from hidden_structure.device import autocast
+from hidden_structure.errors import InputError
+from hidden_structure.params import Train
+from hidden_structure.seeding import torch_generator
+
+
+@dataclass
+class TrainingState:
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0  # epochs done
+    history: list[dict[str, float | int]] = field(default_factory=lambda: [{"epoch": 0}])
+
+
+def start(network: nn.Module, train: Train, device: torch.device) -> TrainingState:
+    """An untrained network on its device, and the optimizer of the recipe."""
+    memory_format = torch.preserve_format if device.type == "mps" else torch.channels_last
+    network = network.to(device=device, memory_format=memory_format)
+    fused = device.type != "mps"
+    if train.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=train.lr,
+            momentum=train.momentum,
+            nesterov=train.nesterov,
+            weight_decay=train.weight_decay,
+            fused=fused,
+        )
+    else:
+        betas = (train.momentum, 0.999)
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=train.lr, betas=betas, weight_decay=train.weight_decay, fused=fused
+        )
+    return TrainingState(network, optimizer)
+
+
+def learning_rate(train: Train, progress: float) -> float:
+    """The rate after that share of training, in [0, 1): a linear warm-up, and times it the schedule.
+
+    step multiplies by `factor` at each of `milestones` (Papyan, Han, Donoho 2020: 1/3 and 2/3, factor 0.1); cosine
+    and one-cycle fall from the end of the warm-up to 0, along half a cosine and along a line.
+    """
+    warmup = min(1.0, progress / train.warmup) if train.warmup else 1.0
+    fall = max(0.0, progress - train.warmup) / (1 - train.warmup)
+    decay = {
+        "constant": 1.0,
+        "step": train.factor ** sum(progress >= milestone for milestone in train.milestones),
+        "cosine": (1 + math.cos(math.pi * fall)) / 2,
+        "one-cycle": 1 - fall,
+    }
+    return train.lr * warmup * decay[train.schedule]
+
+
+def snapshot_epochs(epochs: int, count: int) -> list[int]:
+    """At most count epochs, 0 and the last among them, evenly spaced in log(1 + epoch); early ones may coincide."""
+    return sorted({round(math.expm1(math.log1p(epochs) * i / (count - 1))) for i in range(count)})
+
+
+def fit(
+    state: TrainingState,
+    images: Images,
+    labels: Tensor,
+    train: Train,
+    seed: int,
+    precision: torch.dtype,
+    share: tuple[int, int] = (0, 1),
+    after_epoch: Callable[[TrainingState], None] = lambda state: None,
+) -> None:
+    """Train until train.epochs are done, in place; after_epoch sees the state after each.
+
+    Each epoch appends {epoch, lr, train_loss, train_accuracy} to the history: the rate at its end, and averages over
+    its batches as they were trained on.
+
+    Args:
+        labels: int64 (N,), on the images' device.
+        seed: names the generators of order and augmentation; the initialisation is the caller's.
+        share: (rank, processes) of data-parallel training.
+
+    Raises:
+        InputError: the batch size does not fit the data or the processes, or the loss is no longer finite.
+    """
+    _check_batch_size(train.batch_size, len(labels), share[1])
+    model = distributed.parallel(state.network, images.pixels.device)
+    batches = len(labels) // train.batch_size
+    while state.epoch < train.epochs:
+        order, augmentation = (torch_generator(name, seed, state.epoch) for name in ("order", "augmentation"))
+        epoch = training_batches(images, labels, train.batch_size, order, augmentation, train.crop, train.flip, share)
+        model.train()
+        losses, hits = [], []
+        for batch, (inputs, targets) in enumerate(epoch):
+            rate = learning_rate(train, (state.epoch + (batch + 0.5) / batches) / train.epochs)
+            loss, logits = _step(model, state.optimizer, inputs, targets, rate, precision)
+            losses.append(loss)
+            hits.append(logits.argmax(1) == targets)
+        averages = torch.stack([torch.stack(losses).mean(), torch.cat(hits).float().mean()])
+        loss, accuracy = distributed.average(averages).tolist()
+        state.epoch += 1
+        if not math.isfinite(loss):
+            raise InputError(f"the training loss became {loss} in epoch {state.epoch}: lower train.lr ({train.lr})")
+        row = {"epoch": state.epoch, "lr": rate, "train_loss": loss, "train_accuracy": accuracy}
+        state.history.append(row)
+        after_epoch(state)
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    inputs: Tensor,
+    targets: Tensor,
+    rate: float,
+    precision: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with autocast(inputs.device, precision):
+        logits = model(inputs).float()
+    loss = cross_entropy(logits, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach(), logits.detach()
+
+
+def _check_batch_size(batch_size: int, samples: int, processes: int) -> None:
+    if batch_size > samples:
+        raise InputError(f"train.batch_size: {batch_size} is more than the {samples} training samples: lower it")
+    if batch_size % processes:
+        raise InputError(f"train.batch_size: {batch_size} is not a multiple of the {processes} processes: change one")
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, images: Images, labels: Tensor, precision: torch.dtype, batch_size: int = 500
+) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its mode is put back."""
+    was_training = network.training
+    network.eval()
+    loss = hits = 0.0
+    for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
+        with autocast(inputs.device, precision):
+            logits = network(inputs).float()
+        loss += cross_entropy(logits, targets, reduction="sum").item()
+        hits += (logits.argmax(1) == targets).sum().item()
+    network.train(was_training)
+    return loss / len(labels), hits / len(labels)

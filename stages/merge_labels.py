@@ -1,0 +1,42 @@
+"""Merge the fine classes into coarse ones; write both labels of every sample, and what each kind of label costs."""
+
+import numpy as np
+
+from hidden_structure import artifacts, params, paths
+from hidden_structure.errors import one_line_errors
+from hidden_structure.labels import Merge, describe, merge
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    data = artifacts.read_arrays(paths.DATA)
+    fine_names = tuple(data["class_names"].tolist())
+    tables = {
+        name: Merge(data[f"{name}_of"], tuple(data[f"{name}_names"].tolist()))
+        for name in ("superclass", "semantic")
+        if f"{name}_of" in data
+    }
+    merged = merge(study.merge, fine_names, tables)
+    fine = [data["train_labels"], data["test_labels"]]
+    coarse = [merged.coarse_of[labels] for labels in fine]
+    summary = {
+        "fine": describe(fine_names, *fine),
+        "coarse": describe(merged.coarse_names, *coarse),
+        "coarse_of": {name: merged.coarse_names[k] for name, k in zip(fine_names, merged.coarse_of, strict=True)},
+    }
+    labels = {
+        "train_fine": fine[0],
+        "train_coarse": coarse[0],
+        "test_fine": fine[1],
+        "test_coarse": coarse[1],
+        "coarse_of": merged.coarse_of,
+        "fine_names": data["class_names"],
+        "coarse_names": np.array(merged.coarse_names),
+    }
+    artifacts.write_arrays(paths.LABELS, labels)
+    artifacts.write_json(paths.metrics(study.study, "labels"), summary)
+
+
+if __name__ == "__main__":
+    main()

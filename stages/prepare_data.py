@@ -1,0 +1,14 @@
+"""Read the study's data set, whatever its source, into one file of arrays; nothing downstream knows the source."""
+
+from hidden_structure import artifacts, params, paths
+from hidden_structure.datasets.load import load
+from hidden_structure.errors import one_line_errors
+
+
+@one_line_errors
+def main() -> None:
+    artifacts.write_arrays(paths.DATA, load(params.load().data).arrays())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Put the study's results together: summary, claims, figures (PDF and PNG) and one offline page."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from hidden_structure import artifacts, claims, figures, page, params, paths, summary
+from hidden_structure.errors import one_line_errors
+from hidden_structure.plotting import save
+from hidden_structure.seeding import numpy_generator
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "matplotlib", "dvc")
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    training = {s: artifacts.read_json(paths.metrics(study.study, f"train-{s}")) for s in paths.SUPERVISIONS}
+    labels, collapse, cluster = (
+        artifacts.read_json(paths.metrics(study.study, name)) for name in ("labels", "collapse", "cluster")
+    )
+    merge = artifacts.read_arrays(paths.LABELS)
+    positions = artifacts.read_arrays(paths.clusters(study.seeds[0]))["map"]
+    fine_names, coarse_names, coarse_of = (
+        merge["fine_names"].tolist(),
+        merge["coarse_names"].tolist(),
+        merge["coarse_of"],
+    )
+    classes, reducers = {"fine": len(fine_names), "coarse": len(coarse_names)}, study.cluster.reducers
+
+    measured = summary.measure(training, collapse, cluster, study.seeds, reducers)
+    numbers = summary.summarise(measured, labels)
+    rows = claims.table(study, measured, classes["fine"], classes["coarse"])
+    versions = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
+
+    drawn = {
+        "learning-curves": figures.learning_curves(training),
+        "collapse": figures.collapse(collapse),
+        "angles": figures.angles(collapse, classes),
+        "maps": figures.maps(
+            positions,
+            merge["train_fine"],
+            coarse_of,
+            fine_names,
+            coarse_names,
+            study.report.points,
+            numpy_generator("map"),
+        ),
+        "distances": figures.distances(cluster["class_distances"]["matrix"], fine_names, coarse_of, coarse_names),
+        "recovery": figures.recovery(measured, reducers, classes["fine"], classes["coarse"]),
+        "agreement": figures.agreement(cluster["rows"], reducers[0], coarse_names),
+    }
+    pictures = {}
+    for name, figure in drawn.items():
+        save(figure, paths.figure(study.study, name, "pdf"))
+        pictures[name] = save(figure, paths.figure(study.study, name, "png"))
+
+    folder, parameters = paths.report(study.study), Path("params.yaml")
+    artifacts.write_json(folder / "metrics.json", numbers)
+    artifacts.write_json(folder / "claims.json", rows)
+    artifacts.write_json(folder / "versions.json", versions)
+    artifacts.copy(parameters, folder / "params.yaml")
+    text = parameters.read_text(encoding="utf-8")
+    artifacts.write_text(folder / "report.html", page.render(study, text, numbers, rows, labels, versions, pictures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Train the study's network on fine or coarse labels, every seed of it: `python stages/train.py fine`.
+
+Killed and started again it goes on where it was. Under torchrun or `accelerate launch` it trains data-parallel.
+"""
+
+import argparse
+import shutil
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from hidden_structure import artifacts, distributed, params, paths, resume, training
+from hidden_structure.batches import on_device
+from hidden_structure.curves import mean_and_spread
+from hidden_structure.device import compute_deterministically, describe, pick_device, pick_precision
+from hidden_structure.errors import one_line_errors
+from hidden_structure.networks.build import build
+from hidden_structure.seeding import global_seed
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("supervision", choices=paths.SUPERVISIONS)
+    supervision = parser.parse_args().supervision
+    study = params.load()
+    compute_deterministically()
+    device = pick_device(study.hardware)
+    precision = pick_precision(study.hardware, device)
+    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels(supervision))
+    train, test = (on_device(data[f"{s}_images"], data["mean"], data["std"], device) for s in ("train", "test"))
+    train_labels, test_labels = (torch.from_numpy(labels[split]).to(device) for split in ("train", "test"))
+    snapshots = training.snapshot_epochs(study.train.epochs, study.train.snapshots)
+    recipe = study.model_dump(include={"hardware", "network", "train"}) | {"supervision": supervision}
+    key = resume.fingerprint(recipe, data["train_images"], labels["train"])
+    folders = {seed: paths.RESUME / f"{supervision}-{seed}-{key}" for seed in study.seeds}
+    histories: dict[int, list[dict]] = {}
+
+    def keep(state: training.TrainingState, seed: int, writes: bool) -> None:
+        if state.epoch in snapshots:
+            loss, accuracy = training.evaluate(state.network, test, test_labels, precision)
+            state.history[-1] |= {"test_loss": loss, "test_accuracy": accuracy}
+            if writes:
+                print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
+                artifacts.write_tensors(folders[seed] / f"{state.epoch:05d}.safetensors", state.network.state_dict())
+        if writes:
+            resume.save(folders[seed] / "state.safetensors", state)
+
+    with distributed.process_group(device) as (rank, processes):
+        for seed in study.seeds:
+            with global_seed("initialisation", seed):
+                network = build(study.network, data["train_images"].shape[1:], len(labels["names"]))
+            state = training.start(network, study.train, device)
+            after_epoch = partial(keep, seed=seed, writes=rank == 0)
+            if not resume.load(folders[seed] / "state.safetensors", state):
+                after_epoch(state)
+            training.fit(state, train, train_labels, study.train, seed, precision, (rank, processes), after_epoch)
+            histories[seed] = state.history
+    if rank == 0:
+        publish(study.study, supervision, folders, snapshots, histories)
+        hardware = describe(device, precision, processes)
+        artifacts.write_json(paths.metrics(study.study, f"hardware-{supervision}"), hardware)
+        for folder in folders.values():
+            shutil.rmtree(folder)
+
+
+def publish(name: str, supervision: str, folders: dict[int, Path], snapshots: list[int], histories: dict) -> None:
+    """Copy every seed's results to where the later stages read them."""
+    for seed, folder in folders.items():
+        for epoch in snapshots:
+            artifacts.copy(folder / f"{epoch:05d}.safetensors", paths.snapshot(supervision, seed, epoch))
+        artifacts.copy(folder / f"{snapshots[-1]:05d}.safetensors", paths.model(supervision, seed))
+    rows = [{"seed": seed} | row for seed, history in histories.items() for row in history]
+    artifacts.write_json(paths.metrics(name, f"train-{supervision}"), rows)
+    measured = [row for row in rows if row["epoch"] in snapshots[1:]]
+    columns = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    artifacts.write_text(paths.curve(name, f"training-{supervision}"), mean_and_spread(measured, columns))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+from hidden_structure.batches import Images, evaluation_batches, on_device, training_batches
+from hidden_structure.seeding import torch_generator
+
+
+def coloured_images(count: int = 37, height: int = 6, width: int = 5) -> Images:
+    pixels = np.random.default_rng(0).integers(1, 256, (count, height, width, 3), dtype=np.uint8)
+    return on_device(pixels, np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3]), torch.device("cpu"))
+
+
+def epoch(images: Images, batch_size: int = 8, **options) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Labels are the images' numbers, so that a batch tells which images it holds."""
+    numbers = torch.arange(len(images.pixels))
+    generators = torch_generator("order", 0), torch_generator("augmentation", 0)
+    return list(training_batches(images, numbers, batch_size, *generators, **options))
+
+
+def original_pixels(images: Images, batch: torch.Tensor) -> torch.Tensor:
+    """The uint8 pixels (b, H, W, channels) whose normalised form is the batch."""
+    return ((batch.permute(0, 2, 3, 1) - images.shift) / images.scale).round().to(torch.uint8)
+
+
+def test_normalised_pixels_have_the_stated_mean_and_deviation():
+    images = coloured_images()
+    expected = (images.pixels / 255 - torch.tensor([0.4, 0.5, 0.6])) / torch.tensor([0.2, 0.25, 0.3])
+    torch.testing.assert_close(torch.cat(list(evaluation_batches(images, 10))), expected.permute(0, 3, 1, 2))
+
+
+def test_an_epoch_shows_every_image_at_most_once_and_as_many_as_fit():
+    batches = epoch(coloured_images())
+    numbers = torch.cat([labels for _, labels in batches]).tolist()
+    assert [len(labels) for _, labels in batches] == [8, 8, 8, 8]
+    assert len(set(numbers)) == 32
+    assert numbers != sorted(numbers)
+
+
+def test_without_augmentation_batches_hold_the_images_of_their_labels():
+    images = coloured_images()
+    for batch, labels in epoch(images):
+        assert torch.equal(original_pixels(images, batch), images.pixels[labels])
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_flip_mirrors_some_images_and_leaves_the_others():
+    images = coloured_images()
+    mirrored = []
+    for batch, labels in epoch(images, flip=True):
+        for shown, original in zip(original_pixels(images, batch), images.pixels[labels], strict=True):
+            assert torch.equal(shown, original) or torch.equal(shown, original.flip(1))
+            mirrored.append(torch.equal(shown, original.flip(1)))
+    assert {True, False} == set(mirrored)
+
+
+def test_a_crop_is_a_window_of_the_image_on_black():
+    images = coloured_images()
+    offsets = set()
+    for batch, labels in epoch(images, crop=2):
+        for shown, original in zip(original_pixels(images, batch), images.pixels[labels], strict=True):
+            padded = torch.zeros(10, 9, 3, dtype=torch.uint8)
+            padded[2:8, 2:7] = original
+            windows = {(y, x): padded[y : y + 6, x : x + 5] for y in range(5) for x in range(5)}
+            fits = [place for place, window in windows.items() if torch.equal(window, shown)]
+            assert len(fits) == 1
+            offsets.update(fits)
+    assert len(offsets) > 5
+
+
+@pytest.mark.parametrize("options", [{}, {"crop": 2, "flip": True}])
+def test_processes_share_exactly_the_batches_of_one_process(options):
+    whole = epoch(coloured_images(), **options)
+    halves = [epoch(coloured_images(), **options, share=(rank, 2)) for rank in (0, 1)]
+    for (images, labels), *parts in zip(whole, *halves, strict=True):
+        for rank, (part_images, part_labels) in enumerate(parts):
+            assert torch.equal(images[rank::2], part_images)
+            assert torch.equal(labels[rank::2], part_labels)
+
+
+def test_chunks_leave_no_trace(monkeypatch):
+    whole = epoch(coloured_images(), crop=1, flip=True)
+    monkeypatch.setattr("hidden_structure.batches.CHUNK_VALUES", 1)
+    for (images, labels), (same_images, same_labels) in zip(
+        whole, epoch(coloured_images(), crop=1, flip=True), strict=True
+    ):
+        assert torch.equal(images, same_images)
+        assert torch.equal(labels, same_labels)

@@ -1,0 +1,323 @@
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hidden_structure.datasets import folder
+from hidden_structure.datasets.images import LARGEST, read_images
+from hidden_structure.errors import InputError
+
+SIDE = 6
+
+
+def write(file: Path, mode: str = "RGB", colour: tuple[int, int, int] = (200, 100, 50), side: int = SIDE) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (side, side), colour).convert(mode).save(file)
+    return file
+
+
+def write_tree(root: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int = 5, mode: str = "RGB") -> Path:
+    for label, name in enumerate(classes):
+        for i in range(count):
+            write(root / name / f"{i}.png", mode, (40 * label, i, 100))
+    return root
+
+
+def load(root: Path, size: int | None = None, superclasses: Path | None = None, fraction: float = 0.2, seed: int = 0):
+    return folder.load(root, size, fraction, seed, superclasses)
+
+
+def refused(root: Path, named: str, **other) -> None:
+    with pytest.raises(InputError, match=named) as caught:
+        load(root, **other)
+    assert "\n" not in str(caught.value)
+    assert ": " in str(caught.value), "no remedy"
+
+
+# The tree
+
+
+def test_one_level_of_classes_is_split_by_class_and_repeatably(tmp_path):
+    dataset = load(write_tree(tmp_path, count=10), fraction=0.3)
+    assert dataset.class_names == ("cat", "dog")
+    assert np.bincount(dataset.test_labels).tolist() == [3, 3]
+    for images, labels in (
+        (dataset.train_images, dataset.train_labels),
+        (dataset.test_images, dataset.test_labels),
+    ):
+        assert np.array_equal(images[:, 0, 0, 0], 40 * labels)
+    seen = {tuple(image[0, 0]) for image in np.concatenate([dataset.train_images, dataset.test_images])}
+    assert len(seen) == 20, "an image is in both splits"
+    assert np.array_equal(dataset.test_images, load(tmp_path, fraction=0.3).test_images)
+    assert not np.array_equal(dataset.test_images, load(tmp_path, fraction=0.3, seed=1).test_images)
+
+
+@pytest.mark.parametrize("held_out", ["test", "val"])
+def test_a_tree_with_its_own_splits_keeps_them(held_out, tmp_path):
+    write_tree(tmp_path / "train", count=3)
+    write_tree(tmp_path / held_out, count=2)
+    dataset = load(tmp_path)
+    assert np.bincount(dataset.train_labels).tolist() == [3, 3]
+    assert np.bincount(dataset.test_labels).tolist() == [2, 2]
+
+
+def test_hidden_files_and_those_of_file_managers_are_passed_over(tmp_path):
+    write_tree(tmp_path)
+    for name in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db", "dog/desktop.ini"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / ".git").mkdir()
+    assert len(load(tmp_path).train_images) == 8
+
+
+def test_links_are_followed_inside_the_folder_only(tmp_path):
+    root = write_tree(tmp_path / "root")
+    (root / "cat" / "again.png").symlink_to(root / "cat" / "0.png")
+    assert len(load(root).train_images) + len(load(root).test_images) == 11
+    (tmp_path / "entry").symlink_to(root)
+    assert len(load(tmp_path / "entry").train_labels) == len(load(root).train_labels)
+    outside = write(tmp_path / "outside.png")
+    (root / "dog" / "out.png").symlink_to(outside)
+    refused(root, r"dog/out\.png is a link that leads out")
+
+
+@pytest.mark.parametrize("target", ["outside", "nowhere", "loop"])
+def test_a_class_that_is_a_link_out_broken_or_in_a_loop_is_refused(target, tmp_path):
+    root = write_tree(tmp_path / "root")
+    write_tree(tmp_path / "outside")
+    (root / "loop").symlink_to({"outside": tmp_path / "outside" / "cat"}.get(target, root / target))
+    refused(root, "root/loop is a (broken )?link")
+
+
+def test_a_class_without_images_is_named(tmp_path):
+    write_tree(tmp_path)
+    (tmp_path / "eel").mkdir()
+    (tmp_path / "eel" / ".keep").touch()
+    refused(tmp_path, "eel holds no image")
+
+
+def test_a_class_with_one_image_cannot_be_split(tmp_path):
+    write_tree(tmp_path)
+    write(tmp_path / "eel" / "0.png")
+    refused(tmp_path, "'eel' has no test image")
+
+
+def test_one_class_or_none_is_refused(tmp_path):
+    refused(tmp_path, "for 0 classes, it needs two")
+    write_tree(tmp_path, classes=("cat",))
+    refused(tmp_path, "for 1 classes, it needs two")
+
+
+def test_splits_with_different_classes_are_refused(tmp_path):
+    write_tree(tmp_path / "train", classes=("cat", "dog", "eel"))
+    write_tree(tmp_path / "test", classes=("cat", "dog"))
+    refused(tmp_path, "class 'eel' is in .*train but not in .*test")
+    write_tree(tmp_path / "test", classes=("eel", "fox"))
+    refused(tmp_path, "class 'fox' is in .*test but not in .*train")
+
+
+def test_a_training_set_without_a_test_set_is_refused(tmp_path):
+    write_tree(tmp_path / "train")
+    refused(tmp_path, "neither test/ nor val/")
+
+
+def test_what_is_not_in_its_place_is_named(tmp_path):
+    write_tree(tmp_path)
+    stray = write(tmp_path / "stray.png")
+    refused(tmp_path, r"stray\.png lies beside")
+    stray.unlink()
+    (tmp_path / "cat" / "inner").mkdir()
+    refused(tmp_path, "inner is not a file")
+    (tmp_path / "cat" / "inner").rmdir()
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    refused(tmp_path, r"pipe\.png is not a file")
+
+
+def test_a_class_whose_name_cannot_be_printed_is_refused(tmp_path):
+    write_tree(tmp_path, classes=("cat", "dog", "e\nel"))
+    refused(tmp_path, "cannot name a class")
+
+
+# Images
+
+
+def test_images_of_mixed_modes_become_rgb(tmp_path):
+    modes = {
+        "L": "png",
+        "RGB": "png",
+        "RGBA": "png",
+        "P": "png",
+        "LA": "png",
+        "1": "png",
+        "CMYK": "jpg",
+        "YCbCr": "jpg",
+    }
+    for name in ("cat", "dog"):
+        for mode, suffix in modes.items():
+            write(tmp_path / name / f"{mode}.{suffix}", mode, (255, 255, 255))
+    dataset = load(tmp_path)
+    assert dataset.train_images.shape[1:] == (SIDE, SIDE, 3)
+    assert dataset.train_images.min() >= 254, "white is white in every mode"
+
+
+def test_a_folder_of_grey_images_has_one_channel_and_one_coloured_image_gives_three(tmp_path):
+    write_tree(tmp_path, mode="L")
+    write(tmp_path / "cat" / "9.png", "1")
+    grey = load(tmp_path)
+    assert grey.train_images.shape[3] == 1
+    write(tmp_path / "cat" / "0.png", "RGB")
+    assert load(tmp_path).train_images.shape[3] == 3
+
+
+def test_colours_of_a_palette_and_of_transparent_pixels_are_kept(tmp_path):
+    palette = Image.new("P", (SIDE, SIDE), 1)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    palette.save(tmp_path / "palette.png", transparency=bytes([255, 0]))
+    Image.new("RGBA", (SIDE, SIDE), (10, 20, 30, 0)).save(tmp_path / "alpha.png")
+    images = read_images([tmp_path / "palette.png", tmp_path / "alpha.png"], None)
+    assert (images == [10, 20, 30]).all()
+
+
+def test_16_bit_greys_are_scaled_not_clipped(tmp_path):
+    levels = np.array([[0, 128, 129], [32767, 65406, 65535]], dtype=np.uint16)
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    images = read_images([tmp_path / "deep.png"], None)
+    assert images[0, ..., 0].tolist() == [[0, 0, 1], [127, 254, 255]]
+    assert images.shape[3] == 1
+
+
+def test_the_orientation_of_a_camera_is_applied(tmp_path):
+    upright = Image.new("RGB", (8, 4), "white")
+    upright.paste("black", (0, 0, 4, 4))
+    tags = Image.Exif()
+    tags[0x0112] = 6  # to be turned a quarter clockwise
+    upright.save(tmp_path / "turned.png", exif=tags)
+    image = read_images([tmp_path / "turned.png"], None)[0]
+    assert image.shape == (8, 4, 3)
+    assert image[:4].max() == 0
+    assert image[4:].min() == 255
+
+
+def test_images_are_resized_to_the_same_mean_colour(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    write(tmp_path / "flat.png", side=3)
+    images = read_images([tmp_path / "noise.png", tmp_path / "flat.png"], 8)
+    assert images.shape == (2, 8, 8, 3)
+    assert images[0].mean() == pytest.approx(pixels.mean(), abs=3)
+    assert images[0].std() < pixels.std() / 4, "no antialiasing: noise is not averaged"
+    assert (images[1] == [200, 100, 50]).all()
+
+
+def test_images_of_two_sizes_need_a_size(tmp_path):
+    write_tree(tmp_path)
+    write(tmp_path / "dog" / "2.png", side=7)
+    with pytest.raises(InputError, match=r"7 x 7 pixels.*data\.size"):
+        load(tmp_path)
+    assert load(tmp_path, size=5).train_images.shape[1:] == (5, 5, 3)
+
+
+def test_images_keep_the_order_of_their_files(tmp_path):
+    files = [write(tmp_path / f"{i}.png", colour=(i, 0, 1)) for i in range(100)]
+    assert read_images(files, None)[:, 0, 0, 0].tolist() == list(range(100))
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size in its header and holds hardly any pixels."""
+    chunks = b""
+    for kind, content in (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" * 100)),
+        (b"IEND", b""),
+    ):
+        chunks += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("width", [LARGEST // 5000 + 1, 20_000, 2_000_000])
+def test_an_image_that_claims_too_many_pixels_is_refused_before_it_is_decoded(width, tmp_path):
+    write_tree(tmp_path)
+    (tmp_path / "dog" / "bomb.png").write_bytes(png_header(width, 5000))
+    refused(tmp_path, r"bomb\.png has more than 50 megapixels")
+
+
+BAD_FILES = {
+    "not an image": b"some text",
+    "empty": b"",
+    "no pixels": png_header(SIDE, SIDE),
+    "a program": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 6\n",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_file_that_is_no_readable_image_is_named(kind, tmp_path):
+    write_tree(tmp_path)
+    (tmp_path / "dog" / "bad.png").write_bytes(BAD_FILES[kind])
+    refused(tmp_path, r"dog/bad\.png is not a")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tiff"])
+def test_a_truncated_image_is_named(suffix, tmp_path):
+    write_tree(tmp_path)
+    file = tmp_path / "dog" / f"cut.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file)
+    os.truncate(file, file.stat().st_size // 2)
+    refused(tmp_path, rf"dog/cut\.{suffix} is not a")
+
+
+def test_values_without_a_range_are_refused(tmp_path):
+    write_tree(tmp_path)
+    Image.new("F", (SIDE, SIDE), 0.5).save(tmp_path / "dog" / "float.tiff")
+    refused(tmp_path, r"float\.tiff .*no fixed range")
+
+
+# Super-classes
+
+
+def test_a_table_of_superclasses_is_read(tmp_path):
+    root = write_tree(tmp_path / "images", classes=("ant", "bee", "cat"))
+    table = tmp_path / "table.yaml"
+    table.write_text("insects:\n  - bee\n  - ant\nmammals: [cat]\n")
+    superclass = load(root, superclasses=table).superclass
+    assert superclass.coarse_names == ("insects", "mammals")
+    assert superclass.coarse_of.tolist() == [0, 0, 1]
+    assert load(root).superclass is None
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("insects: [ant, bee]\n", "in no group: cat"),
+        ("insects: [ant, bee]\nmammals: [cat, ant]\n", "'ant'"),
+        ("insects: [ant, bees]\nmammals: [cat]\n", "did you mean 'bee'"),
+        ("insects: [ant, bee, cat]\nmammals: []\n", "'mammals' has no class"),
+        ("all: [ant, bee, cat]\n", "at least two"),
+        ("insects: ant\n", "must map"),
+        ("1: [ant]\n", "must map"),
+        ("- ant\n", "must map"),
+        ("", "must map"),
+        ("a: [ant\nb: ]\n", "cannot be read"),
+        ("a: [ant]\na: [bee]\n", "cannot be read"),
+        ("a: !!python/object:os.system [ant]\n", "cannot be read"),
+        ("a: !!bool x\n", "cannot be read"),
+        ("a: !!int ''\n", "cannot be read"),
+        ("\x00", "cannot be read"),
+        ("[" * 400, "cannot be read"),
+    ],
+)
+def test_a_wrong_table_of_superclasses_is_named(content, named, tmp_path):
+    root = write_tree(tmp_path / "images", classes=("ant", "bee", "cat"))
+    table = tmp_path / "table.yaml"
+    table.write_text(content)
+    refused(root, named, superclasses=table)
+    refused(root, r"data\.superclasses .*table\.yaml", superclasses=table)
+
+
+def test_a_missing_table_of_superclasses_is_named(tmp_path):
+    root = write_tree(tmp_path / "images")
+    refused(root, "nowhere cannot be read", superclasses=tmp_path / "nowhere")
+    refused(root, "images cannot be read", superclasses=root)

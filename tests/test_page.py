@@ -1,0 +1,101 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import synthetic_results as synthetic
+
+from hidden_structure import claims, page, params, summary
+
+HOSTILE = ["<script>alert(1)</script>", "</td><b>", "a&b", '" onload="x', "{name}", "%s"]
+STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
+
+
+def render(
+    seeds: list[int] | None = None,
+    parameters: str = "study: digits\n",
+    pictures: dict[str, bytes] | None = None,
+) -> str:
+    study = STUDY.model_copy(update={"seeds": seeds or [0, 1]})
+    coarse_of, coarse_names = [0, 1, 0, 1, 0, 1], ["<i>x", "y"]
+    training = {supervision: synthetic.training(supervision, study.seeds) for supervision in ("fine", "coarse")}
+    collapse = synthetic.collapse({"fine": 6, "coarse": 2}, study.seeds)
+    cluster = synthetic.cluster(coarse_of, HOSTILE, coarse_names, study.seeds)
+    labels = synthetic.labels(coarse_of, HOSTILE, coarse_names)
+    measured = summary.measure(training, collapse, cluster, study.seeds, synthetic.REDUCERS)
+    numbers = summary.summarise(measured, labels)
+    rows = claims.table(study, measured, 6, 2)
+    pictures = pictures or dict.fromkeys(page.SECTION, b"png")
+    return page.render(study, parameters, numbers, rows, labels, {"torch": "<1>"}, pictures)
+
+
+class Structure(HTMLParser):
+    """Collects the tags, the text, and every address that a browser would follow; checks that tags close."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append(tag)
+        self.loaded += [value for name, value in attributes if name == "src"]
+        assert not any(name.startswith("on") for name, _ in attributes)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parse(text: str) -> Structure:
+    structure = Structure()
+    structure.feed(text)
+    structure.close()
+    assert structure.open == []
+    return structure
+
+
+def test_hostile_class_names_stay_text():
+    structure = parse(render(parameters="x: '</pre><script>'\n"))
+    assert not {"script", "b", "i", "iframe"} & set(structure.tags)
+    for name in [*HOSTILE, "<i>x", "<1>", "</pre><script>"]:
+        assert name in structure.text
+
+
+def test_the_page_loads_nothing_but_what_it_holds():
+    text = render()
+    structure = parse(text)
+    assert len(structure.loaded) == len(page.SECTION)
+    assert all(address.startswith("data:image/png;base64,") for address in structure.loaded)
+    assert "link" not in structure.tags
+    assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_every_claim_and_figure_is_there():
+    text = render()
+    structure = parse(text)
+    assert structure.tags.count("figure") == structure.tags.count("img") == len(page.SECTION)
+    for name in ("collapse.nc1", "recovery.control.untrained"):
+        assert f"<td>{name}</td>" in text
+
+
+def test_a_missing_figure_is_an_error():
+    with pytest.raises(KeyError, match="maps"):
+        render(pictures={name: b"png" for name in page.SECTION if name != "maps"})
+
+
+def test_the_same_input_gives_the_same_page():
+    assert render() == render()
+
+
+def test_one_seed_is_said_to_have_no_spread():
+    assert "±" in parse(render([0, 1])).text
+    assert "±" not in parse(render([0])).text

@@ -1,0 +1,104 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tiny
+import torch
+
+from hidden_structure import artifacts, paths
+
+
+@pytest.fixture
+def study(tmp_path):
+    tiny.write_params(tmp_path)
+    tiny.write_data(tmp_path)
+    return tmp_path
+
+
+def results(folder) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for top in ("artifacts/models", "artifacts/snapshots", "reports")
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_two_runs_write_the_same_bytes_and_leave_no_training_state(study, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    tiny.write_params(other)
+    tiny.write_data(other)
+    for folder in (study, other):
+        done = tiny.run_stage(folder, "train.py", "coarse")
+        assert done.returncode == 0, done.stderr
+        assert not list((folder / "artifacts/resume").iterdir())
+    assert results(study) == results(other)
+    assert str(paths.model("coarse", 1)) in results(study)
+    history = artifacts.read_json(study / paths.metrics("digits", "train-coarse"))
+    assert {(row["seed"], row["epoch"]) for row in history} == {(s, e) for s in (0, 1) for e in range(13)}
+    assert history[-1]["test_accuracy"] > 0.5
+
+
+def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(study, tmp_path_factory):
+    undisturbed = tmp_path_factory.mktemp("undisturbed")
+    for folder in (study, undisturbed):
+        tiny.write_params(folder, train={"epochs": 40})
+        tiny.write_data(folder)
+    assert tiny.run_stage(undisturbed, "train.py", "fine").returncode == 0
+    command = [sys.executable, str(tiny.ROOT / "stages/train.py"), "fine"]
+    process = subprocess.Popen(command, cwd=study, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while not list(study.glob("artifacts/resume/*/00005.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (study / "artifacts/models").exists()
+    assert tiny.run_stage(study, "train.py", "fine").returncode == 0
+    assert results(study) == results(undisturbed)
+
+
+def test_two_processes_train_what_one_process_trains(study, tmp_path_factory):
+    alone = tmp_path_factory.mktemp("alone")
+    tiny.write_params(alone)
+    tiny.write_data(alone)
+    assert tiny.run_stage(alone, "train.py", "fine").returncode == 0
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = tiny.run_stage(study, "train.py", "fine", launcher=launcher)
+    assert done.returncode == 0, done.stderr
+    for seed in (0, 1):
+        expected, found = (artifacts.read_tensors(folder / paths.model("fine", seed)) for folder in (alone, study))
+        assert expected.keys() == found.keys()
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
+    histories = [artifacts.read_json(folder / paths.metrics("digits", "train-fine")) for folder in (alone, study)]
+    for expected, found in zip(*histories, strict=True):
+        assert found == pytest.approx(expected, rel=1e-3, nan_ok=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": {"lr": 1e30}}, "train.lr"),
+        ({"train": {"batch_size": 1000}}, "train.batch_size"),
+        ({"hardware": {"device": "mps"}}, "hardware.device"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(study, changes, message):
+    if message == "hardware.device" and torch.backends.mps.is_available():
+        pytest.skip("this machine has the device")
+    tiny.write_params(study, **changes)
+    done = tiny.run_stage(study, "train.py", "fine")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not results(study)
+
+
+def test_missing_data_says_how_to_make_it(tmp_path):
+    tiny.write_params(tmp_path)
+    done = tiny.run_stage(tmp_path, "train.py", "fine")
+    assert done.returncode == 1
+    assert done.stderr == "error: artifacts/data.npz is missing: run `dvc repro` to make it\n"

@@ -1,0 +1,61 @@
+"""A study so small that a stage of it runs in a second, for the tests that run stages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from hidden_structure import artifacts
+
+ROOT = Path(__file__).resolve().parent.parent
+OVERRIDES = {
+    "seeds": [0, 1],
+    "network": {"name": "mlp", "depth": 2, "width": 32, "norm": "none"},
+    "train": {"epochs": 12, "batch_size": 32, "snapshots": 3, "lr": 0.1, "crop": 1},
+    "cluster": {"restarts": 2, "perplexity": 10.0},
+    "report": {"points": 100},
+}
+
+
+def study(**sections) -> dict:
+    """The content of the default params.yaml, made tiny, with further sections' keys replaced."""
+    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+    for overrides in (OVERRIDES, sections):
+        for name, value in overrides.items():
+            content[name] = content[name] | value if isinstance(value, dict) else value
+    return content
+
+
+def write_params(folder: Path, **sections) -> None:
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(study(**sections), file)
+
+
+def write_data(folder: Path, samples: int = 320) -> None:
+    """Noisy images of ten classes whose means differ, in the layout that prepare-data and merge-labels write."""
+    draw = np.random.default_rng(0)
+    means = draw.integers(40, 215, (10, 8, 8, 1))
+    arrays: dict[str, np.ndarray] = {}
+    for split in ("train", "test"):
+        labels = np.arange(samples) % 10
+        pixels = means[labels] + draw.normal(0, 30, (samples, 8, 8, 1))
+        arrays |= {f"{split}_images": pixels.clip(0, 255).astype(np.uint8), f"{split}_labels": labels}
+    names = np.array([f"class {label}" for label in range(10)])
+    scaled = arrays["train_images"] / 255
+    arrays |= {"class_names": names, "mean": scaled.mean((0, 1, 2)), "std": scaled.std((0, 1, 2))}
+    artifacts.write_arrays(folder / "artifacts/data.npz", arrays)
+    fine = {split: arrays[f"{split}_labels"] for split in ("train", "test")}
+    coarse = {split: labels % 5 for split, labels in fine.items()}
+    artifacts.write_arrays(folder / "artifacts/labels/fine.npz", fine | {"names": names})
+    artifacts.write_arrays(
+        folder / "artifacts/labels/coarse.npz", coarse | {"names": names[:5], "coarse_of": np.arange(10) % 5}
+    )
+
+
+def run_stage(folder: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    command = [sys.executable, *launcher, str(ROOT / "stages" / arguments[0]), *arguments[1:]]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
