@@ -25,16 +25,10 @@ def main() -> None:
         "coarse": describe(merged.coarse_names, *coarse),
         "coarse_of": {name: merged.coarse_names[k] for name, k in zip(fine_names, merged.coarse_of, strict=True)},
     }
-    labels = {
-        "train_fine": fine[0],
-        "train_coarse": coarse[0],
-        "test_fine": fine[1],
-        "test_coarse": coarse[1],
-        "coarse_of": merged.coarse_of,
-        "fine_names": data["class_names"],
-        "coarse_names": np.array(merged.coarse_names),
-    }
-    artifacts.write_arrays(paths.LABELS, labels)
+    for supervision, names, (train, test) in (("fine", fine_names, fine), ("coarse", merged.coarse_names, coarse)):
+        labels = {"train": train, "test": test, "names": np.array(names)}
+        table = {"coarse_of": merged.coarse_of} if supervision == "coarse" else {}
+        artifacts.write_arrays(paths.labels(supervision), labels | table)
     artifacts.write_json(paths.metrics(study.study, "labels"), summary)
 
 

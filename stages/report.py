@@ -19,13 +19,9 @@ def main() -> None:
     labels, collapse, cluster = (
         artifacts.read_json(paths.metrics(study.study, name)) for name in ("labels", "collapse", "cluster")
     )
-    merge = artifacts.read_arrays(paths.LABELS)
+    fine, coarse = (artifacts.read_arrays(paths.labels(s)) for s in paths.SUPERVISIONS)
     positions = artifacts.read_arrays(paths.clusters(study.seeds[0]))["map"]
-    fine_names, coarse_names, coarse_of = (
-        merge["fine_names"].tolist(),
-        merge["coarse_names"].tolist(),
-        merge["coarse_of"],
-    )
+    fine_names, coarse_names, coarse_of = fine["names"].tolist(), coarse["names"].tolist(), coarse["coarse_of"]
     classes, reducers = {"fine": len(fine_names), "coarse": len(coarse_names)}, study.cluster.reducers
 
     measured = summary.measure(training, collapse, cluster, study.seeds, reducers)
@@ -39,7 +35,7 @@ def main() -> None:
         "angles": figures.angles(collapse, classes),
         "maps": figures.maps(
             positions,
-            merge["train_fine"],
+            fine["train"],
             coarse_of,
             fine_names,
             coarse_names,

@@ -279,12 +279,21 @@ def test_labels_that_cannot_be_merged_end_the_stage_and_leave_the_old_ones(tmp_p
     run_here("prepare_data")
     with pytest.raises(SystemExit, match=r"^error: merge\.classes is 3, but the data has 2 classes"):
         run_here("merge_labels")
-    assert not paths.LABELS.exists()
+    assert not paths.labels("coarse").exists()
     write_study(tmp_path, data=folder, merge={"classes": 2})
     run_here("merge_labels")
-    before = paths.LABELS.read_bytes()
+    before = paths.labels("coarse").read_bytes()
     write_study(tmp_path, data=folder, merge={"classes": None, "method": "semantic"})
     with pytest.raises(SystemExit, match=r"^error: merge\.method semantic needs a semantic table"):
         run_here("merge_labels")
-    assert paths.LABELS.read_bytes() == before
-    assert artifacts.read_arrays(paths.LABELS)["fine_names"].tolist() == ["cat", "dog"]
+    assert paths.labels("coarse").read_bytes() == before
+    assert artifacts.read_arrays(paths.labels("fine"))["names"].tolist() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("text", ["[" * 2000, "a: !!bool x", 'a: !!int ""', "a: b: c", "\x00", "a: 1\na: 2", "- 1", ""])
+def test_params_that_are_not_a_mapping_in_yaml_are_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"params\.yaml") as error:
+        load(path)
+    assert "\n" not in str(error.value)

@@ -58,7 +58,10 @@ def test_a_stage_depends_on_exactly_the_code_it_imports(name):
 def test_a_stage_depends_on_exactly_the_sections_it_uses(name):
     used = set(re.findall(r"\bstudy\.(\w+)|load\(\)\.(\w+)", script(STAGES[name]).read_text()))
     used = {section for pair in used for section in pair if section in params.Study.model_fields}
-    assert used == set(STAGES[name]["params"])
+    if "params.yaml" in STAGES[name]["deps"]:  # the whole file, because the stage keeps a copy of it
+        assert "params" not in STAGES[name]
+    else:
+        assert used == set(STAGES[name]["params"])
 
 
 def test_the_default_study_is_also_one_of_the_studies():

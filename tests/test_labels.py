@@ -149,20 +149,22 @@ def test_the_stages_write_labels_that_agree_with_the_data_and_the_same_bytes_aga
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
 
+    summary = paths.metrics("digits", "labels")
+
     def run() -> list[bytes]:
         for stage in ("prepare_data", "merge_labels"):
             runpy.run_path(str(ROOT / "stages" / f"{stage}.py"), run_name="__main__")
-        return [path.read_bytes() for path in (paths.DATA, paths.LABELS, paths.metrics("digits", "labels"))]
+        return [path.read_bytes() for path in (paths.DATA, *map(paths.labels, paths.SUPERVISIONS), summary)]
 
     assert run() == run()
-    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.LABELS)
-    summary = artifacts.read_json(paths.metrics("digits", "labels"))
+    data, fine, coarse = map(artifacts.read_arrays, (paths.DATA, paths.labels("fine"), paths.labels("coarse")))
+    summary = artifacts.read_json(summary)
     for split in ("train", "test"):
-        assert np.array_equal(labels[f"{split}_fine"], data[f"{split}_labels"])
-        assert np.array_equal(labels[f"{split}_coarse"], data[f"{split}_labels"] % 5)
-        assert labels[f"{split}_coarse"].dtype == np.int64
+        assert np.array_equal(fine[split], data[f"{split}_labels"])
+        assert np.array_equal(coarse[split], data[f"{split}_labels"] % 5)
+        assert coarse[split].dtype == np.int64
         assert sum(summary["coarse"][f"{split}_counts"].values()) == len(data[f"{split}_images"])
-    assert list(summary["coarse_of"]) == labels["fine_names"].tolist() == data["class_names"].tolist()
-    assert list(summary["coarse_of"].values()) == labels["coarse_names"][labels["coarse_of"]].tolist()
+    assert list(summary["coarse_of"]) == fine["names"].tolist() == data["class_names"].tolist()
+    assert list(summary["coarse_of"].values()) == coarse["names"][coarse["coarse_of"]].tolist()
     assert summary["coarse"]["classes"] == 5
     assert summary["coarse"]["bits_per_sample"] == pytest.approx(math.log2(5), abs=1e-3)

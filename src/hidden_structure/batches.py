@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 # Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache.
-CHUNK_VALUES = 2**20
+CHUNK_VALUES = 2**19
 
 
 @dataclass(frozen=True)

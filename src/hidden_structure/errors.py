@@ -11,6 +11,9 @@ P = ParamSpec("P")
 class InputError(Exception):
     """Something outside the program is wrong; the message is one line that says what, and how to mend it."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
 
 def one_line_errors(main: Callable[P, None]) -> Callable[P, None]:
     """Decorate a script's main: an InputError becomes one line on stderr and exit status 1."""
@@ -20,6 +23,6 @@ def one_line_errors(main: Callable[P, None]) -> Callable[P, None]:
         try:
             main(*args, **kwargs)
         except InputError as error:
-            sys.exit("error: " + " ".join(str(error).split()))
+            sys.exit(f"error: {error}")
 
     return wrapped

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
 
 from hidden_structure.errors import InputError
 
@@ -124,7 +124,7 @@ def load(path: Path = Path("params.yaml")) -> Study:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing: run from the repository's root, or copy one of studies/ there") from error
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+    except Exception as error:  # besides YAMLError the reader lets KeyError, IndexError, RecursionError ... through
         raise InputError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} must map section names to sections")

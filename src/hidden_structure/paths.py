@@ -7,7 +7,6 @@ from pathlib import Path
 
 ARTIFACTS = Path("artifacts")
 DATA = ARTIFACTS / "data.npz"
-LABELS = ARTIFACTS / "labels.npz"
 DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output, so that a rerun fetches nothing
 RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so that DVC does not delete it
 SUPERVISIONS = ("fine", "coarse")

@@ -105,7 +105,7 @@ def fit(
         losses, hits = [], []
         for batch, (inputs, targets) in enumerate(epoch):
             rate = learning_rate(train, (state.epoch + (batch + 0.5) / batches) / train.epochs)
-            loss, logits = _step(model, state.optimizer, inputs, targets, rate, precision)
+            loss, logits = step(model, state.optimizer, inputs, targets, rate, precision)
             losses.append(loss)
             hits.append(logits.argmax(1) == targets)
         averages = torch.stack([torch.stack(losses).mean(), torch.cat(hits).float().mean()])
@@ -118,7 +118,7 @@ def fit(
         after_epoch(state)
 
 
-def _step(
+def step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     inputs: Tensor,
@@ -126,6 +126,7 @@ def _step(
     rate: float,
     precision: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
+    """One update at that learning rate; gives the batch's loss and logits before it, detached."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     with autocast(inputs.device, precision):

@@ -79,6 +79,4 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if image.mode in ("1", "L"):
         return image.convert("L")
-    if "transparency" in image.info:
-        image = image.convert("RGBA")
     return image.convert("RGB")

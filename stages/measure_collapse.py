@@ -1,0 +1,56 @@
+"""Measure neural collapse over training: of every network, at each epoch whose weights were kept."""
+
+from dataclasses import asdict, fields
+
+import torch
+
+from hidden_structure import artifacts, params, paths
+from hidden_structure.batches import evaluation_batches, on_device
+from hidden_structure.collapse import Collapse, measure
+from hidden_structure.curves import mean_and_spread
+from hidden_structure.device import autocast, compute_deterministically, pick_device, pick_precision
+from hidden_structure.errors import InputError, one_line_errors
+from hidden_structure.features import PENULTIMATE, extract, head
+from hidden_structure.networks.build import build
+from hidden_structure.progress import track
+from hidden_structure.training import snapshot_epochs
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    compute_deterministically()
+    device = pick_device(study.hardware)
+    precision = pick_precision(study.hardware, device)
+    data = artifacts.read_arrays(paths.DATA)
+    images = on_device(data["train_images"], data["mean"], data["std"], device)
+    epochs = snapshot_epochs(study.train.epochs, study.train.snapshots)
+
+    rows: dict[str, list[dict]] = {}
+    for supervision in paths.SUPERVISIONS:
+        labels = artifacts.read_arrays(paths.labels(supervision))
+        targets = torch.from_numpy(labels["train"])
+        network = build(study.network, data["train_images"].shape[1:], len(labels["names"])).to(device)
+        runs = [(seed, epoch) for seed in study.seeds for epoch in epochs]
+        rows[supervision] = []
+        for seed, epoch in track(runs, f"collapse of {supervision} networks"):
+            network.load_state_dict(artifacts.read_tensors(paths.snapshot(supervision, seed, epoch)))
+            batches, last = evaluation_batches(images, study.features.batch_size), head(network)
+            with autocast(device, precision):
+                features = extract(network, batches, [PENULTIMATE], len(targets))[PENULTIMATE]
+            bias = None if last.bias is None else last.bias.detach().cpu()
+            try:
+                metrics = asdict(measure(features, targets, last.weight.detach().cpu(), bias))
+            except InputError as error:
+                raise InputError(f"{supervision} network, seed {seed}, epoch {epoch}: {error}") from error
+            rows[supervision].append({"supervision": supervision, "seed": seed, "epoch": epoch} | metrics)
+
+    for supervision in paths.SUPERVISIONS:
+        curve = mean_and_spread(rows[supervision], [field.name for field in fields(Collapse)])
+        artifacts.write_text(paths.curve(study.study, f"collapse-{supervision}"), curve)
+    everything = [row for supervision in paths.SUPERVISIONS for row in rows[supervision]]
+    artifacts.write_json(paths.metrics(study.study, "collapse"), everything)
+
+
+if __name__ == "__main__":
+    main()

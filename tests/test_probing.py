@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from hidden_structure import probing
+from hidden_structure.errors import InputError
+from hidden_structure.seeding import torch_generator
+
+
+def problem(samples=300, dimension=8, classes=4):
+    generator = torch_generator("probe")
+    labels = torch.randint(classes, (samples,), generator=generator)
+    scales = torch.logspace(1, -2, dimension)  # directions of very different variance, as in collapsed features
+    features = (torch.randn(classes, dimension, generator=generator)[labels] * 0.7) * scales
+    return features + torch.randn(samples, dimension, generator=generator) * scales + 3, labels
+
+
+def objective(weight, bias, features, labels, l2):
+    return cross_entropy(features.double() @ weight.T + bias, labels) + l2 / 2 * weight.square().sum()
+
+
+@pytest.mark.parametrize("l2", [1e-4, 1e-2, 1.0])
+def test_the_gradient_vanishes(l2):
+    features, labels = problem()
+    probe = probing.fit(features, labels, 4, l2)
+    weight, bias = probe.weight.clone().requires_grad_(), probe.bias.clone().requires_grad_()
+    objective(weight, bias, features, labels, l2).backward()
+    assert weight.grad.abs().max() < 1e-5
+    assert bias.grad.abs().max() < 1e-5
+
+
+def test_the_optimum_is_scikit_learns():
+    from sklearn.linear_model import LogisticRegression
+
+    (features, labels), l2 = problem(), 1e-3
+    probe = probing.fit(features, labels, 4, l2)
+    peer = LogisticRegression(C=1 / (l2 * len(labels)), tol=1e-10, max_iter=10000, solver="newton-cholesky")
+    peer.fit(features.double().numpy(), labels.numpy())
+    peer_value = objective(torch.from_numpy(peer.coef_), torch.from_numpy(peer.intercept_), features, labels, l2)
+    value = objective(probe.weight, probe.bias, features, labels, l2)
+    assert value.item() == pytest.approx(peer_value.item(), rel=1e-8)
+    np.testing.assert_allclose(probe.weight.numpy(), peer.coef_, atol=1e-3)
+
+
+def test_same_input_same_bytes():
+    features, labels = problem()
+    once, again = (probing.fit(features, labels, 4, 1e-4) for _ in range(2))
+    assert once.weight.numpy().tobytes() == again.weight.numpy().tobytes()
+    assert once.bias.numpy().tobytes() == again.bias.numpy().tobytes()
+
+
+def test_predictions_do_not_depend_on_the_features_origin():
+    features, labels = problem()
+    shift = torch.tensor([100.0, -100, 0, 5, 0, 0, 1, 1])
+    probe, moved = (probing.fit(shifted, labels, 4, 1e-3) for shifted in (features.double(), features.double() + shift))
+    assert torch.equal(probe.predict(features), moved.predict(features.double() + shift))
+    torch.testing.assert_close(probe.weight, moved.weight, rtol=1e-4, atol=1e-4)
+
+
+def test_separable_classes_are_learnt_and_constant_units_ignored():
+    labels = torch.arange(60) % 3
+    features = torch.cat([torch.eye(3)[labels], torch.ones(60, 2)], 1)
+    probe = probing.fit(features, labels, 3, 1e-4)
+    assert probing.accuracy(probe, features, labels) == 1
+    assert probing.accuracy(probe, features, (labels + 1) % 3) == 0
+    assert probe.weight[:, 3:].abs().max() < 1e-9
+
+
+def test_a_heavy_penalty_leaves_the_class_frequencies():
+    features, labels = problem()
+    probe = probing.fit(features, labels, 4, 1e6)
+    frequencies = labels.bincount(minlength=4).double() / len(labels)
+    torch.testing.assert_close((features.double() @ probe.weight.T + probe.bias).softmax(1).mean(0), frequencies)
+    assert probe.weight.abs().max() < 1e-5
+
+
+def test_what_has_no_optimum_is_refused(monkeypatch):
+    features, labels = problem()
+    with pytest.raises(InputError, match="NaN or infinity"):
+        probing.fit(features * torch.nan, labels, 4, 1e-4)
+    monkeypatch.setattr(probing, "ITERATIONS", 2)
+    monkeypatch.setattr(probing, "ROUNDS", 1)
+    with pytest.raises(InputError, match=r"raise cluster\.l2 \(0\.0001\)"):
+        probing.fit(features, labels, 4, 1e-4)
