@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce test lint verify provenance lock clean
+.PHONY: setup reproduce test lint verify provenance readme lock clean
 setup: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
@@ -42,6 +42,10 @@ verify: setup
 # Write down which code has changed since each committed study was made.
 provenance: setup
 	python tools/verify.py --write
+
+# The claims of the committed studies, in README.md.
+readme: setup
+	python tools/readme.py
 
 # Pin the newest dependencies that pyproject.toml allows.
 lock:

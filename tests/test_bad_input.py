@@ -295,5 +295,5 @@ def test_params_that_are_not_a_mapping_in_yaml_are_one_line(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=r"params\.yaml") as error:
-        load(path)
+        params.load(path)
     assert "\n" not in str(error.value)

@@ -13,7 +13,7 @@ from hidden_structure.seeding import torch_generator
 def simplex(classes: int, dimension: int, *names) -> torch.Tensor:
     """Rows of a simplex equiangular tight frame in a random orientation, float64 (classes, dimension)."""
     basis = torch.linalg.qr(torch.randn(dimension, classes, generator=torch_generator("basis", *names)).double()).Q
-    return (torch.eye(classes) - 1 / classes).double() @ basis.T
+    return (torch.eye(classes, dtype=torch.float64) - 1 / classes) @ basis.T
 
 
 def random_problem(classes=5, dimension=12, samples=200, balanced=True, dtype=torch.float32):

@@ -18,7 +18,7 @@ from hidden_structure import params
 from hidden_structure.artifacts import read_json, write_json
 from hidden_structure.errors import InputError, one_line_errors
 
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "artifacts", "/data", "cache", "tmp", "__pycache__", "*.egg-info")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "artifacts", "data", "cache", "tmp", "__pycache__", "*.egg-info")
 
 
 @one_line_errors

@@ -5,9 +5,8 @@ Yang, Steinhardt, Hu, "Are Neurons Actually Collapsed? On the Fine-Grained Struc
 t-SNE and clustered by k-means, with as many clusters as classes were merged into it.
 """
 
-import os
-
 import numpy as np
+import torch
 
 from hidden_structure.errors import InputError
 from hidden_structure.progress import track
@@ -60,14 +59,10 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
         perplexity=min(perplexity, (samples - 1) / 3),
         initialization="pca",
         neighbors="exact",
-        n_jobs=_cores(),
+        n_jobs=torch.get_num_threads(),
         random_state=seed,
     ).fit(features)
     return np.asarray(embedding)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def reduce_within(
