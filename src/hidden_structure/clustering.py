@@ -14,6 +14,7 @@ from hidden_structure.seeding import Name, seed_of
 
 TSNE_INPUT = 50  # components kept before t-SNE, as its authors do: its neighbour search slows down with dimension
 WIDE = 100  # features from which that is done
+MANY = 2000  # samples from which several threads pay; their number does not change the bytes
 
 
 def reduce(features: np.ndarray, method: str, perplexity: float, components: int, seed: int) -> np.ndarray:
@@ -59,7 +60,7 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
         perplexity=min(perplexity, (samples - 1) / 3),
         initialization="pca",
         neighbors="exact",
-        n_jobs=torch.get_num_threads(),
+        n_jobs=torch.get_num_threads() if samples >= MANY else 1,
         random_state=seed,
     ).fit(features)
     return np.asarray(embedding)

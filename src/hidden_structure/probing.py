@@ -18,7 +18,7 @@ from hidden_structure.errors import InputError
 
 TOLERANCE = 1e-10  # nats: the Newton decrement, an estimate of what the objective still lies above its optimum
 NEWTON_STEPS, PRODUCTS = 100, 1000  # at most, and products with the Hessian a step
-BLOCK_VALUES, BLOCK_PRODUCTS = 2**27, 2**34  # of the preconditioner: 1 GB, and about a second
+BLOCK_VALUES, BLOCK_PRODUCTS = 2**20, 2**33  # of the preconditioner: at most these, 8 MB and half a second
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _newton_step(inputs: Tensor, probabilities: Tensor, penalty: Tensor, gradien
 
 
 def _preconditioner(inputs: Tensor, probabilities: Tensor, penalty: Tensor) -> Callable[[Tensor], Tensor]:
-    """The inverse of the Hessian's diagonal blocks, one a class; of their mean where that would take too much memory."""
+    """The inverse of the Hessian's diagonal blocks, one a class; of their mean where those would cost too much."""
     samples, size = inputs.shape
     uncertainty = probabilities * (1 - probabilities)
     if uncertainty.shape[1] * size**2 > BLOCK_VALUES:
