@@ -12,7 +12,7 @@ setup: .venv/installed
 	  || { echo "error: Python 3.11 or newer is missing: install it, or name it with make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "error: Python's venv module is missing: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
@@ -25,7 +25,7 @@ reproduce: setup
 	@if [ -n "$(STUDY)" ]; then python tools/select_study.py "$(STUDY)"; fi
 	@$(no_scm)
 	dvc repro
-	@folder=reports/$$(sed -n 's/^study: *//p' params.yaml); cp dvc.lock $$folder/; echo "The report: $$folder/report.html"
+	@python tools/keep_lock.py
 
 test: setup
 	@$(no_scm)

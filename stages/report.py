@@ -19,6 +19,7 @@ def main() -> None:
     labels, collapse, cluster = (
         artifacts.read_json(paths.metrics(study.study, name)) for name in ("labels", "collapse", "cluster")
     )
+    hardware = {s: artifacts.read_json(paths.metrics(study.study, f"hardware-{s}")) for s in paths.SUPERVISIONS}
     fine, coarse = (artifacts.read_arrays(paths.labels(s)) for s in paths.SUPERVISIONS)
     positions = artifacts.read_arrays(paths.clusters(study.seeds[0]))["map"]
     fine_names, coarse_names, coarse_of = fine["names"].tolist(), coarse["names"].tolist(), coarse["coarse_of"]
@@ -57,7 +58,9 @@ def main() -> None:
     artifacts.write_json(folder / "versions.json", versions)
     artifacts.copy(parameters, folder / "params.yaml")
     text = parameters.read_text(encoding="utf-8")
-    artifacts.write_text(folder / "report.html", page.render(study, text, numbers, rows, labels, versions, pictures))
+    artifacts.write_text(
+        folder / "report.html", page.render(study, text, numbers, rows, labels, versions, hardware, pictures)
+    )
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ from hidden_structure.seeding import global_seed
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("supervision", choices=paths.SUPERVISIONS)
-    supervision = parser.parse_args().supervision
-    study = params.load()
+    supervision, study = parser.parse_args().supervision, params.load()
     compute_deterministically()
     device = pick_device(study.hardware)
     precision = pick_precision(study.hardware, device)
@@ -33,49 +32,47 @@ def main() -> None:
     train_labels, test_labels = (torch.from_numpy(labels[split]).to(device) for split in ("train", "test"))
     snapshots = training.snapshot_epochs(study.train.epochs, study.train.snapshots)
     recipe = study.model_dump(include={"hardware", "network", "train"}) | {"supervision": supervision}
-    key = resume.fingerprint(recipe, data["train_images"], labels["train"])
-    folders = {seed: paths.RESUME / f"{supervision}-{seed}-{key}" for seed in study.seeds}
-    histories: dict[int, list[dict]] = {}
+    rows: list[dict] = []
 
-    def keep(state: training.TrainingState, seed: int, writes: bool) -> None:
+    def keep(state: training.TrainingState, seed: int) -> None:
         if state.epoch in snapshots:
             loss, accuracy = training.evaluate(state.network, test, test_labels, precision)
             state.history[-1] |= {"test_loss": loss, "test_accuracy": accuracy}
-            if writes:
-                print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
-                artifacts.write_tensors(folders[seed] / f"{state.epoch:05d}.safetensors", state.network.state_dict())
-        if writes:
-            resume.save(folders[seed] / "state.safetensors", state)
+            print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
+            artifacts.write_tensors(folders[seed] / f"{state.epoch:05d}.safetensors", state.network.state_dict())
+        resume.save(folders[seed] / "state.safetensors", state)
 
     with distributed.process_group(device) as (rank, processes):
+        hardware = describe(device, precision, processes)
+        key = resume.fingerprint(recipe | hardware, Path(__file__), *data.values(), *labels.values())
+        folders = {seed: paths.RESUME / f"{supervision}-{seed}-{key}" for seed in study.seeds}
         for seed in study.seeds:
             with global_seed("initialisation", seed):
                 network = build(study.network, data["train_images"].shape[1:], len(labels["names"]))
             state = training.start(network, study.train, device)
-            after_epoch = partial(keep, seed=seed, writes=rank == 0)
+            after_epoch = partial(keep, seed=seed) if rank == 0 else training.nothing
             if not resume.load(folders[seed] / "state.safetensors", state):
                 after_epoch(state)
+            distributed.check_same(state.epoch, "epochs to resume from: share artifacts/resume between the machines")
             training.fit(state, train, train_labels, study.train, seed, precision, (rank, processes), after_epoch)
-            histories[seed] = state.history
+            rows += [{"seed": seed} | row for row in state.history]
     if rank == 0:
-        publish(study.study, supervision, folders, snapshots, histories)
-        hardware = describe(device, precision, processes)
-        artifacts.write_json(paths.metrics(study.study, f"hardware-{supervision}"), hardware)
-        for folder in folders.values():
-            shutil.rmtree(folder)
+        publish(study.study, supervision, folders, snapshots, rows, hardware)
 
 
-def publish(name: str, supervision: str, folders: dict[int, Path], snapshots: list[int], histories: dict) -> None:
-    """Copy every seed's results to where the later stages read them."""
+def publish(study: str, supervision: str, folders: dict, snapshots: list[int], rows: list, hardware: dict) -> None:
+    """Put every seed's results where the later stages read them, then forget the training state."""
+    for stale in (paths.models(supervision), paths.snapshots(supervision)):  # of a run that was not DVC's
+        shutil.rmtree(stale, ignore_errors=True)
     for seed, folder in folders.items():
         for epoch in snapshots:
             artifacts.copy(folder / f"{epoch:05d}.safetensors", paths.snapshot(supervision, seed, epoch))
         artifacts.copy(folder / f"{snapshots[-1]:05d}.safetensors", paths.model(supervision, seed))
-    rows = [{"seed": seed} | row for seed, history in histories.items() for row in history]
-    artifacts.write_json(paths.metrics(name, f"train-{supervision}"), rows)
     measured = [row for row in rows if row["epoch"] in snapshots[1:]]
-    columns = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-    artifacts.write_text(paths.curve(name, f"training-{supervision}"), mean_and_spread(measured, columns))
+    artifacts.write_json(paths.metrics(study, f"train-{supervision}"), rows)
+    artifacts.write_text(paths.curve(study, f"training-{supervision}"), mean_and_spread(measured, training.MEASURED))
+    artifacts.write_json(paths.metrics(study, f"hardware-{supervision}"), hardware)
+    resume.forget(*folders.values())
 
 
 if __name__ == "__main__":

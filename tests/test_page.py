@@ -11,6 +11,26 @@ HOSTILE = ["<script>alert(1)</script>", "</td><b>", "a&b", '" onload="x', "{name
 STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
 
 
+HARDWARE = {
+    "fine": {
+        "device": "cpu",
+        "processor": "<x86>",
+        "precision": "bfloat16",
+        "threads": 2,
+        "processes": 1,
+        "torch": "2.1",
+    },
+    "coarse": {
+        "device": "cuda",
+        "processor": "H200",
+        "precision": "float32",
+        "threads": 1,
+        "processes": 8,
+        "torch": "2.2",
+    },
+}
+
+
 def render(
     seeds: list[int] | None = None,
     parameters: str = "study: digits\n",
@@ -26,7 +46,7 @@ def render(
     numbers = summary.summarise(measured, labels)
     rows = claims.table(study, measured, 6, 2)
     pictures = pictures or dict.fromkeys(page.SECTION, b"png")
-    return page.render(study, parameters, numbers, rows, labels, {"torch": "<1>"}, pictures)
+    return page.render(study, parameters, numbers, rows, labels, {"torch": "<1>"}, HARDWARE, pictures)
 
 
 class Structure(HTMLParser):
@@ -99,3 +119,15 @@ def test_the_same_input_gives_the_same_page():
 def test_one_seed_is_said_to_have_no_spread():
     assert "±" in parse(render([0, 1])).text
     assert "±" not in parse(render([0])).text
+
+
+def test_the_page_says_what_trained_the_networks():
+    text = " ".join(parse(render()).text.split())
+    assert (
+        "The fine networks were trained on cpu (<x86>) in bfloat16, by 1 process of 2 threads, with PyTorch 2.1."
+        in text
+    )
+    assert (
+        "The coarse networks were trained on cuda (H200) in float32, by 8 processes of 1 thread, with PyTorch 2.2."
+        in text
+    )

@@ -1,4 +1,5 @@
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -82,7 +83,10 @@ def test_two_processes_train_what_one_process_trains(study, tmp_path_factory):
     ("changes", "message"),
     [
         ({"train": {"lr": 1e30}}, "train.lr"),
+        ({"train": {"lr": 1e30, "epochs": 1, "batch_size": 320}}, "train.lr"),
         ({"train": {"batch_size": 1000}}, "train.batch_size"),
+        ({"train": {"crop": 100_000}}, "train.crop"),
+        ({"network": {"width": 10**9}}, "lower the sizes"),
         ({"hardware": {"device": "mps"}}, "hardware.device"),
     ],
 )
@@ -102,3 +106,25 @@ def test_missing_data_says_how_to_make_it(tmp_path):
     done = tiny.run_stage(tmp_path, "train.py", "fine")
     assert done.returncode == 1
     assert done.stderr == "error: artifacts/data.npz is missing: run `dvc repro` to make it\n"
+
+
+def test_a_run_killed_while_it_cleans_up_starts_afresh(study, monkeypatch):
+    """Its results may be incomplete then, and what is left of its state must not be taken for a finished run."""
+    monkeypatch.chdir(study)
+    monkeypatch.setattr(sys, "argv", ["train.py", "fine"])
+
+    def killed(*arguments, **options):
+        if "resume" in str(arguments[0]):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            runpy.run_path(str(tiny.ROOT / "stages/train.py"), run_name="__main__")
+    before = results(study)
+    finished = [path for path in study.glob("artifacts/resume/*") if not (path / "state.safetensors").exists()]
+    assert len(finished) == 1
+    for snapshot in finished[0].glob("00000.safetensors"):
+        snapshot.unlink()
+    runpy.run_path(str(tiny.ROOT / "stages/train.py"), run_name="__main__")
+    assert results(study) == before

@@ -18,6 +18,7 @@ from hidden_structure import params
 from hidden_structure.artifacts import read_json, write_json
 from hidden_structure.errors import InputError, one_line_errors
 
+ABSENT = ("deleted", "not in cache")  # of artifacts, which the copy leaves out
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "artifacts", "data", "cache", "tmp", "__pycache__", "*.egg-info")
 
 
@@ -37,39 +38,40 @@ def main() -> None:
 def check(path: Path, default: str, write: bool) -> list[str]:
     """One line a failure of one study; a study without results has none, unless it is the default one."""
     study, results = path.stem, Path("reports") / path.stem
+    remedy = "run `make reproduce`" if study == default else f"run `make reproduce STUDY={study}`"
     if not results.is_dir() and study != default:
         print(f"{study}: no committed results")
         return []
     for name, original in {"params.yaml": path, "dvc.lock": Path("dvc.lock") if study == default else None}.items():
         kept = results / name
         if not kept.is_file():
-            return [f"{study}: {kept} is missing: run `make reproduce STUDY={study}`"]
+            return [f"{study}: {kept} is missing: {remedy}"]
         if original and kept.read_bytes() != original.read_bytes():
-            return [f"{study}: {kept} differs from {original}: run `make reproduce STUDY={study}`"]
+            return [f"{study}: {kept} differs from {original}: {remedy}"]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(".", Path(folder) / "copy", ignore=LEFT_OUT))
         (copy / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
         for name in ("params.yaml", "dvc.lock"):
             shutil.copyfile(results / name, copy / name)
-        again = dvc(copy, "repro", "--allow-missing", "--dry").count("Running stage")
-        changes = json.loads(dvc(copy, "status", "--json"))
+        changes = json.loads(dvc(copy, "status", "--json").stdout)
+        again = dvc(copy, "repro", "--allow-missing", "--dry", check=False)
     code, other = sort_changes(changes)
-    failures = [f"{study}: {change}: run `make reproduce STUDY={study}`" for change in other]
+    failures = [f"{study}: {change}: {remedy}" for change in other]
+    failures += compare(study, results / "code-changed-since.json", code, write)
     if study == default:
         failures += [f"{study}: {stage} was made by another {file}" for stage, files in code.items() for file in files]
-    else:
-        failures += compare(study, results / "code-changed-since.json", code, write)
-    if again and not code and not other:
-        failures.append(f"{study}: {again} stages would run again")
+    rerun = again.returncode or "Running stage" in again.stdout  # it fails where a stage to run lacks its inputs
+    if rerun and not code and not other:
+        failures.append(f"{study}: stages would run again: {' '.join((again.stdout + again.stderr).split())}")
     return failures
 
 
-def dvc(folder: Path, *arguments: str) -> str:
+def dvc(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "dvc", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"`dvc {' '.join(arguments)}` failed: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+    if check and done.returncode:
+        raise InputError(f"`dvc {' '.join(arguments)}` failed: {done.stderr or done.stdout}")
+    return done
 
 
 def sort_changes(status: dict) -> tuple[dict[str, list[str]], list[str]]:
@@ -85,7 +87,7 @@ def sort_changes(status: dict) -> tuple[dict[str, list[str]], list[str]]:
                 for file, change in changed.items():
                     if file.startswith(("src/", "stages/")):
                         code.setdefault(stage, []).append(file)
-                    elif not (file.startswith("artifacts/") and change == "deleted"):
+                    elif not (file.startswith("artifacts/") and change in ABSENT):
                         other.append(f"{stage}, {kind}: {file} {change}")
     return code, other
 

@@ -65,7 +65,7 @@ def table(study: Study, measured: Measured, fine_classes: int, coarse_classes: i
                 f"Within its {classes} classes the {supervision} network's features collapse to points: "
                 f"NC1 ends at {NC1_AT_MOST} or less; the limit is 0.",
                 source,
-                0.0,
+                None,
                 lambda value: value <= NC1_AT_MOST,
             ),
             row(
@@ -75,7 +75,7 @@ def table(study: Study, measured: Measured, fine_classes: int, coarse_classes: i
                 f"simplex, {angle}: the pairwise cosines deviate from it by {ANGLE_DEVIATION_AT_MOST} or less on "
                 f"average; the limit is 0{trivial}.",
                 source,
-                0.0,
+                None,
                 lambda value: value <= ANGLE_DEVIATION_AT_MOST,
             ),
         ]
@@ -151,7 +151,7 @@ def table(study: Study, measured: Measured, fine_classes: int, coarse_classes: i
 
 def _published_accuracy(study: Study) -> tuple[str, float | None]:
     network = study.network
-    if (study.data.source, network.name, network.width) == ("cifar10", "resnet", 16):
+    if (study.data.source, network.name, network.width, network.norm) == ("cifar10", "resnet", 16, "batch"):
         return HE, PUBLISHED_RESNET.get(network.depth)
     return "", None
 

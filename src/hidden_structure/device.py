@@ -47,6 +47,8 @@ def describe(device: torch.device, precision: torch.dtype, processes: int) -> di
         "precision": str(precision).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "processes": processes,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
     }
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from hidden_structure.errors import InputError
+
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[tuple[int, int]]:
@@ -35,6 +37,15 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     return nn.parallel.DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def check_same(value: int, what: str) -> None:
+    """Raises InputError, in every process, if the value differs between them."""
+    if dist.is_initialized():
+        values: list[int] = [0] * dist.get_world_size()
+        dist.all_gather_object(values, value)
+        if len(set(values)) > 1:
+            raise InputError(f"the processes have different {what} (found {values})")
 
 
 def average(values: Tensor) -> Tensor:

@@ -24,5 +24,11 @@ def one_line_errors(main: Callable[P, None]) -> Callable[P, None]:
             main(*args, **kwargs)
         except InputError as error:
             sys.exit(f"error: {error}")
+        except (MemoryError, RuntimeError, OSError) as error:
+            # What the machine lacks: allocators raise RuntimeError on the CPU, its subclass OutOfMemoryError on a GPU.
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            lacks = "the machine cannot do it" if isinstance(error, OSError) else "memory is short"
+            sys.exit(f"error: {lacks} ({' '.join(str(error).split())}): free some, or lower the sizes in params.yaml")
 
     return wrapped

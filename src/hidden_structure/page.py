@@ -67,6 +67,8 @@ SECTION = {  # figure -> title, how to read it, how it was made
     ),
 }
 
+COUNTED = {"processes": "process", "threads": "thread"}
+
 STYLE = """
 :root { color-scheme: light dark; --text: #1a1a1a; --paper: #ffffff; --line: #c8c8c8; --yes: #00684a; --no: #a33b00; }
 @media (prefers-color-scheme: dark) {
@@ -81,8 +83,10 @@ figcaption, table { font-size: 0.9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.6rem; text-align: left; vertical-align: top; }
-#claims td:first-child, #claims td:nth-child(n+4) { white-space: nowrap; overflow-wrap: normal; }
+#claims td, #claims th { overflow-wrap: normal; }
+#claims td:first-child, #claims td:nth-child(n+4) { white-space: nowrap; }
 #claims td:nth-child(2) { min-width: 20rem; }
+#claims td:nth-child(3) { min-width: 8rem; }
 tr.yes td:last-child { color: var(--yes); font-weight: 600; }
 tr.no td:last-child { color: var(--no); font-weight: 600; }
 pre { border: 1px solid var(--line); padding: 0.8rem; overflow-x: auto; font-size: 0.8rem; }
@@ -96,6 +100,7 @@ def render(
     rows: Sequence[dict],
     labels: Mapping,
     versions: Mapping[str, str],
+    hardware: Mapping[str, Mapping],
     pictures: Mapping[str, bytes],
 ) -> str:
     """The page as text.
@@ -106,6 +111,7 @@ def render(
         rows: the claims.
         labels: the label metrics.
         versions: library -> version.
+        hardware: supervision -> what trained its networks, the content of its hardware metrics.
         pictures: figure -> PNG, one for every figure of SECTION.
     """
     title = f"{escape(study.study)}: structure hidden under coarse labels"
@@ -137,8 +143,10 @@ spread is the sample standard deviation over seeds.</p>
 </tbody></table></div>
 {"".join(_figure(name, pictures[name]) for name in SECTION)}
 <h2>Provenance</h2>
-<p>Seeds {escape(", ".join(map(str, study.seeds)))}; device {escape(study.hardware.device)}, precision
-{escape(study.hardware.precision)} (auto: the best that the machine has).</p>
+<p>Seeds {escape(", ".join(map(str, study.seeds)))}. {escape(" ".join(_trained_on(*item) for item in hardware.items()))}
+<a href="dvc.lock">dvc.lock</a> holds the hashes of all code and data; <a href="code-changed-since.json">what has
+changed in the code since</a> is listed where a change did not make the study anew.</p>
+<p>This report was made with:</p>
 <table id="versions"><tbody>
 {"".join(f"<tr>{_cells('td', item)}</tr>" for item in versions.items())}
 </tbody></table>
@@ -176,6 +184,14 @@ def in_words(study: Study, summary: Mapping, labels: Mapping) -> list[str]:
         f"{_percent(control['pixels'], 'accuracy')}, with labels from the untrained network's features "
         f"{_percent(control['untrained'], 'accuracy')}.",
     ]
+
+
+def _trained_on(supervision: str, hardware: Mapping) -> str:
+    count = {name: f"{hardware[name]} {name if hardware[name] > 1 else singular}" for name, singular in COUNTED.items()}
+    return (
+        f"The {supervision} networks were trained on {hardware['device']} ({hardware['processor']}) in "
+        f"{hardware['precision']}, by {count['processes']} of {count['threads']}, with PyTorch {hardware['torch']}."
+    )
 
 
 def _value(numbers: Mapping, name: str) -> str:

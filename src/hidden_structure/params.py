@@ -91,7 +91,7 @@ class Cluster(Section):
     reducers: Annotated[
         list[Literal["tsne", "pca", "raw"]], Field(min_length=1), AfterValidator(_distinct)
     ]  # the first is the one that the claims speak of
-    perplexity: Positive
+    perplexity: Annotated[float, Field(ge=1, allow_inf_nan=False)]
     components: PositiveInt  # of pca
     restarts: PositiveInt  # of k-means
     l2: NonNegative  # of the linear probe

@@ -6,6 +6,7 @@ taken up.
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,14 @@ from hidden_structure.artifacts import read_tensors, write_tensors
 from hidden_structure.training import TrainingState
 
 
-def fingerprint(description: dict, *arrays: np.ndarray) -> str:
-    """16 hexadecimal digits that depend on a JSON-able description and on the arrays' contents."""
+def fingerprint(description: dict, script: Path, *arrays: np.ndarray) -> str:
+    """16 hexadecimal digits that depend on a JSON-able description, the code, and the arrays' contents.
+
+    The code is the script and this whole package: half a run by other code would be no run of either.
+    """
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for file in (script, *sorted(Path(__file__).parent.rglob("*.py"))):
+        digest.update(file.read_bytes())
     for array in arrays:
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()[:16]
@@ -58,3 +64,10 @@ def load(path: Path, state: TrainingState) -> bool:
                 state.optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(value)
     state.epoch, state.history = record["epoch"], record["history"]
     return True
+
+
+def forget(*folders: Path) -> None:
+    """Remove finished runs; the state goes first, so that a kill in between leaves nothing that could be taken up."""
+    for folder in folders:
+        (folder / "state.safetensors").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)

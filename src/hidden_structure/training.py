@@ -17,7 +17,10 @@ from hidden_structure.batches import Images, evaluation_batches, training_batche
 from hidden_structure.device import autocast
 from hidden_structure.errors import InputError
 from hidden_structure.params import Train
+from hidden_structure.progress import track
 from hidden_structure.seeding import torch_generator
+
+MEASURED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # what a history holds, in nats and shares
 
 
 @dataclass
@@ -72,6 +75,10 @@ def snapshot_epochs(epochs: int, count: int) -> list[int]:
     return sorted({round(math.expm1(math.log1p(epochs) * i / (count - 1))) for i in range(count)})
 
 
+def nothing(state: TrainingState) -> None:
+    """What there is to do after an epoch, unless a caller knows better."""
+
+
 def fit(
     state: TrainingState,
     images: Images,
@@ -80,7 +87,7 @@ def fit(
     seed: int,
     precision: torch.dtype,
     share: tuple[int, int] = (0, 1),
-    after_epoch: Callable[[TrainingState], None] = lambda state: None,
+    after_epoch: Callable[[TrainingState], None] = nothing,
 ) -> None:
     """Train until train.epochs are done, in place; after_epoch sees the state after each.
 
@@ -93,12 +100,13 @@ def fit(
         share: (rank, processes) of data-parallel training.
 
     Raises:
-        InputError: the batch size does not fit the data or the processes, or the loss is no longer finite.
+        InputError: the batch size or the crop does not fit the data, or the processes, or the loss is not finite.
     """
-    _check_batch_size(train.batch_size, len(labels), share[1])
+    _check_sizes(train, images, share[1])
     model = distributed.parallel(state.network, images.pixels.device)
     batches = len(labels) // train.batch_size
-    while state.epoch < train.epochs:
+    epochs = range(state.epoch, train.epochs)
+    for _ in track(epochs, f"training, seed {seed}") if share[0] == 0 else epochs:
         order, augmentation = (torch_generator(name, seed, state.epoch) for name in ("order", "augmentation"))
         epoch = training_batches(images, labels, train.batch_size, order, augmentation, train.crop, train.flip, share)
         model.train()
@@ -138,18 +146,26 @@ def step(
     return loss.detach(), logits.detach()
 
 
-def _check_batch_size(batch_size: int, samples: int, processes: int) -> None:
-    if batch_size > samples:
-        raise InputError(f"train.batch_size: {batch_size} is more than the {samples} training samples: lower it")
-    if batch_size % processes:
-        raise InputError(f"train.batch_size: {batch_size} is not a multiple of the {processes} processes: change one")
+def _check_sizes(train: Train, images: Images, processes: int) -> None:
+    samples, height, width, _ = images.pixels.shape
+    if train.batch_size > samples:
+        raise InputError(f"train.batch_size: {train.batch_size} is more than the {samples} training samples: lower it")
+    if train.batch_size % processes:
+        raise InputError(
+            f"train.batch_size: {train.batch_size} is not a multiple of the {processes} processes: change one"
+        )
+    if train.crop > min(height, width):
+        raise InputError(f"train.crop: {train.crop} pixels are more than an image of {width} x {height} has: lower it")
 
 
 @torch.no_grad()
 def evaluate(
     network: nn.Module, images: Images, labels: Tensor, precision: torch.dtype, batch_size: int = 500
 ) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its mode is put back."""
+    """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its mode is put back.
+
+    Raises InputError if the loss is not finite.
+    """
     was_training = network.training
     network.eval()
     loss = hits = 0.0
@@ -159,4 +175,6 @@ def evaluate(
         loss += cross_entropy(logits, targets, reduction="sum").item()
         hits += (logits.argmax(1) == targets).sum().item()
     network.train(was_training)
+    if not math.isfinite(loss):
+        raise InputError(f"the network's loss is {loss}: training diverged, lower train.lr")
     return loss / len(labels), hits / len(labels)

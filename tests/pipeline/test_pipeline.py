@@ -76,7 +76,8 @@ def test_the_life_of_a_study(tmp_path):
     assert clone.reproduce() == set(), "a second run must do nothing"
 
     shutil.copyfile(tmp_path / "params.yaml", tmp_path / "studies/digits.yaml")
-    shutil.copyfile(tmp_path / "dvc.lock", folder / "dvc.lock")
+    done = clone.run("python", "tools/keep_lock.py")
+    assert done.stdout == "The report: reports/digits/report.html\n"
     clone.commit()
     again = ("measure-collapse", "extract-features", "cluster", "report")
     assert clone.reproduce("--force", "--single-item", *again) == set(again)
@@ -101,7 +102,8 @@ def test_the_life_of_a_study(tmp_path):
     assert clone.reproduce() == ALL - {"prepare-data", "merge-labels"}
     clone.commit()
     changed = json.loads(clone.dvc("params", "diff", "main", "--json"))["params.yaml"]
-    assert changed == {"train.lr": {"old": 0.1, "new": 0.05}}
+    assert changed.keys() == {"train.lr"}
+    assert (changed["train.lr"]["old"], changed["train.lr"]["new"]) == (0.1, 0.05)
     numbers = json.loads(clone.dvc("metrics", "diff", "main", "--json"))
     assert "fine.nc1" in numbers["reports/digits/metrics.json"]
     clone.dvc("plots", "diff", "main", "--out", "plots")
@@ -115,6 +117,7 @@ def test_the_life_of_a_study(tmp_path):
     assert clone.reproduce() == ALL - {"prepare-data", "train@fine"}
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_without_version_control_the_pipeline_is_read_all_the_same(tmp_path):
     """As in a tarball, where `make` sets this option."""
     clone = Clone(tmp_path)

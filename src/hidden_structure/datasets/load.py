@@ -24,8 +24,9 @@ def load(data: params.Data) -> Dataset:
 def _load(data: params.Data) -> Dataset:
     root = None if data.folder is None else Path(os.path.expanduser(data.folder))
     if root is not None and not root.is_dir():
+        download = "" if data.source == "folder" else ", or set it to null to download them"
         raise InputError(
-            f"data.folder {data.folder} is not a folder: correct it, or put the data of {data.source} there"
+            f"data.folder {data.folder} is not a folder: correct it, or put the files of {data.source} there{download}"
         )
     if data.source == "digits":
         return digits.load(data.test_fraction, data.seed)
