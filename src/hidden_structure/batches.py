@@ -73,12 +73,12 @@ def training_batches(
 
     def augmented(positions: Tensor) -> Tensor:
         if not crop and not flip:
-            return padded[chosen[positions].to(device)]
+            return padded.index_select(0, chosen[positions].to(device))
         top, left = offsets[positions].unbind(1)
         row = (chosen[positions] * padded_size + top * padded_width)[:, None] + torch.arange(height) * padded_width
         column = left[:, None] + torch.where(flips[positions][:, None], columns.flip(0), columns)
         places = (row[:, :, None] + column[:, None, :]).to(device)
-        return padded.view(-1, channels)[places.view(-1)].view(-1, height, width, channels)
+        return padded.view(-1, channels).index_select(0, places.view(-1)).view(-1, height, width, channels)
 
     for part in mine.split(max(1, CHUNK_VALUES // (local * height * width * channels))):
         positions = part.reshape(-1)
