@@ -5,7 +5,7 @@ Every key must be present (null where it has no meaning), so that two studies co
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -82,6 +82,44 @@ class Train(Section):
         return self
 
 
+class Spawn(Section):
+    """The networks whose connectivity is studied, all on fine labels."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2), AfterValidator(_distinct)]
+    network: Network | None  # null: the study's own
+    train: Train | None  # null: the study's own
+    spawned: PositiveInt  # as many of the seeds, from the first on, also have children
+    epochs: Annotated[
+        list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)
+    ]  # k: after how many epochs the two children part
+    children: Annotated[
+        list[dict[str, Any]], Field(min_length=2, max_length=2)
+    ]  # keys of train in which each child's recipe differs from the trunk's; {}: in none
+    widths: Annotated[list[Positive], AfterValidator(_distinct)]  # further networks: multiples of network.width ...
+    weight_decays: Annotated[list[NonNegative], AfterValidator(_distinct)]  # ... and other weight decays
+
+
+class StraightThrough(Section):
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: Positive  # of Adam, on the weights that are projected
+
+
+class Permute(Section):
+    methods: Annotated[list[Literal["weights", "activations", "correlations", "ste"]], AfterValidator(_distinct)]
+    restarts: PositiveInt  # random orders of coordinate ascent; the best is kept
+    samples: PositiveInt  # training images whose activations are matched
+    ste: StraightThrough
+
+
+class Interpolate(Section):
+    spawned_points: Annotated[int, Field(ge=3)]  # alphas, 0 and 1 among them, on the line of a spawned pair
+    permuted_points: Annotated[int, Field(ge=3)]  # and of an independent one
+    train_samples: PositiveInt | None  # training images that the loss is measured on; null: all
+    repair_samples: PositiveInt | None  # training images that the repaired statistics come from; null: all
+    plane_points: Annotated[int, Field(ge=3)]  # of each side of the plane through three networks
+
+
 class Features(Section):
     layers: Annotated[list[str], AfterValidator(_distinct)]  # besides the penultimate one
     batch_size: PositiveInt
@@ -111,7 +149,32 @@ class Study(Section):
     train: Train
     features: Features
     cluster: Cluster
+    spawn: Spawn
+    permute: Permute
+    interpolate: Interpolate
     report: Report
+
+    @model_validator(mode="after")
+    def _spawning_is_possible(self) -> "Study":
+        if self.spawn.spawned > len(self.spawn.seeds):
+            raise ValueError(f"spawn.spawned: there are only {len(self.spawn.seeds)} spawn.seeds")
+        for index in range(2):
+            recipe = child_recipe(self, index)
+            if max(self.spawn.epochs) >= recipe.epochs:
+                raise ValueError(f"spawn.epochs: children must part before the last of {recipe.epochs} epochs")
+        return self
+
+
+def trunk_recipe(study: Study) -> Train:
+    return study.spawn.train or study.train
+
+
+def child_recipe(study: Study, index: int) -> Train:
+    """The recipe of child 0 or 1. Raises ValueError if spawn.children makes no valid recipe of the trunk's."""
+    try:
+        return Train.model_validate(trunk_recipe(study).model_dump() | study.spawn.children[index])
+    except ValidationError as error:
+        raise ValueError(f"spawn.children.{index}: {_first_problem(error)}") from error
 
 
 def load(path: Path = Path("params.yaml")) -> Study:

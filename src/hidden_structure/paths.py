@@ -9,6 +9,7 @@ ARTIFACTS = Path("artifacts")
 DATA = ARTIFACTS / "data.npz"
 DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output, so that a rerun fetches nothing
 RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so that DVC does not delete it
+SPAWNED = ARTIFACTS / "spawned"
 SUPERVISIONS = ("fine", "coarse")
 
 
@@ -41,6 +42,11 @@ def features(network: str, seed: int) -> Path:
 
 def clusters(seed: int) -> Path:
     return ARTIFACTS / "clusters" / f"{seed}.npz"
+
+
+def spawned(cell: str, seed: int, name: str) -> Path:
+    """Weights of one network of the connectivity study; cell names its width and weight decay."""
+    return SPAWNED / cell / str(seed) / f"{name}.safetensors"
 
 
 def report(study: str) -> Path:

@@ -67,7 +67,10 @@ def load(path: Path, state: TrainingState) -> bool:
 
 
 def forget(*folders: Path) -> None:
-    """Remove finished runs; the state goes first, so that a kill in between leaves nothing that could be taken up."""
+    """Remove finished runs; renamed first, so that a kill in between leaves nothing that could be taken up."""
     for folder in folders:
-        (folder / "state.safetensors").unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            finished = folder.with_name(f"finished-{folder.name}")
+            shutil.rmtree(finished, ignore_errors=True)
+            folder.rename(finished)
+            shutil.rmtree(finished, ignore_errors=True)

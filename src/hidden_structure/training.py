@@ -18,7 +18,7 @@ from hidden_structure.device import autocast
 from hidden_structure.errors import InputError
 from hidden_structure.params import Train
 from hidden_structure.progress import track
-from hidden_structure.seeding import torch_generator
+from hidden_structure.seeding import Name, torch_generator
 
 MEASURED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # what a history holds, in nats and shares
 
@@ -84,7 +84,7 @@ def fit(
     images: Images,
     labels: Tensor,
     train: Train,
-    seed: int,
+    seed: Name,
     precision: torch.dtype,
     share: tuple[int, int] = (0, 1),
     after_epoch: Callable[[TrainingState], None] = nothing,

@@ -1,0 +1,74 @@
+"""Train the networks of the connectivity study: trunks, and children that part from them after k epochs.
+
+One trunk serves every k. Killed and started again it goes on where it was.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from hidden_structure import artifacts, params, paths, resume, training
+from hidden_structure.batches import on_device
+from hidden_structure.device import compute_deterministically, describe, pick_device, pick_precision
+from hidden_structure.errors import InputError, one_line_errors
+from hidden_structure.networks.build import build
+from hidden_structure.seeding import global_seed
+from hidden_structure.spawning import Run, runs
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    compute_deterministically()
+    device = pick_device(study.hardware)
+    precision = pick_precision(study.hardware, device)
+    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels("fine"))
+    splits = {
+        split: (
+            on_device(data[f"{split}_images"], data["mean"], data["std"], device),
+            torch.from_numpy(labels[split]).to(device),
+        )
+        for split in ("train", "test")
+    }
+    hardware = describe(device, precision, 1)
+    recipe = study.model_dump(include={"network", "train", "spawn"}) | hardware
+    folder = paths.RESUME / f"spawn-{resume.fingerprint(recipe, Path(__file__), *data.values(), *labels.values())}"
+
+    def file(run: Run, name: str) -> Path:
+        return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
+
+    def train(run: Run) -> dict:
+        with global_seed("initialisation", run.seed):
+            network = build(run.cell.network, data["train_images"].shape[1:], len(labels["names"]))
+        state = training.start(network, run.train, device)
+
+        def keep(state: training.TrainingState) -> None:
+            if run.fork is None and state.epoch in study.spawn.epochs:  # before the state, which says that it is there
+                resume.save(file(run, f"fork-{state.epoch}"), state)
+            resume.save(file(run, run.name), state)
+
+        if not resume.load(file(run, run.name), state):
+            if run.fork is not None and not resume.load(file(run, f"fork-{run.fork}"), state):
+                raise InputError(f"{folder} has lost a trunk's state: delete the folder and start again")
+            keep(state)
+        training.fit(state, *splits["train"], run.train, run.noise, precision, after_epoch=keep)
+        row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
+        for split, (images, targets) in splits.items():
+            loss, accuracy = training.evaluate(state.network, images, targets, precision)
+            row |= {f"{split}_loss": loss, f"{split}_accuracy": accuracy}
+        print(f"{run.cell.name}, seed {run.seed}, {run.name}: test accuracy {row['test_accuracy']:.4f}", flush=True)
+        artifacts.write_tensors(file(run, f"{run.name}-end"), state.network.state_dict())
+        return row
+
+    rows = [train(run) for run in runs(study)]
+    shutil.rmtree(paths.SPAWNED, ignore_errors=True)  # of a run that was not DVC's
+    for run in runs(study):
+        artifacts.copy(file(run, f"{run.name}-end"), paths.spawned(run.cell.name, run.seed, run.name))
+    artifacts.write_json(paths.metrics(study.study, "spawn"), rows)
+    artifacts.write_json(paths.metrics(study.study, "hardware-spawn"), hardware)
+    resume.forget(folder)
+
+
+if __name__ == "__main__":
+    main()
