@@ -2,8 +2,12 @@
 
 import numpy as np
 
+from hidden_structure.params import Study
+from hidden_structure.spawning import Pair, pairs, runs
+
 EPOCHS = [0, 1, 2, 3, 5, 8, 12, 20, 32, 50, 80, 130, 200]
 REDUCERS = ["tsne", "pca", "raw"]
+ENDS = {"train": 0.01, "test": 0.05}  # error of spawned networks
 
 
 def training(supervision: str, seeds: list[int]) -> list[dict]:
@@ -78,3 +82,73 @@ def points(coarse_of: list[int], samples: int) -> tuple[np.ndarray, np.ndarray]:
     fine = np.arange(samples) % len(coarse_of)
     centres = generator.normal(size=(len(coarse_of), 2)) * 20
     return (centres[fine] + generator.normal(size=(samples, 2)) * 3).astype(np.float32), fine
+
+
+def connected(study: Study, **spawn: object) -> Study:
+    """The study with a section spawn of three widths and two weight decays, unless told otherwise."""
+    own = {"seeds": [0, 1, 2], "spawned": 2, "epochs": [0, 1, 5], "widths": [0.25, 4.0], "weight_decays": [0.003]}
+    content = study.model_dump()
+    return Study.model_validate(content | {"spawn": content["spawn"] | own | spawn})
+
+
+def interpolate(study: Study) -> list[dict]:
+    """Lines between spawned networks rise less the later they part; those between aligned ones less than others."""
+    share = {"none": 1.0, "weights": 0.4, "activations": 0.3, "correlations": 0.32, "ste": 0.1}
+    rows = []
+    for pair in pairs(study):
+        for index, method in enumerate(share if pair.k is None else ["none"]):
+            if method not in ("none", *study.permute.methods):
+                continue
+            for repaired in (False, True):
+                generator = np.random.default_rng([pair.a[0], index, pair.k or 0, repaired])
+                height = share[method] / pair.cell.width**0.5 if pair.k is None else 0.3 / (1 + pair.k) ** 2
+                height *= (0.4 if repaired else 1.0) * (1 + 0.4 * generator.random())
+                rows.append(_line(pair, method, repaired, height, 30 if pair.k is not None else 25))
+    return rows
+
+
+def _line(pair: Pair, method: str, repaired: bool, height: float, points: int) -> dict:
+    alphas = np.linspace(0, 1, points)
+    error = {split: at_end + 0.7 * np.tanh(height) * 4 * alphas * (1 - alphas) for split, at_end in ENDS.items()}
+    curves = {f"{split}_loss": 2 * values for split, values in error.items()}
+    heights = curves | {f"{split}_error": values for split, values in error.items()}
+    curves |= {f"{split}_accuracy": 1 - values for split, values in error.items()}
+    row = {"kind": "independent" if pair.k is None else "spawned", "k": pair.k, "width": pair.cell.width}
+    row |= {"weight_decay": pair.cell.train.weight_decay, "seeds": [pair.a[0], pair.b[0]]}
+    row |= {"method": method, "repaired": repaired, "alphas": alphas.tolist()}
+    row |= {name: values.tolist() for name, values in curves.items()}
+    # All ends are equally good here, so that the barrier is the instability.
+    rise = {name: float(values.max() - values[0]) for name, values in heights.items()}
+    return row | {"barrier": rise, "instability": dict(rise)}
+
+
+def plane() -> dict:
+    """Two basins at A and B, of which the permuted B lies in A's."""
+    networks = np.array([[0.0, 0.0], [10.0, 0.0], [3.0, 5.0]])
+    x, y = np.linspace(-2, 12, 15), np.linspace(-4.5, 9.5, 15)
+    distance = np.stack([np.hypot(x - a, y[:, None] - b) for a, b in networks]).min(0)
+    loss = 0.002 + 2.3 * (1 - np.exp(-((distance / 4) ** 4)))
+    own = {"seeds": [0, 1], "method": "weights", "repaired": False, "networks": networks.tolist()}
+    return own | {"x": x.tolist(), "y": y.tolist(), "train_loss": loss.tolist()}
+
+
+def spawn(study: Study) -> list[dict]:
+    rows = []
+    for run in runs(study):
+        row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
+        error = 0.05 + 0.001 * run.seed
+        rows.append(row | {f"{split}_loss": 2 * error for split in ENDS})
+        rows[-1] |= {f"{split}_accuracy": 1 - error for split in ENDS}
+    return rows
+
+
+def permute(study: Study) -> list[dict]:
+    numbers = {"before": 1.0, "after": 30.0, "weights_before": 2.0, "weights_after": 40.0}
+    return [
+        {"width": pair.cell.width, "weight_decay": pair.cell.train.weight_decay, "seeds": [pair.a[0], pair.b[0]]}
+        | {"method": method, "objective": "inner product of <weights>"}
+        | numbers
+        for pair in pairs(study)
+        if pair.k is None
+        for method in study.permute.methods
+    ]

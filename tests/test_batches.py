@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hidden_structure.batches import Images, evaluation_batches, on_device, training_batches
+from hidden_structure.batches import Images, augmented, evaluation_batches, on_device, training_batches
 from hidden_structure.seeding import torch_generator
 
 
@@ -86,3 +86,26 @@ def test_chunks_leave_no_trace(monkeypatch):
     ):
         assert torch.equal(images, same_images)
         assert torch.equal(labels, same_labels)
+
+
+def test_augmented_images_are_crops_of_the_padded_images_in_their_order():
+    images = coloured_images()
+    shown = augmented(images, torch_generator("augmentation", 0), crop=2, flip=True).pixels
+    padded = torch.nn.functional.pad(images.pixels, (0, 0, 2, 2, 2, 2))
+    places = set()
+    for pixels, whole in zip(shown, padded, strict=True):
+        found = [
+            (top, left, mirrored)
+            for top in range(5)
+            for left in range(5)
+            for mirrored in (False, True)
+            if torch.equal(pixels.flip(1) if mirrored else pixels, whole[top : top + 6, left : left + 5])
+        ]
+        assert found
+        places.update(found)
+    assert len(places) > 10
+
+
+def test_augmented_images_without_crop_and_flip_are_the_images():
+    images = coloured_images()
+    assert torch.equal(augmented(images, torch_generator("augmentation", 0), 0, False).pixels, images.pixels)

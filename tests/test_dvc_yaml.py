@@ -54,10 +54,16 @@ def test_a_stage_depends_on_exactly_the_code_it_imports(name):
     assert str(script(stage).relative_to(ROOT)) in stage["deps"]
 
 
+# Sections read by functions that take the whole study.
+READ_BY = {"hidden_structure.spawning": {"network", "train", "spawn"}}
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_exactly_the_sections_it_uses(name):
-    used = set(re.findall(r"\bstudy\.(\w+)|load\(\)\.(\w+)", script(STAGES[name]).read_text()))
+    text = script(STAGES[name]).read_text()
+    used = set(re.findall(r"\bstudy\.(\w+)|load\(\)\.(\w+)", text))
     used = {section for pair in used for section in pair if section in params.Study.model_fields}
+    used |= {section for module, sections in READ_BY.items() if f"from {module} import" in text for section in sections}
     if "params.yaml" in STAGES[name]["deps"]:  # the whole file, because the stage keeps a copy of it
         assert "params" not in STAGES[name]
     else:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import synthetic_results as synthetic
 
-from hidden_structure import claims, page, params, summary
+from hidden_structure import claims, connectivity_claims, connectivity_summary, page, params, summary
 
+TABLES = ("networks", "objectives")
 HOSTILE = ["<script>alert(1)</script>", "</td><b>", "a&b", '" onload="x', "{name}", "%s"]
 STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
 
@@ -37,16 +38,21 @@ def render(
     pictures: dict[str, bytes] | None = None,
 ) -> str:
     study = STUDY.model_copy(update={"seeds": seeds or [0, 1]})
+    study = synthetic.connected(study, seeds=[0, 1] if seeds == [0] else [0, 1, 2], spawned=len(study.seeds))
     coarse_of, coarse_names = [0, 1, 0, 1, 0, 1], ["<i>x", "y"]
     training = {supervision: synthetic.training(supervision, study.seeds) for supervision in ("fine", "coarse")}
     collapse = synthetic.collapse({"fine": 6, "coarse": 2}, study.seeds)
     cluster = synthetic.cluster(coarse_of, HOSTILE, coarse_names, study.seeds)
     labels = synthetic.labels(coarse_of, HOSTILE, coarse_names)
     measured = summary.measure(training, collapse, cluster, study.seeds, synthetic.REDUCERS)
-    numbers = summary.summarise(measured, labels)
-    rows = claims.table(study, measured, 6, 2)
+    connected = connectivity_summary.measure(synthetic.interpolate(study), study)
+    numbers = summary.summarise(measured | connected, labels)
+    rows = claims.table(study, measured, 6, 2) + connectivity_claims.table(study, connected)
+    ends = connectivity_summary.accuracies(synthetic.spawn(study))
+    gained = connectivity_summary.objectives(synthetic.permute(study))
     pictures = pictures or dict.fromkeys(page.SECTION, b"png")
-    return page.render(study, parameters, numbers, rows, labels, {"torch": "<1>"}, HARDWARE, pictures)
+    versions = {"torch": "<1>"}
+    return page.render(study, parameters, numbers, rows, labels, versions, HARDWARE, ends, gained, pictures)
 
 
 class Structure(HTMLParser):
@@ -103,8 +109,27 @@ def test_every_claim_and_figure_is_there():
     text = render()
     structure = parse(text)
     assert structure.tags.count("figure") == structure.tags.count("img") == len(page.SECTION)
-    for name in ("collapse.nc1", "recovery.control.untrained"):
+    for name in ("collapse.nc1", "recovery.control.untrained", "spawn.barrier.k5", "permute.ste.barrier.repaired"):
         assert f"<td>{name}</td>" in text
+    for name in ("spawning", "lines", "widths", "plane"):
+        assert f'<figure id="{name}">' in text
+
+
+@pytest.mark.parametrize("name", page.OPTIONAL)
+def test_a_figure_that_a_study_need_not_have_may_be_missing(name: str):
+    text = render(pictures={other: b"png" for other in page.SECTION if other != name})
+    assert f'<figure id="{name}">' not in text
+    assert parse(text).tags.count("figure") == len(page.SECTION) - 1
+
+
+def test_every_network_and_permutation_has_a_line():
+    text = render()
+    networks, objectives = (re.search(f'<table id="{name}">.*?</table>', text, re.DOTALL)[0] for name in TABLES)
+    assert networks.count("<tr>") == 1 + 2 * 3 + 3  # header; a trunk for each width and decay; a child b for each k
+    assert "child b, parted after epoch 5" in networks
+    assert "95.0 %" in render([0])
+    assert objectives.count("<tr>") == 1 + 2 * 3 * len(STUDY.permute.methods)
+    assert "inner product of &lt;weights&gt;" in objectives
 
 
 def test_a_missing_figure_is_an_error():
@@ -118,7 +143,9 @@ def test_the_same_input_gives_the_same_page():
 
 def test_one_seed_is_said_to_have_no_spread():
     assert "±" in parse(render([0, 1])).text
-    assert "±" not in parse(render([0])).text
+    text, connectivity, _ = parse(render([0])).text.partition("Networks of the connectivity study")
+    assert "±" not in text
+    assert connectivity  # whose trunks are never fewer than two
 
 
 def test_the_page_says_what_trained_the_networks():

@@ -16,6 +16,23 @@ OVERRIDES = {
     "network": {"name": "mlp", "depth": 2, "width": 32, "norm": "none"},
     "train": {"epochs": 12, "batch_size": 32, "snapshots": 3, "lr": 0.1, "crop": 1},
     "cluster": {"restarts": 2, "perplexity": 10.0},
+    "spawn": {
+        "seeds": [0, 1],
+        "network": None,
+        "train": None,
+        "spawned": 1,
+        "epochs": [0, 2],
+        "widths": [0.5],
+        "weight_decays": [],
+    },
+    "permute": {"restarts": 2, "samples": 200, "ste": {"epochs": 1, "batch_size": 50, "lr": 1e-3}},
+    "interpolate": {
+        "spawned_points": 3,
+        "permuted_points": 5,
+        "train_samples": 100,
+        "repair_samples": 100,
+        "plane_points": 3,
+    },
     "report": {"points": 100},
 }
 

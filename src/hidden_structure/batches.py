@@ -1,7 +1,7 @@
 """Batches from a data set held whole, as bytes, in the device's memory: no DataLoader, no per-image Python."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -67,20 +67,38 @@ def training_batches(
     offsets = torch.randint(2 * crop + 1, (used, 2), generator=augmentation)
     flips = torch.randint(2, (used,), generator=augmentation).bool() & flip
     mine = torch.arange(used).view(batches, batch_size)[:, rank::processes]
-    padded = pad(images.pixels, (0, 0, crop, crop, crop, crop)) if crop else images.pixels
-    padded_width, padded_size = padded.shape[2], padded.shape[1] * padded.shape[2]
-    columns = torch.arange(width)
-
-    def augmented(positions: Tensor) -> Tensor:
-        if not crop and not flip:
-            return padded.index_select(0, chosen[positions].to(device))
-        top, left = offsets[positions].unbind(1)
-        row = (chosen[positions] * padded_size + top * padded_width)[:, None] + torch.arange(height) * padded_width
-        column = left[:, None] + torch.where(flips[positions][:, None], columns.flip(0), columns)
-        places = (row[:, :, None] + column[:, None, :]).to(device)
-        return padded.view(-1, channels).index_select(0, places.view(-1)).view(-1, height, width, channels)
+    padded = _padded(images.pixels, crop)
 
     for part in mine.split(max(1, CHUNK_VALUES // (local * height * width * channels))):
         positions = part.reshape(-1)
-        pixels, targets = images.normalise(augmented(positions)), labels[chosen[positions].to(device)]
+        used_now = chosen[positions]
+        if crop or flip:
+            pixels = _crops(padded, (height, width), used_now, offsets[positions], flips[positions])
+        else:
+            pixels = padded.index_select(0, used_now.to(device))
+        pixels, targets = images.normalise(pixels), labels[used_now.to(device)]
         yield from zip(pixels.split(local), targets.split(local), strict=True)
+
+
+def augmented(images: Images, augmentation: torch.Generator, crop: int, flip: bool) -> Images:
+    """Every image once, in order, cropped and flipped at random as in training."""
+    count, height, width, _ = images.pixels.shape
+    offsets = torch.randint(2 * crop + 1, (count, 2), generator=augmentation)
+    flips = torch.randint(2, (count,), generator=augmentation).bool() & flip
+    pixels = _crops(_padded(images.pixels, crop), (height, width), torch.arange(count), offsets, flips)
+    return replace(images, pixels=pixels)
+
+
+def _padded(pixels: Tensor, crop: int) -> Tensor:
+    return pad(pixels, (0, 0, crop, crop, crop, crop)) if crop else pixels
+
+
+def _crops(padded: Tensor, size: tuple[int, int], chosen: Tensor, offsets: Tensor, flips: Tensor) -> Tensor:
+    """The chosen images (n,), each from its (top, left) on, mirrored where flips says so: (n, *size, channels)."""
+    (height, width), (padded_width, channels) = size, padded.shape[2:]
+    columns = torch.arange(width)
+    top, left = offsets.unbind(1)
+    row = (chosen * padded.shape[1] * padded_width + top * padded_width)[:, None] + torch.arange(height) * padded_width
+    column = left[:, None] + torch.where(flips[:, None], columns.flip(0), columns)
+    places = (row[:, :, None] + column[:, None, :]).to(padded.device)
+    return padded.reshape(-1, channels).index_select(0, places.view(-1)).view(-1, height, width, channels)

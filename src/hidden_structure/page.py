@@ -7,9 +7,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hidden_structure import claims
+from hidden_structure import claims, connectivity_figures
 from hidden_structure.params import Study
-from hidden_structure.plotting import REDUCERS
+from hidden_structure.plotting import METHODS, REDUCERS
 
 SECTION = {  # figure -> title, how to read it, how it was made
     "learning-curves": (
@@ -65,8 +65,12 @@ SECTION = {  # figure -> title, how to read it, how it was made
         "seeds, the upright strokes what naming at random gives.",
         "The first reduction of the parameters, k-means with as many clusters as the super-class has classes.",
     ),
-}
+} | connectivity_figures.SECTION
+OPTIONAL = ("widths", "plane")  # figures that a study of one width, or without permutations, does not have
 
+MERGED = ("super-class", "original classes", "training samples", "test samples")
+NETWORKS = ("width", "weight decay", "network", "seeds", "training accuracy", "test accuracy", "test loss")
+OBJECTIVES = ("width", "weight decay", "method", "maximises", "before", "after", "weights before", "weights after")
 COUNTED = {"processes": "process", "threads": "thread"}
 
 STYLE = """
@@ -101,6 +105,8 @@ def render(
     labels: Mapping,
     versions: Mapping[str, str],
     hardware: Mapping[str, Mapping],
+    accuracies: Sequence[Mapping],
+    objectives: Sequence[Mapping],
     pictures: Mapping[str, bytes],
 ) -> str:
     """The page as text.
@@ -111,8 +117,9 @@ def render(
         rows: the claims.
         labels: the label metrics.
         versions: library -> version.
-        hardware: supervision -> what trained its networks, the content of its hardware metrics.
-        pictures: figure -> PNG, one for every figure of SECTION.
+        hardware: supervision, or connectivity -> what trained its networks, the content of its hardware metrics.
+        accuracies, objectives: of connectivity_summary.
+        pictures: figure -> PNG, one for every figure of SECTION; those of OPTIONAL may be missing.
     """
     title = f"{escape(study.study)}: structure hidden under coarse labels"
     return f"""<!DOCTYPE html>
@@ -129,21 +136,25 @@ def render(
 {"".join(f"<p>{escape(sentence)}</p>" for sentence in in_words(study, summary, labels))}
 <h2>Claims</h2>
 <p>Each claim states the criterion that decides whether it holds. Accuracies and shares are fractions of 1;
-spread is the sample standard deviation over seeds.</p>
+spread is the sample standard deviation over seeds, or over pairs of networks; 0-1 is the pair of seeds 0 and 1.</p>
 <div class="scroll"><table id="claims">
 <thead><tr>{_cells("th", claims.HEADER)}</tr></thead>
 <tbody>
 {claims.html_rows(rows)}
 </tbody></table></div>
 <h2>Merged classes</h2>
-<div class="scroll"><table id="merge">
-<thead><tr>{_cells("th", ("super-class", "original classes", "training samples", "test samples"))}</tr></thead>
-<tbody>
-{_merge_rows(labels)}
-</tbody></table></div>
-{"".join(_figure(name, pictures[name]) for name in SECTION)}
+{_table("merge", MERGED, _merged(labels))}
+{"".join(_figure(name, pictures[name]) for name in SECTION if name in pictures or name not in OPTIONAL)}
+<h2>Networks of the connectivity study</h2>
+<p>The ends of the lines above, trained on the original labels; means over seeds, each with its spread.</p>
+{_table("networks", NETWORKS, [_network(numbers) for numbers in accuracies])}
+<h2>What the permutations gained</h2>
+<p>What each method maximises, and the sum of inner products of weights that weight matching maximises, without and with
+the permutation; means over pairs, each with its spread.</p>
+{_table("objectives", OBJECTIVES, [_objective(numbers) for numbers in objectives])}
 <h2>Provenance</h2>
-<p>Seeds {escape(", ".join(map(str, study.seeds)))}. {escape(" ".join(_trained_on(*item) for item in hardware.items()))}
+<p>Seeds {escape(", ".join(map(str, study.seeds)))}; of the connectivity study
+{escape(", ".join(map(str, study.spawn.seeds)))}. {escape(" ".join(_trained_on(*item) for item in hardware.items()))}
 <a href="dvc.lock">dvc.lock</a> holds the hashes of all code and data; <a href="code-changed-since.json">what has
 changed in the code since</a> is listed where a change did not make the study anew.</p>
 <p>This report was made with:</p>
@@ -183,7 +194,23 @@ def in_words(study: Study, summary: Mapping, labels: Mapping) -> list[str]:
         f"Controls: with labels that clustering recovers from the pixels the layer reaches "
         f"{_percent(control['pixels'], 'accuracy')}, with labels from the untrained network's features "
         f"{_percent(control['untrained'], 'accuracy')}.",
+        _connected(study, summary),
     ]
+
+
+def _connected(study: Study, summary: Mapping) -> str:
+    instability, permute = summary["spawn"]["instability"], summary["permute"]
+    parted = ", ".join(f"{_percent(instability, f'k{k}')} for k = {k}" for k in study.spawn.epochs)
+    aligned = "; ".join(
+        f"{_percent(permute[method], 'barrier')} ({METHODS[method]}; with REPAIR "
+        f"{_percent(permute[method], 'barrier_repaired')})"
+        for method in ("none", *study.permute.methods)
+    )
+    return (
+        "Mode connectivity: between two networks that part after k epochs, the test error (in % of the test set) on "
+        f"the straight line exceeds the mean of its ends by up to {parted}. Between independent networks it rises "
+        f"above the straight line between its ends by up to {aligned}."
+    )
 
 
 def _trained_on(supervision: str, hardware: Mapping) -> str:
@@ -209,13 +236,38 @@ def _points(recovery: Mapping) -> str:
     return f"{abs(gap):.1f} percentage points {'less' if gap >= 0 else 'more'}"
 
 
-def _merge_rows(labels: Mapping) -> str:
+def _merged(labels: Mapping) -> list[tuple[str, ...]]:
     members: dict[str, list[str]] = {name: [] for name in labels["coarse"]["train_counts"]}
     for fine, coarse in labels["coarse_of"].items():
         members[coarse].append(fine)
     counts = [labels["coarse"][f"{split}_counts"] for split in ("train", "test")]
-    lines = [(name, ", ".join(own), *(str(count[name]) for count in counts)) for name, own in members.items()]
-    return "\n".join(f"<tr>{_cells('td', line)}</tr>" for line in lines)
+    return [(name, ", ".join(own), *(str(count[name]) for count in counts)) for name, own in members.items()]
+
+
+def _network(numbers: Mapping) -> list[str]:
+    """The name of a child is the epoch at which it left the trunk, and its letter."""
+    epoch, _, letter = numbers["name"].partition("-")
+    name = f"child {letter}, parted after epoch {int(epoch)}" if letter else numbers["name"]
+    percents = [_percent(numbers, f"{split}_accuracy") for split in ("train", "test")]
+    return [*_cell_of(numbers), name, str(numbers["seeds"]), *percents, _value(numbers, "test_loss")]
+
+
+def _objective(numbers: Mapping) -> list[str]:
+    values = [_value(numbers, name) for name in ("before", "after", "weights_before", "weights_after")]
+    return [*_cell_of(numbers), METHODS[numbers["method"]], numbers["objective"], *values]
+
+
+def _cell_of(numbers: Mapping) -> list[str]:
+    return [f"{numbers['width']:g}", f"{numbers['weight_decay']:g}"]
+
+
+def _table(name: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    body = "\n".join(f"<tr>{_cells('td', line)}</tr>" for line in lines)
+    return f"""<div class="scroll"><table id="{name}">
+<thead><tr>{_cells("th", header)}</tr></thead>
+<tbody>
+{body}
+</tbody></table></div>"""
 
 
 def _figure(name: str, picture: bytes) -> str:

@@ -101,7 +101,7 @@ class Spawn(Section):
 
 class StraightThrough(Section):
     epochs: PositiveInt
-    batch_size: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]  # one image has no BatchNorm statistics
     lr: Positive  # of Adam, on the weights that are projected
 
 
@@ -158,8 +158,15 @@ class Study(Section):
     def _spawning_is_possible(self) -> "Study":
         if self.spawn.spawned > len(self.spawn.seeds):
             raise ValueError(f"spawn.spawned: there are only {len(self.spawn.seeds)} spawn.seeds")
+        trunk = trunk_recipe(self)
+        if 1 in self.spawn.widths:
+            raise ValueError("spawn.widths: 1 is the network itself, which is always there: leave it out")
+        if trunk.weight_decay in self.spawn.weight_decays:
+            raise ValueError(f"spawn.weight_decays: {trunk.weight_decay:g} is the recipe's own: leave it out")
         for index in range(2):
             recipe = child_recipe(self, index)
+            if recipe.optimizer != trunk.optimizer:
+                raise ValueError(f"spawn.children.{index}: a child keeps its trunk's optimizer, {trunk.optimizer}")
             if max(self.spawn.epochs) >= recipe.epochs:
                 raise ValueError(f"spawn.epochs: children must part before the last of {recipe.epochs} epochs")
         return self
@@ -174,7 +181,7 @@ def child_recipe(study: Study, index: int) -> Train:
     try:
         return Train.model_validate(trunk_recipe(study).model_dump() | study.spawn.children[index])
     except ValidationError as error:
-        raise ValueError(f"spawn.children.{index}: {_first_problem(error)}") from error
+        raise ValueError(f"spawn.children.{index}: {_first_problem(error, Train)}") from error
 
 
 def load(path: Path = Path("params.yaml")) -> Study:
@@ -197,21 +204,22 @@ def load(path: Path = Path("params.yaml")) -> Study:
         raise InputError(f"{path}: {_first_problem(error)}") from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, whole: type[BaseModel] = Study) -> str:
     """The first problem in one line; an unknown key before a missing one, since it is mostly the same one misspelt."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     key = ".".join(map(str, problem["loc"])) or "the file"
     if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"]), n=1)
+        close = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"], whole), n=1)
         return f"unknown key {key}" + (f": did you mean {close[0]}?" if close else ": remove it")
     if problem["type"] == "missing":
         return f"key {key} is missing: add it (null where it has no meaning)"
     message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # of the whole, so the message names its key itself
+        return message
     return f"{key}: {message[0].lower() + message[1:]}, got {problem['input']!r:.80}"
 
 
-def _keys_beside(location: tuple) -> list[str]:
-    section: type[BaseModel] = Study
+def _keys_beside(location: tuple, section: type[BaseModel]) -> list[str]:
     for name in location[:-1]:
         annotation = section.model_fields[name].annotation if name in section.model_fields else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

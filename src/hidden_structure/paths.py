@@ -9,6 +9,7 @@ ARTIFACTS = Path("artifacts")
 DATA = ARTIFACTS / "data.npz"
 DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output, so that a rerun fetches nothing
 RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so that DVC does not delete it
+PERMUTATIONS = ARTIFACTS / "permutations"
 SPAWNED = ARTIFACTS / "spawned"
 SUPERVISIONS = ("fine", "coarse")
 
@@ -47,6 +48,11 @@ def clusters(seed: int) -> Path:
 def spawned(cell: str, seed: int, name: str) -> Path:
     """Weights of one network of the connectivity study; cell names its width and weight decay."""
     return SPAWNED / cell / str(seed) / f"{name}.safetensors"
+
+
+def permutation(cell: str, seed_a: int, seed_b: int, method: str) -> Path:
+    """What permutes the trunk of seed b towards the trunk of seed a."""
+    return PERMUTATIONS / cell / f"{seed_a}-{seed_b}-{method}.npz"
 
 
 def report(study: str) -> Path:

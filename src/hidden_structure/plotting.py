@@ -33,6 +33,13 @@ styled = matplotlib.style.context(["default", STYLE])  # a user's own matplotlib
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*<>"
 REDUCERS = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means alone"}
+METHODS = {  # of aligning two networks
+    "none": "not aligned",
+    "weights": "weight matching",
+    "activations": "activation matching",
+    "correlations": "correlation matching",
+    "ste": "straight-through estimator",
+}
 
 
 def plain(name: str, length: int = 18) -> str:
@@ -58,20 +65,23 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def band(axes: Axes, curve: tuple[np.ndarray, ...], colour: str, line: str, label: str | None = None) -> None:
-    """A line at the mean and a band of one spread to either side; curve: epochs, mean, spread."""
+def band(
+    axes: Axes, curve: tuple[np.ndarray, ...], colour: str, line: str, label: str | None = None, **style: object
+) -> None:
+    """A line at the mean and a band of one spread to either side; curve: epochs (or alphas), mean, spread."""
     epochs, mean, spread = curve
-    axes.plot(epochs, mean, line, color=colour, label=label)
+    axes.plot(epochs, mean, line, color=colour, label=label, **style)
     axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
 
 
-def logarithmic_axis(axes: Axes) -> None:
-    """A logarithmic axis over the range of the lines: a band may reach 0, which has no logarithm."""
-    values = np.concatenate([line.get_ydata() for line in axes.lines])
+def logarithmic_axis(*panels: Axes) -> None:
+    """One logarithmic axis over the range of the panels' lines: a band may reach 0, which has no logarithm."""
+    values = np.concatenate([line.get_ydata() for axes in panels for line in axes.lines])
     values = values[values > 0]
-    axes.set_yscale("log")
-    if len(values):
-        axes.set_ylim(values.min() / 2, values.max() * 2)
+    for axes in panels:
+        axes.set_yscale("log")
+        if len(values):
+            axes.set_ylim(values.min() / 2, values.max() * 2)
 
 
 def epochs_axis(axes: Axes, last: int) -> None:

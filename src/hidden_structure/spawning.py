@@ -65,7 +65,7 @@ def _widened(network: Network, width: float) -> Network:
     if network.width is None:
         raise InputError(f"spawn.widths: {network.name} has no width to multiply: write an empty list")
     units = network.width * width
-    if units != round(units):
+    if abs(units - round(units)) > 1e-6 or units < 1:
         raise InputError(f"spawn.widths: {width:g} times a width of {network.width} is not a whole number of units")
     return network.model_copy(update={"width": round(units)})
 

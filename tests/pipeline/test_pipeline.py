@@ -11,7 +11,8 @@ import pytest
 import tiny
 
 ALL = {"prepare-data", "merge-labels", "measure-collapse", "extract-features", "cluster", "report"}
-ALL |= {"train@fine", "train@coarse"}
+CONNECTIVITY = {"spawn", "permute", "interpolate"}
+ALL |= {"train@fine", "train@coarse"} | CONNECTIVITY
 
 
 class Clone:
@@ -79,7 +80,7 @@ def test_the_life_of_a_study(tmp_path):
     done = clone.run("python", "tools/keep_lock.py")
     assert done.stdout == "The report: reports/digits/report.html\n"
     clone.commit()
-    again = ("measure-collapse", "extract-features", "cluster", "report")
+    again = ("measure-collapse", "extract-features", "cluster", *CONNECTIVITY, "report")
     assert clone.reproduce("--force", "--single-item", *again) == set(again)
     assert clone.git("status", "--porcelain") == "", "the same inputs must give the same bytes"
 
@@ -114,7 +115,9 @@ def test_the_life_of_a_study(tmp_path):
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3})
     assert clone.reproduce() == {"cluster", "report"}
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"})
-    assert clone.reproduce() == ALL - {"prepare-data", "train@fine"}
+    assert clone.reproduce() == ALL - {"prepare-data", "train@fine"} - CONNECTIVITY
+    clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"}, permute={"restarts": 1})
+    assert clone.reproduce() == {"permute", "interpolate", "report"}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

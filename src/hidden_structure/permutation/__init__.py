@@ -1,0 +1,1 @@
+"""Permutation symmetries of networks: derived from a trace, applied to weights, found by matching."""

@@ -1,0 +1,133 @@
+"""Activation matching: the permutation of network B that makes its units fire like those of network A.
+
+For each group of units the assignment that maximises the sum of E[z_A z_B] (Ainsworth et al. 2023, section 3.1), or of
+the correlations of z_A and z_B (Li et al. 2015; Jordan et al. 2023), over samples and positions. The activations are
+those that weights read: after the nonlinearity, and for a residual stream at every block that reads it.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.functional import linear
+
+from hidden_structure.errors import InputError
+from hidden_structure.features import evaluation_mode
+from hidden_structure.permutation.families import Place, best, families, gain, places
+from hidden_structure.permutation.permuting import identity
+from hidden_structure.permutation.symmetry import Reading, Symmetry
+from hidden_structure.permutation.weight_matching import Matched
+
+
+class Reader(fx.Interpreter):
+    """Runs a network and keeps the activations that its symmetry's readings name."""
+
+    def __init__(self, network: nn.Module, symmetry: Symmetry) -> None:
+        super().__init__(fx.GraphModule(network, symmetry.graph))
+        self.wanted = {reading.node for reading in symmetry.readings}
+        self.kept: dict[str, Tensor] = {}
+
+    def run_node(self, node: fx.Node) -> Any:
+        value = super().run_node(node)
+        if node.name in self.wanted:
+            self.kept[node.name] = value.clone()  # later operations may work in place
+        return value
+
+    def read(self, images: Tensor, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
+        """Float32 activations of each reading, its group's axis last."""
+        self.run(images)
+        found = {}
+        for reading in readings:
+            value = self.kept[reading.node]
+            if reading.attention is not None:
+                value = self._projected(value, *reading.attention)
+            found[reading] = value.movedim(reading.dimension, -1).float()
+        return found
+
+    def _projected(self, value: Tensor, name: str, part: str) -> Tensor:
+        """Queries, keys or values that an attention module computes inside."""
+        module = self.module.get_submodule(name)
+        index, size = "qkv".index(part), module.embed_dim
+        rows = slice(index * size, (index + 1) * size)
+        bias = None if module.in_proj_bias is None else module.in_proj_bias[rows]
+        own = module.in_proj_weight is None
+        return linear(value, getattr(module, f"{part}_proj_weight") if own else module.in_proj_weight[rows], bias)
+
+
+class Moments:
+    """Sums over samples of products of two networks' units, from which scores come; memory: entries squared."""
+
+    def __init__(self, entries: int) -> None:
+        self.count = 0
+        self.products = torch.zeros(entries, entries, dtype=torch.float64)
+        self.sums = [torch.zeros(entries, dtype=torch.float64) for _ in range(2)]
+        self.squares = [torch.zeros(entries, dtype=torch.float64) for _ in range(2)]
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        """a, b: float32 (samples, entries)."""
+        self.count += len(a)
+        self.products += (a.T @ b).cpu()
+        for index, values in enumerate((a, b)):
+            self.sums[index] += values.sum(0, dtype=torch.float64).cpu()
+            self.squares[index] += values.square().sum(0, dtype=torch.float64).cpu()
+
+    def scores(self, correlated: bool) -> Tensor:
+        """E[z_A z_B], or correlations; a unit that never changes correlates with none (0)."""
+        means = self.products / self.count
+        if not correlated:
+            return means
+        mean, square = ([values / self.count for values in of] for of in (self.sums, self.squares))
+        deviation = [(s - m.square()).clamp_min(0).sqrt() for m, s in zip(mean, square, strict=True)]
+        silent = [d <= 1e-6 * s.sqrt() for d, s in zip(deviation, square, strict=True)]
+        scale = [torch.where(off, 0.0, 1 / d.where(~off, 1.0)) for d, off in zip(deviation, silent, strict=True)]
+        return (means - mean[0][:, None] * mean[1]) * scale[0][:, None] * scale[1]
+
+
+@torch.no_grad()
+def match_activations(
+    symmetry: Symmetry,
+    network_a: nn.Module,
+    network_b: nn.Module,
+    batches: Iterable[Tensor],
+    score: Literal["products", "correlations"],
+) -> Matched:
+    """The optimal assignment of every group, from one pass over the batches.
+
+    Args:
+        batches: images (b, channels, H, W) on the networks' device; each counts by its size.
+        score: what is summed over matched units, and over the readings of a group.
+
+    Raises InputError if an activation is not finite, or no activation of a group is read.
+    """
+    everything = identity(symmetry)
+    moments: dict[Reading, list[tuple[str, Place, Moments]]] = {}
+    for reading in symmetry.readings:
+        found = [(group, place) for group, place in places(symmetry, (reading.layout,))]
+        moments[reading] = [(group, place, Moments(place.entries)) for group, place in found]
+    moments = {reading: found for reading, found in moments.items() if found}
+    with evaluation_mode(network_a), evaluation_mode(network_b):
+        readers = [Reader(network, symmetry) for network in (network_a, network_b)]
+        for images in batches:
+            both = [reader.read(images, moments) for reader in readers]
+            for reading, found in moments.items():
+                for _, place, sums in found:
+                    sums.add(*(place.units(values[reading].movedim(-1, 0).flatten(1)).T for values in both))
+    scores: dict[str, Tensor] = {}
+    for found in moments.values():
+        for group, _, sums in found:
+            own = sums.scores(score == "correlations")
+            scores[group] = scores[group] + own if group in scores else own
+    if not moments or not next(iter(moments.values()))[0][2].count:
+        raise InputError("activations cannot be matched: there are no images, or no group of units that weights read")
+    before = after = 0.0
+    permutation = everything
+    for family in families(symmetry):
+        own = {name: scores[name] for name in family.members if name in scores}
+        if not own:
+            continue
+        moved = best(family, own)
+        before += sum(values.diagonal().sum().item() for values in own.values())
+        after += gain(family, own, moved)
+        permutation = permutation | moved
+    return Matched(permutation, before, before + after)

@@ -1,0 +1,227 @@
+"""Weight matching: the permutation of network B that brings its weights closest to those of network A.
+
+Ainsworth, Hayase, Srinivasa 2023, "Git Re-Basin", section 3.2 and algorithm 1: maximise the sum over weights of
+<A, pi(B)> by coordinate ascent, one group of units at a time, each by a linear assignment. Weights are the tensors of
+two or more dimensions; biases and the scales of normalisation layers, all near one, would drown them.
+
+Coordinate ascent stops at a poor optimum if it starts from chance: then the weights that read a group's units, whose
+own outputs are not aligned yet, vote as loudly as those that make them. So the readers' votes are raised from nothing
+to their full weight while layers are aligned from the input on, before the exact ascent.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hidden_structure.permutation.families import (
+    Family,
+    Place,
+    best,
+    chosen,
+    families,
+    gain,
+    is_still,
+    places,
+)
+from hidden_structure.permutation.permuting import Permutation, check_state, compose, draw, identity, permute_tensor
+from hidden_structure.permutation.symmetry import Symmetry
+
+READERS_VOTES = (0.0, 0.5)  # more steps cost time and gained nothing (benchmarks/matching.py)
+TOLERANCE = 1e-7  # of sum |A| |B|: above the rounding of float32 sums, in which the ascent could go in circles
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A permutation of network B, and the objective where it started from and with it."""
+
+    permutation: Permutation
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, eq=False)  # each is its own key
+class Term:
+    """One place of one group in one weight: its share of the group's scores."""
+
+    name: str  # of the weight
+    group: str
+    place: Place
+    alone: bool  # no other place of the family in this weight, so that the score is exact
+
+    @property
+    def reads(self) -> bool:
+        return self.place.axis == 1
+
+
+class Ascent:
+    """Coordinate ascent: B as permuted so far, and those scores that are still up to date."""
+
+    def __init__(self, symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> None:
+        """a, b: state dicts. Raises InputError if one is not of the network whose symmetries these are."""
+        self.symmetry, self.permutation = symmetry, identity(symmetry)
+        for state in (a, b):
+            check_state(symmetry, state)
+        names = [name for name in symmetry.layouts if a[name].dim() > 1]
+        self.a, self.b = ({name: _weight(state[name]) for name in names} for state in (a, b))
+        self.families = families(symmetry)
+        self.terms = self._terms()
+        self.tolerance = TOLERANCE * sum((self.a[name].norm() * self.b[name].norm()).item() for name in self.a)
+        self.version = dict.fromkeys(self.a, 0)
+        self.scored: dict[Term, tuple[int, Tensor]] = {}
+        self.units_of_a: dict[Term, Tensor] = {}
+        self.settled: dict[Family, tuple] = {}  # the weights' versions, and the votes, at which it was optimal
+
+    def _terms(self) -> dict[Family, list[Term]]:
+        family_of = {member: family for family in self.families for member in family.members}
+        found: dict[Family, list[Term]] = {family: [] for family in self.families}
+        for name in self.a:
+            own = places(self.symmetry, self.symmetry.layouts[name])
+            count = Counter(family_of[group] for group, _ in own)
+            for group, place in own:
+                found[family_of[group]].append(Term(name, group, place, count[family_of[group]] == 1))
+        return found
+
+    def _score(self, term: Term) -> Tensor:
+        if self.scored.get(term, (-1,))[0] != self.version[term.name]:
+            if term not in self.units_of_a:
+                self.units_of_a[term] = term.place.units(self.a[term.name])
+            scores = self.units_of_a[term] @ term.place.units(self.b[term.name]).T
+            self.scored[term] = (self.version[term.name], scores)
+        return self.scored[term][1]
+
+    def _scores(self, terms: list[Term], readers_votes: float) -> dict[str, Tensor]:
+        scores: dict[str, Tensor] = {}
+        for term in terms:
+            if not term.reads or readers_votes:
+                share = self._score(term) if not term.reads or readers_votes == 1 else readers_votes * self._score(term)
+                scores[term.group] = scores[term.group] + share if term.group in scores else share
+        return scores
+
+    def objective(self, names: Mapping | None = None) -> float:
+        """sum of <A, pi(B)> over all weights, or those named."""
+        return sum((self.a[name].double() * self.b[name].double()).sum().item() for name in names or self.a)
+
+    def improve(self, family: Family, readers_votes: float = 1.0) -> bool:
+        """Match one family given all others; whether that moved anything.
+
+        With full votes only what raises the objective is done, which where a weight holds the family twice is checked
+        by computing it.
+        """
+        terms = self.terms[family]
+        versions = (readers_votes, *(self.version[term.name] for term in terms))
+        if self.settled.get(family) == versions:
+            return False
+        exact = all(term.alone for term in terms)
+        steps: list[tuple[list[Term], bool]] = []
+        if exact or not family.children:
+            steps = [(terms, True)]
+        else:  # a weight with a group and its children on several axes can vote on one of them at a time
+            steps = [([term for term in terms if term.alone], True)]
+            steps += [([term for term in terms if term.group == child], False) for child in family.children]
+        moves = [self._step(family, of, move_root, readers_votes, exact) for of, move_root in steps if of]
+        if exact or not any(moves):
+            self.settled[family] = (readers_votes, *(self.version[term.name] for term in terms))
+        return any(moves)
+
+    def _step(self, family: Family, terms: list[Term], move_root: bool, votes: float, exact: bool) -> bool:
+        scores = self._scores(terms, votes)
+        if not scores:
+            return False
+        moved = best(family, scores, move_root)
+        if is_still(moved) or gain(family, scores, moved) <= self.tolerance:
+            return False
+        own = self.terms[family]
+        touched = {term.name for term in own}
+        weights = {name: permute_tensor(self.symmetry, moved, name, self.b[name]) for name in touched}
+        if not exact and votes == 1:
+            old = self.objective(touched)
+            before, self.b = self.b, self.b | weights
+            if self.objective(touched) - old <= self.tolerance:
+                self.b = before
+                return False
+        scored = {term: self.scored[term] for term in own if term.alone and term in self.scored}
+        current = {term: values for term, (at, values) in scored.items() if at == self.version[term.name]}
+        self.b |= weights
+        for name in touched:
+            self.version[name] += 1
+        for term, values in current.items():  # B's units moved, and so their scores did: nothing to recompute
+            columns = chosen(family, term.group, len(values), moved)
+            self.scored[term] = (self.version[term.name], values[:, columns])
+        self.permutation = compose(self.symmetry, self.permutation, moved)
+        return True
+
+    def move(self, permutation: Permutation) -> None:
+        """Permute B from where it is."""
+        self.b = {name: permute_tensor(self.symmetry, permutation, name, weight) for name, weight in self.b.items()}
+        self.version = {name: version + 1 for name, version in self.version.items()}
+        self.permutation = compose(self.symmetry, self.permutation, permutation)
+
+    def aim_at(self, a: Mapping[str, Tensor]) -> None:
+        """Match to other weights from now on."""
+        self.a = {name: _weight(a[name]) for name in self.a}
+        self.scored, self.units_of_a, self.settled = {}, {}, {}
+
+    def sweep(self) -> None:
+        """One step of each family, in order of execution."""
+        for family in self.families:
+            self.improve(family)
+
+    def climb(self, order: list[Family]) -> None:
+        """Exact ascent until no family of a whole sweep gains."""
+        gained = True
+        while gained:
+            gained = sum(self.improve(family) for family in order) > 0
+
+
+def _weight(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float32).contiguous()
+
+
+def objective(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor], permutation: Permutation) -> float:
+    """sum over weights of <A, pi(B)>; a, b: state dicts."""
+    ascent = Ascent(symmetry, a, b)
+    ascent.move(permutation)
+    return ascent.objective()
+
+
+def match_weights(
+    symmetry: Symmetry,
+    a: Mapping[str, Tensor],
+    b: Mapping[str, Tensor],
+    generator: torch.Generator,
+    restarts: int = 1,
+    start: Permutation | None = None,
+) -> Matched:
+    """The best of `restarts` ascents, never worse than the start.
+
+    Args:
+        a, b: state dicts of two networks with these symmetries.
+        generator: draws the start and the order of all ascents but the first.
+        start: the permutation of B to start from; None: none.
+
+    Raises InputError if the networks differ in their weights, or a weight is not finite.
+    """
+    ascent = Ascent(symmetry, a, b)
+    if start is not None:
+        ascent.move(start)
+    origin, before = (ascent.permutation, ascent.b), ascent.objective()
+    found = []
+    for restart in range(restarts):
+        ascent.permutation, ascent.b = origin
+        ascent.move(draw(symmetry, generator) if restart else identity(symmetry))
+        for votes in READERS_VOTES:
+            for family in ascent.families:
+                ascent.improve(family, votes)
+        shuffled = torch.randperm(len(ascent.families), generator=generator).tolist()
+        ascent.climb([ascent.families[index] for index in shuffled] if restart else ascent.families[::-1])
+        found.append((ascent.objective(), ascent.permutation))
+    after, permutation = max(found, key=lambda pair: pair[0])
+    if after < before:
+        ascent.permutation, ascent.b = origin
+        ascent.move(identity(symmetry))
+        ascent.climb(ascent.families)
+        after, permutation = ascent.objective(), ascent.permutation
+    return Matched(permutation, before, after)

@@ -1,0 +1,56 @@
+"""Match the units of independently trained networks: a permutation for each pair and method."""
+
+import shutil
+
+import torch
+
+from hidden_structure import artifacts, params, paths
+from hidden_structure.batches import Images, evaluation_batches, on_device
+from hidden_structure.device import compute_deterministically, pick_device, pick_precision
+from hidden_structure.errors import one_line_errors
+from hidden_structure.networks.build import build
+from hidden_structure.permutation.matching import OBJECTIVES, match
+from hidden_structure.permutation.permuting import identity
+from hidden_structure.permutation.symmetry import derive
+from hidden_structure.permutation.weight_matching import objective
+from hidden_structure.progress import track
+from hidden_structure.seeding import torch_generator
+from hidden_structure.spawning import pairs
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    compute_deterministically()
+    device = pick_device(study.hardware)
+    precision = pick_precision(study.hardware, device)
+    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels("fine"))
+    train = on_device(data["train_images"], data["mean"], data["std"], device)
+    chosen = torch.randperm(len(train.pixels), generator=torch_generator("permute"))[: study.permute.samples].to(device)
+    images = Images(train.pixels[chosen], train.scale, train.shift)
+    targets = torch.from_numpy(labels["train"]).to(device)[chosen]
+
+    shutil.rmtree(paths.PERMUTATIONS, ignore_errors=True)  # of a run that was not DVC's
+    rows = []
+    for pair in track([pair for pair in pairs(study) if pair.k is None], "matching pairs"):
+        networks = []
+        for seed, name in (pair.a, pair.b):
+            network = build(pair.cell.network, data["train_images"].shape[1:], len(labels["names"])).to(device)
+            network.load_state_dict(artifacts.read_tensors(paths.spawned(pair.cell.name, seed, name)))
+            networks.append(network)
+        a, b = (network.state_dict() for network in networks)
+        symmetry, seeds = derive(networks[0], next(evaluation_batches(images, 2))), (pair.a[0], pair.b[0])
+        for method, found in match(symmetry, networks, images, targets, study.permute, precision, *seeds).items():
+            file = paths.permutation(pair.cell.name, *seeds, method)
+            artifacts.write_arrays(file, {name: entries.numpy() for name, entries in found.permutation.items()})
+            weights = [objective(symmetry, a, b, of) for of in (identity(symmetry), found.permutation)]
+            rows.append(
+                {"width": pair.cell.width, "weight_decay": pair.cell.train.weight_decay, "seeds": seeds}
+                | {"method": method, "objective": OBJECTIVES[method], "before": found.before, "after": found.after}
+                | {"weights_before": weights[0], "weights_after": weights[1]}
+            )
+    artifacts.write_json(paths.metrics(study.study, "permute"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""Trunks and children: a fork is the trunk's state, all of it, and what is trained does not depend on kills."""
+
+import contextlib
+import io
+import os
+import runpy
+from types import SimpleNamespace
+
+import pytest
+import tiny
+import torch
+
+from hidden_structure import artifacts, params, paths, resume, training
+from hidden_structure.batches import on_device
+from hidden_structure.networks.build import build
+from hidden_structure.seeding import global_seed
+from hidden_structure.spawning import TRUNK, pairs, runs
+
+SPAWN = {"seeds": [0, 1], "network": None, "train": None, "spawned": 1, "epochs": [0, 2], "children": [{}, {}]}
+SPAWN |= {"widths": [0.5], "weight_decays": []}
+TRAIN = {"epochs": 4, "batch_size": 80}
+NETWORK = {"norm": "batch", "width": 16}
+
+
+def prepare(folder, spawn=None, **sections):
+    tiny.write_params(folder, **({"spawn": SPAWN | (spawn or {}), "train": TRAIN, "network": NETWORK} | sections))
+    tiny.write_data(folder)
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path):
+    return prepare(tmp_path)
+
+
+def results(folder) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for top in (paths.SPAWNED, "reports")
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file()
+    }
+
+
+def stage(folder, script="spawn.py", *arguments) -> SimpleNamespace:
+    """The stage in this process, which saves the seconds that another one takes to import everything."""
+    before, code, message = os.getcwd(), 0, ""
+    try:
+        os.chdir(folder)
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+            patch.setattr("sys.argv", [script, *arguments])
+            runpy.run_path(str(tiny.ROOT / "stages" / script), run_name="__main__")
+    except SystemExit as error:
+        code, message = 1, str(error.code)
+    finally:
+        os.chdir(before)
+    return SimpleNamespace(returncode=code, stderr=message)
+
+
+def run(folder) -> None:
+    done = stage(folder)
+    assert done.returncode == 0, done.stderr
+
+
+# --- the library: what a fork is ---
+
+
+def parts(optimizer="sgd", **train):
+    recipe = {"epochs": 4, "batch_size": 80, "optimizer": optimizer, "lr": 0.01, "schedule": "cosine", "warmup": 0.3}
+    plan = params.Study.model_validate(tiny.study(train=recipe | train, network=NETWORK))
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (320, 8, 8, 1), generator=generator, dtype=torch.uint8).numpy()
+    images = on_device(pixels, pixels.mean((0, 1, 2)) / 255, pixels.std((0, 1, 2)) / 255, torch.device("cpu"))
+    return plan, images, torch.arange(320) % 10
+
+
+def fresh(plan):
+    with global_seed("initialisation", 0):
+        network = build(plan.network, (8, 8, 1), 10)
+    return training.start(network, plan.train, torch.device("cpu"))
+
+
+def content(state) -> dict[str, torch.Tensor]:
+    tensors = dict(state.network.state_dict())
+    for index, slots in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"{index}/{name}": torch.as_tensor(slot) for name, slot in slots.items() if slot is not None}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def same(left, right) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("k", [0, 2])
+def test_a_fork_goes_on_as_its_trunk_or_by_its_own_noise(tmp_path, k, optimizer):
+    plan, images, labels = parts(optimizer)
+
+    def keep(state):
+        if state.epoch == k:
+            resume.save(tmp_path / "fork.safetensors", state)
+
+    trunk = fresh(plan)
+    keep(trunk)
+    training.fit(trunk, images, labels, plan.train, 0, torch.float32, after_epoch=keep)
+    children = {}
+    for noise in (0, "0-b"):
+        child = fresh(plan)
+        assert resume.load(tmp_path / "fork.safetensors", child)
+        assert (child.epoch, len(child.history)) == (k, k + 1)
+        training.fit(child, images, labels, plan.train, noise, torch.float32)
+        children[noise] = child
+    assert same(content(children[0]), content(trunk))
+    assert children[0].history == trunk.history
+    assert not same(content(children["0-b"]), content(trunk))
+    assert [row["lr"] for row in children["0-b"].history[1:]] == [row["lr"] for row in trunk.history[1:]]
+    assert children["0-b"].history[: k + 1] == trunk.history[: k + 1]
+
+
+def test_a_fork_has_the_trunks_weights_statistics_and_momentum(tmp_path):
+    plan, images, labels = parts()
+    trunk = fresh(plan)
+    training.fit(trunk, images, labels, plan.train.model_copy(update={"epochs": 2}), 0, torch.float32)
+    resume.save(tmp_path / "fork.safetensors", trunk)
+    child = fresh(plan)
+    before = content(child)
+    resume.load(tmp_path / "fork.safetensors", child)
+    assert same(content(child), content(trunk))
+    assert any("momentum_buffer" in name for name in content(child))
+    assert not torch.equal(before["hidden.norm1.running_mean"], content(child)["hidden.norm1.running_mean"])
+
+
+# --- the stage ---
+
+
+def test_two_runs_write_the_same_bytes_and_leave_no_training_state(study, tmp_path_factory):
+    other = prepare(tmp_path_factory.mktemp("other"))
+    for folder in (study, other):
+        run(folder)
+        assert not list((folder / paths.RESUME).iterdir())
+    assert results(study) == results(other)
+
+
+def test_networks_are_those_that_the_plan_names_and_parted_where_it_says(study, monkeypatch):
+    stale = study / paths.spawned("width-9-decay-0", 7, TRUNK)
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of another run")
+    run(study)
+    assert not stale.exists()
+    monkeypatch.chdir(study)
+    plan = params.load()
+    networks = {(r.cell.name, r.seed, r.name): paths.spawned(r.cell.name, r.seed, r.name) for r in runs(plan)}
+    assert {path for path in paths.SPAWNED.rglob("*") if path.is_file()} == set(networks.values())
+    assert len({path.read_bytes() for path in networks.values()}) == len(networks)
+    for pair in pairs(plan):
+        assert {(pair.cell.name, *pair.a), (pair.cell.name, *pair.b)} <= networks.keys()
+    rows = artifacts.read_json(paths.metrics(plan.study, "spawn"))
+    assert [(row["seed"], row["name"]) for row in rows] == [(r.seed, r.name) for r in runs(plan)]
+    assert all(row["test_accuracy"] > 0.3 for row in rows if row["width"] == 1)
+    assert artifacts.read_json(paths.metrics(plan.study, "hardware-spawn"))
+
+
+def test_children_are_forks_of_their_trunk_trained_by_hand(study, monkeypatch):
+    """Each network of the stage again, from library functions alone."""
+    run(study)
+    monkeypatch.chdir(study)
+    plan = params.load()
+    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels("fine"))
+    images = on_device(data["train_images"], data["mean"], data["std"], torch.device("cpu"))
+    targets = torch.from_numpy(labels["train"])
+    trunk = next(each for each in runs(plan) if each.name == TRUNK)
+    for child in (each for each in runs(plan) if each.fork is not None):
+        with global_seed("initialisation", child.seed):
+            network = build(child.cell.network, (8, 8, 1), 10)
+        state = training.start(network, trunk.train, torch.device("cpu"))
+        # The schedule is that of the whole run, so the trunk stops by an exception.
+        if child.fork:
+
+            def stop(state, fork=child.fork):
+                if state.epoch == fork:
+                    raise StopIteration
+
+            with pytest.raises(StopIteration):
+                training.fit(state, images, targets, trunk.train, trunk.noise, torch.float32, after_epoch=stop)
+        assert state.epoch == child.fork
+        training.fit(state, images, targets, child.train, child.noise, torch.float32)
+        found = artifacts.read_tensors(paths.spawned(child.cell.name, child.seed, child.name))
+        assert same(found, dict(state.network.state_dict()))
+
+
+def test_a_trunk_is_the_network_that_train_makes(study):
+    run(study)
+    assert stage(study, "train.py", "fine").returncode == 0
+    for seed in (0, 1):
+        trunk = study / paths.spawned("width-1-decay-0.0005", seed, TRUNK)
+        assert trunk.read_bytes() == (study / paths.model("fine", seed)).read_bytes()
+    assert (study / paths.spawned("width-0.5-decay-0.0005", 0, TRUNK)).read_bytes() != trunk.read_bytes()
+
+
+@pytest.mark.parametrize("saved", [2, 9, 17, 35])
+def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(study, tmp_path_factory, saved):
+    """Killed before the file of that number is written, in trunks or in children."""
+    undisturbed = prepare(tmp_path_factory.mktemp("undisturbed"))
+    save = resume.save
+    saves = {"undisturbed": 0, "killed": 0, "resumed": 0}
+
+    def count(name, limit=None):
+        def counting(*arguments):
+            saves[name] += 1
+            if saves[name] == limit:
+                raise KeyboardInterrupt
+            save(*arguments)
+
+        patch.setattr(resume, "save", counting)
+
+    with pytest.MonkeyPatch.context() as patch:
+        count("undisturbed")
+        run(undisturbed)
+        count("killed", saved)
+        with pytest.raises(KeyboardInterrupt):
+            stage(study)
+        assert not (study / paths.SPAWNED).exists()
+        count("resumed")
+        run(study)
+    assert results(study) == results(undisturbed)
+    assert not list((study / paths.RESUME).iterdir())
+    written = saves["killed"] - 1 + saves["resumed"]
+    assert written <= saves["undisturbed"] + 1, "more was trained again than the epoch that the kill met"
+
+
+def test_a_child_with_another_optimizer_than_its_trunk_is_refused(study):
+    """Adam would find SGD's momentum where its own state should be."""
+    prepare(study, {"children": [{}, {"optimizer": "adam", "lr": 0.001}]})
+    done = stage(study)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "optimizer" in done.stderr
+
+
+def test_a_lost_fork_is_one_line(study):
+    """A trunk's fork was lost, with a child still to be trained."""
+    save = resume.save
+
+    def dies(path, state):
+        if path.stem == "00002-b":
+            raise KeyboardInterrupt
+        save(path, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resume, "save", dies)
+        with pytest.raises(KeyboardInterrupt):
+            stage(study)
+    for path in study.glob("artifacts/resume/*/*/0/fork-2*"):
+        path.unlink()
+    done = stage(study)
+    assert done.returncode == 1
+    assert "delete the folder" in done.stderr
+    assert "\n" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"spawn": SPAWN | {"widths": [0.3]}}, "spawn.widths"),
+        ({"spawn": SPAWN | {"spawned": 3}}, "spawn.spawned"),
+        ({"spawn": SPAWN, "train": TRAIN | {"lr": 1e30}}, "lr"),
+        ({"spawn": SPAWN, "train": TRAIN | {"batch_size": 1000}}, "batch_size"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_writes_nothing(study, sections, message):
+    tiny.write_params(study, **sections)
+    done = stage(study)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "\n" not in done.stderr
+    assert not results(study)
+
+
+def test_params_that_other_stages_use_do_not_change_the_networks(study, tmp_path_factory):
+    other = prepare(tmp_path_factory.mktemp("other"), cluster={"restarts": 3}, seeds=[5])
+    run(study)
+    run(other)
+    assert results(study) == results(other)
