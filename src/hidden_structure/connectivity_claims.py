@@ -62,13 +62,13 @@ def table(study: Study, measured: Measured) -> list[dict]:
         else:
             bound = mean_and_spread(measured[f"spawn.instability.k{first}"])[0]
             sentence = (
-                f"{parted} no less stable than after {first}: {above} {bound:g} or less, the mean at k = {first}."
+                f"{parted} no less stable than after {first}: {above} {bound:.4g} or less, the mean at k = {first}."
             )
             holds = plain <= bound
         rows.append(_row(name, measured[quantity], sentence, FRANKLE, None, trunks, holds))
         sentence = (
             f"REPAIR harms no line between two networks that part after epoch {k}: with it the instability in test "
-            f"error is {plain:g} or less, the mean without it."
+            f"error is {plain:.4g} or less, the mean without it."
         )
         repaired = measured[f"{quantity}_repaired"]
         holds = mean_and_spread(repaired)[0] <= plain
@@ -90,16 +90,16 @@ def table(study: Study, measured: Measured) -> list[dict]:
             zero = f", and {ZERO_AT_MOST} or less, which counts as zero" if easy else ""
             sentence = (
                 f"Independent networks come together, aligned by {METHODS[method]}: {highest} "
-                f"{half:g} or less, which is permute.none.barrier times {ALIGNED_SHARE:g}{zero}.{midpoint}"
+                f"{half:.4g} or less, which is permute.none.barrier times {ALIGNED_SHARE:g}{zero}.{midpoint}"
             )
             holds = plain <= (min(half, ZERO_AT_MOST) if easy else half)
             half = rounded(ALIGNED_SHARE * none["_repaired"])
             bound = min(plain, half)
-            halved = f", and {half:g} or less, which is permute.none.barrier.repaired times {ALIGNED_SHARE:g}"
+            halved = f", and {half:.4g} or less, which is permute.none.barrier.repaired times {ALIGNED_SHARE:g}"
         rows.append(_row(name, measured[name], sentence, source, published[0], pairs, holds))
         sentence = (
             f"REPAIR raises no barrier ({METHODS[method]}): with it the barrier in test error is "
-            f"{plain:g} or less, the mean without it{halved}.{midpoint}"
+            f"{plain:.4g} or less, the mean without it{halved}.{midpoint}"
         )
         holds = mean_and_spread(repaired)[0] <= bound
         rows.append(_row(f"{name}.repaired", repaired, sentence, JORDAN, published[1], pairs, holds))
