@@ -11,8 +11,8 @@ its tracing. It runs in a process of its own: `--peer-python` names an interpret
 needs.
 
 Times are medians of seconds of the processor, which other programs hardly change; on one thread they are what a quiet
-machine would take. Repeats alternate between ours and plain. Ours is also run with other votes for the readers
-(weight_matching.READERS_VOTES): `OMP_NUM_THREADS=1 python benchmarks/matching.py --peer-python PATH`.
+machine would take. Repeats alternate between ours and plain: `OMP_NUM_THREADS=1 python benchmarks/matching.py
+--peer-python PATH`.
 """
 
 import argparse
@@ -34,10 +34,9 @@ from torch import Tensor, nn
 
 from hidden_structure import params
 from hidden_structure.networks.build import build
-from hidden_structure.permutation import weight_matching
 from hidden_structure.permutation.permuting import Permutation, apply, draw, identity, invert
 from hidden_structure.permutation.symmetry import Symmetry, derive
-from hidden_structure.permutation.weight_matching import match_weights, objective
+from hidden_structure.permutation.weight_matching import TOLERANCE, Ascent, match_weights, objective
 from hidden_structure.seeding import global_seed, torch_generator
 
 CASES = {  # name -> network, image shape, repeats
@@ -48,7 +47,6 @@ CASES = {  # name -> network, image shape, repeats
 }
 CLASSES = 10
 NOISE = 0.1  # of a planted B, in standard deviations of each tensor
-VOTES = {"none": (), "0, 1/2 (ours)": (0.0, 0.5), "0, 1/4, 1/2, 3/4": (0.0, 0.25, 0.5, 0.75)}
 
 State = Mapping[str, Tensor]
 
@@ -90,7 +88,7 @@ def plain(symmetry: Symmetry, a: State, b: State, generator: torch.Generator) ->
         for axis, group in enumerate(groups):
             if group is not None:
                 places[group].append((name, axis))
-    tolerance = weight_matching.TOLERANCE * sum((a[name].norm() * b[name].norm()).item() for name in axes)
+    tolerance = TOLERANCE * sum((a[name].norm() * b[name].norm()).item() for name in axes)
     permutation, names = identity(symmetry), list(symmetry.groups)
     gained = True
     while gained:
@@ -177,8 +175,8 @@ def show(seconds: float) -> str:
 Column = dict[str, str]  # row of a table -> what it says of one network
 
 
-def measure(case: str, peer_python: str, quick: bool) -> tuple[Column, Column, Column]:
-    """Of one network: independent pairs, planted permutations, other votes."""
+def measure(case: str, peer_python: str, quick: bool) -> tuple[Column, Column]:
+    """Of one network: an independent pair, and a planted permutation."""
     repeats = 1 if quick else CASES[case][2]
     network = network_of(case, 0)
     derive(network, example(case))
@@ -226,19 +224,20 @@ def measure(case: str, peer_python: str, quick: bool) -> tuple[Column, Column, C
             column["objective over the best reference's"] = f"{reached['ours'] / best:.3f}"
             column["objective unmatched"] = f"{product(weights(symmetry, a), weights(symmetry, b)):.1f}"
         columns.append(column)
-    return columns[0], columns[1], compare_votes(symmetry, a, other, repeats)
+    columns[0]["ours, without aligning layers first"] = unaligned(symmetry, a, other, repeats)
+    return columns[0], columns[1]
 
 
-def compare_votes(symmetry: Symmetry, a: State, b: State, repeats: int) -> Column:
-    usual, column = weight_matching.READERS_VOTES, {}
-    try:
-        for label, votes in VOTES.items():
-            weight_matching.READERS_VOTES = votes
-            runs = [timed(lambda: match_weights(symmetry, a, b, torch_generator("benchmark"))) for _ in range(repeats)]
-            column[label] = f"{show(median(time for time, _ in runs))} / {runs[0][1].after:.1f}"
-    finally:
-        weight_matching.READERS_VOTES = usual
-    return column
+def unaligned(symmetry: Symmetry, a: State, b: State, repeats: int) -> str:
+    """The exact ascent alone."""
+
+    def climb() -> float:
+        ascent = Ascent(symmetry, a, b)
+        ascent.climb(ascent.families)
+        return ascent.objective()
+
+    runs = [timed(climb) for _ in range(repeats)]
+    return f"{show(median(time for time, _ in runs))} / {runs[0][1]:.1f}"
 
 
 def table(title: str, columns: Mapping[str, Column]) -> str:
@@ -263,6 +262,6 @@ if __name__ == "__main__":
         found[case] = measure(case, given.peer_python, given.quick)
         print(f"{case} done", file=sys.stderr, flush=True)
     print(f"{torch.get_num_threads()} threads\n")
-    titles = ("random pair: time / objective", "planted: time / found", "readers' votes: time / objective")
+    titles = ("random pair: time / objective", "planted: time / found")
     for index, title in enumerate(titles):
         print(table(title, {case: columns[index] for case, columns in found.items()}), end="\n\n")

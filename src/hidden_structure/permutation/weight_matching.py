@@ -5,8 +5,8 @@ Ainsworth, Hayase, Srinivasa 2023, "Git Re-Basin", section 3.2 and algorithm 1: 
 two or more dimensions; biases and the scales of normalisation layers, all near one, would drown them.
 
 Coordinate ascent stops at a poor optimum if it starts from chance: then the weights that read a group's units, whose
-own outputs are not aligned yet, vote as loudly as those that make them. So the readers' votes are raised from nothing
-to their full weight while layers are aligned from the input on, before the exact ascent.
+own outputs are not aligned yet, vote as loudly as those that make them. So layers are first aligned from the input on,
+each by the weights that make its units alone, and the exact ascent starts from there (benchmarks/README.md).
 """
 
 from collections import Counter
@@ -29,7 +29,6 @@ from hidden_structure.permutation.families import (
 from hidden_structure.permutation.permuting import Permutation, check_state, compose, draw, identity, permute_tensor
 from hidden_structure.permutation.symmetry import Symmetry
 
-READERS_VOTES = (0.0, 0.5)  # more steps cost time and gained nothing (benchmarks/matching.py)
 TOLERANCE = 1e-7  # of sum |A| |B|: above the rounding of float32 sums, in which the ascent could go in circles
 
 
@@ -72,7 +71,7 @@ class Ascent:
         self.version = dict.fromkeys(self.a, 0)
         self.scored: dict[Term, tuple[int, Tensor]] = {}
         self.units_of_a: dict[Term, Tensor] = {}
-        self.settled: dict[Family, tuple] = {}  # the weights' versions, and the votes, at which it was optimal
+        self.settled: dict[Family, tuple] = {}  # whether with readers, and the weights' versions, when it was optimal
 
     def _terms(self) -> dict[Family, list[Term]]:
         family_of = {member: family for family in self.families for member in family.members}
@@ -92,11 +91,11 @@ class Ascent:
             self.scored[term] = (self.version[term.name], scores)
         return self.scored[term][1]
 
-    def _scores(self, terms: list[Term], readers_votes: float) -> dict[str, Tensor]:
+    def _scores(self, terms: list[Term], with_readers: bool) -> dict[str, Tensor]:
         scores: dict[str, Tensor] = {}
         for term in terms:
-            if not term.reads or readers_votes:
-                share = self._score(term) if not term.reads or readers_votes == 1 else readers_votes * self._score(term)
+            if with_readers or not term.reads:
+                share = self._score(term)
                 scores[term.group] = scores[term.group] + share if term.group in scores else share
         return scores
 
@@ -104,14 +103,14 @@ class Ascent:
         """sum of <A, pi(B)> over all weights, or those named."""
         return sum((self.a[name].double() * self.b[name].double()).sum().item() for name in names or self.a)
 
-    def improve(self, family: Family, readers_votes: float = 1.0) -> bool:
-        """Match one family given all others; whether that moved anything.
+    def improve(self, family: Family, with_readers: bool = True) -> bool:
+        """Match one family given all others, with or without the weights that read it; whether that moved anything.
 
-        With full votes only what raises the objective is done, which where a weight holds the family twice is checked
+        With them only what raises the objective is done, which where a weight holds the family twice is checked
         by computing it.
         """
         terms = self.terms[family]
-        versions = (readers_votes, *(self.version[term.name] for term in terms))
+        versions = (with_readers, *(self.version[term.name] for term in terms))
         if self.settled.get(family) == versions:
             return False
         exact = all(term.alone for term in terms)
@@ -121,13 +120,13 @@ class Ascent:
         else:  # a weight with a group and its children on several axes can vote on one of them at a time
             steps = [([term for term in terms if term.alone], True)]
             steps += [([term for term in terms if term.group == child], False) for child in family.children]
-        moves = [self._step(family, of, move_root, readers_votes, exact) for of, move_root in steps if of]
+        moves = [self._step(family, of, move_root, with_readers, exact) for of, move_root in steps if of]
         if exact or not any(moves):
-            self.settled[family] = (readers_votes, *(self.version[term.name] for term in terms))
+            self.settled[family] = (with_readers, *(self.version[term.name] for term in terms))
         return any(moves)
 
-    def _step(self, family: Family, terms: list[Term], move_root: bool, votes: float, exact: bool) -> bool:
-        scores = self._scores(terms, votes)
+    def _step(self, family: Family, terms: list[Term], move_root: bool, with_readers: bool, exact: bool) -> bool:
+        scores = self._scores(terms, with_readers)
         if not scores:
             return False
         moved = best(family, scores, move_root)
@@ -136,7 +135,7 @@ class Ascent:
         own = self.terms[family]
         touched = {term.name for term in own}
         weights = {name: permute_tensor(self.symmetry, moved, name, self.b[name]) for name in touched}
-        if not exact and votes == 1:
+        if with_readers and not exact:
             old = self.objective(touched)
             before, self.b = self.b, self.b | weights
             if self.objective(touched) - old <= self.tolerance:
@@ -207,14 +206,14 @@ def match_weights(
     ascent = Ascent(symmetry, a, b)
     if start is not None:
         ascent.move(start)
-    origin, before = (ascent.permutation, ascent.b), ascent.objective()
+    origin, before = (ascent.permutation, dict(ascent.b)), ascent.objective()
     found = []
     for restart in range(restarts):
-        ascent.permutation, ascent.b = origin
-        ascent.move(draw(symmetry, generator) if restart else identity(symmetry))
-        for votes in READERS_VOTES:
-            for family in ascent.families:
-                ascent.improve(family, votes)
+        if restart:
+            ascent.permutation, ascent.b = origin
+            ascent.move(draw(symmetry, generator))
+        for family in ascent.families:
+            ascent.improve(family, with_readers=False)
         shuffled = torch.randperm(len(ascent.families), generator=generator).tolist()
         ascent.climb([ascent.families[index] for index in shuffled] if restart else ascent.families[::-1])
         found.append((ascent.objective(), ascent.permutation))
