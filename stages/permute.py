@@ -31,8 +31,10 @@ def main() -> None:
     targets = torch.from_numpy(labels["train"]).to(device)[chosen]
 
     shutil.rmtree(paths.PERMUTATIONS, ignore_errors=True)  # of a run that was not DVC's
+    paths.PERMUTATIONS.mkdir(parents=True)
     rows = []
-    for pair in track([pair for pair in pairs(study) if pair.k is None], "matching pairs"):
+    independent = [pair for pair in pairs(study) if pair.k is None and study.permute.methods]
+    for pair in track(independent, "matching pairs"):
         networks = []
         for seed, name in (pair.a, pair.b):
             network = build(pair.cell.network, data["train_images"].shape[1:], len(labels["names"])).to(device)

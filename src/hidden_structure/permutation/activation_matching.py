@@ -19,6 +19,8 @@ from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.symmetry import Reading, Symmetry
 from hidden_structure.permutation.weight_matching import Matched
 
+RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean does not vary, but for float32's rounding
+
 
 class Reader(fx.Interpreter):
     """Runs a network and keeps the activations that its symmetry's readings name."""
@@ -55,11 +57,15 @@ class Reader(fx.Interpreter):
         return linear(value, getattr(module, f"{part}_proj_weight") if own else module.in_proj_weight[rows], bias)
 
 
-class Moments:
-    """Sums over samples of products of two networks' units, from which scores come; memory: entries squared."""
+class PairedMoments:
+    """Sums over samples of products of two networks' units, from which scores come; memory: entries squared.
+
+    They are of differences from the first batch's means, so that units that hardly vary lose no digits.
+    """
 
     def __init__(self, entries: int) -> None:
         self.count = 0
+        self.origins: list[Tensor] = []
         self.products = torch.zeros(entries, entries, dtype=torch.float64)
         self.sums = [torch.zeros(entries, dtype=torch.float64) for _ in range(2)]
         self.squares = [torch.zeros(entries, dtype=torch.float64) for _ in range(2)]
@@ -67,6 +73,9 @@ class Moments:
     def add(self, a: Tensor, b: Tensor) -> None:
         """a, b: float32 (samples, entries)."""
         self.count += len(a)
+        if not self.origins:
+            self.origins = [values.mean(0) for values in (a, b)]
+        a, b = (values - origin for values, origin in zip((a, b), self.origins, strict=True))
         self.products += (a.T @ b).cpu()
         for index, values in enumerate((a, b)):
             self.sums[index] += values.sum(0, dtype=torch.float64).cpu()
@@ -74,14 +83,17 @@ class Moments:
 
     def scores(self, correlated: bool) -> Tensor:
         """E[z_A z_B], or correlations; a unit that never changes correlates with none (0)."""
-        means = self.products / self.count
+        shifted = [values / self.count for values in self.sums]
+        covariance = self.products / self.count - shifted[0][:, None] * shifted[1]
+        mean = [origin.cpu().double() + values for origin, values in zip(self.origins, shifted, strict=True)]
         if not correlated:
-            return means
-        mean, square = ([values / self.count for values in of] for of in (self.sums, self.squares))
-        deviation = [(s - m.square()).clamp_min(0).sqrt() for m, s in zip(mean, square, strict=True)]
-        silent = [d <= 1e-6 * s.sqrt() for d, s in zip(deviation, square, strict=True)]
-        scale = [torch.where(off, 0.0, 1 / d.where(~off, 1.0)) for d, off in zip(deviation, silent, strict=True)]
-        return (means - mean[0][:, None] * mean[1]) * scale[0][:, None] * scale[1]
+            return covariance + mean[0][:, None] * mean[1]
+        scale = []
+        for m, shift, squares in zip(mean, shifted, self.squares, strict=True):
+            deviation = (squares / self.count - shift.square()).clamp_min(0).sqrt()
+            silent = deviation <= RESOLUTION * m.abs()
+            scale.append(torch.where(silent, 0.0, 1 / deviation.where(~silent, 1.0)))
+        return covariance * scale[0][:, None] * scale[1]
 
 
 @torch.no_grad()
@@ -101,10 +113,10 @@ def match_activations(
     Raises InputError if an activation is not finite, or no activation of a group is read.
     """
     everything = identity(symmetry)
-    moments: dict[Reading, list[tuple[str, Place, Moments]]] = {}
+    moments: dict[Reading, list[tuple[str, Place, PairedMoments]]] = {}
     for reading in symmetry.readings:
         found = [(group, place) for group, place in places(symmetry, (reading.layout,))]
-        moments[reading] = [(group, place, Moments(place.entries)) for group, place in found]
+        moments[reading] = [(group, place, PairedMoments(place.entries)) for group, place in found]
     moments = {reading: found for reading, found in moments.items() if found}
     with evaluation_mode(network_a), evaluation_mode(network_b):
         readers = [Reader(network, symmetry) for network in (network_a, network_b)]

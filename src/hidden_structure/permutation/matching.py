@@ -17,7 +17,7 @@ OBJECTIVES = {
     "weights": "sum of products of weights",
     "activations": "sum over units of mean products of activations",
     "correlations": "sum over units of correlations of activations",
-    "ste": "minus the training loss half-way (nats)",
+    "ste": "minus the training loss half-way (nats), from weight matching on",
 }
 BATCH_SIZE = 500  # images at once when activations are read
 

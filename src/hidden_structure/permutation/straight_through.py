@@ -6,6 +6,7 @@ one sweep of coordinate ascent a step from the last permutation on, BatchNorm wi
 running ones of an average of two networks are no one's), and of all epochs' permutations the one with the least loss.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -54,7 +55,7 @@ def match_straight_through(
         raise InputError(f"permute.ste.batch_size: {recipe.batch_size} is more than the {len(labels)} images: lower it")
     names = [name for name, _ in network.named_parameters()]
     free = {name: a[name].detach().clone().requires_grad_() for name in names}
-    buffers = {name: value for name, value in network.state_dict().items() if name not in free}
+    buffers = dict(network.named_buffers())
     optimizer = torch.optim.Adam(list(free.values()), lr=recipe.lr)
     ascent = Ascent(symmetry, a, b)
     ascent.move(start)
@@ -95,7 +96,8 @@ def match_straight_through(
             ascent.aim_at(free)
             ascent.sweep()
             found.append((loss_now(), ascent.permutation))
-    if not all(torch.isfinite(torch.tensor(loss)) for loss, _ in found):
-        raise InputError(f"the loss half-way became {found[-1][0]}: lower permute.ste.lr ({recipe.lr})")
+    for loss, _ in found:
+        if not math.isfinite(loss):
+            raise InputError(f"the loss half-way is {loss}: leave ste out of permute.methods")
     loss, permutation = min(found, key=lambda pair: pair[0])
     return Matched(permutation, -found[0][0], -loss)

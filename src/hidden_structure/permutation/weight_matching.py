@@ -222,5 +222,7 @@ def match_weights(
         ascent.permutation, ascent.b = origin
         ascent.move(identity(symmetry))
         ascent.climb(ascent.families)
-        after, permutation = ascent.objective(), ascent.permutation
+        after, permutation = max(
+            (before, origin[0]), (ascent.objective(), ascent.permutation), key=lambda pair: pair[0]
+        )
     return Matched(permutation, before, after)
