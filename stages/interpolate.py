@@ -35,9 +35,8 @@ def main() -> None:
     splits = {"train": first(settings.train_samples), "test": (test, targets["test"])}
     recipe = params.trunk_recipe(study)  # statistics are those of training, black borders of crops included
     images = augmented(first(settings.repair_samples)[0], torch_generator("repair"), recipe.crop, recipe.flip)
-    layout = torch.preserve_format if device.type == "mps" else torch.channels_last
-    shape, classes, place = test.pixels.shape[1:], len(labels["names"]), {"device": device, "memory_format": layout}
-    networks = {cell.name: build(cell.network, shape, classes).to(**place) for cell in cells(study)}
+    place = {"device": device, "memory_format": torch.preserve_format if device.type == "mps" else torch.channels_last}
+    networks = {c.name: build(c.network, test.pixels.shape[1:], len(labels["names"])).to(**place) for c in cells(study)}
 
     def states(pair: Pair, method: str) -> tuple[connectivity.State, connectivity.State]:
         a, b = (artifacts.read_tensors(paths.spawned(pair.cell.name, *end)) for end in (pair.a, pair.b))
@@ -59,20 +58,21 @@ def main() -> None:
             raise InputError(f"{pair.cell.name}, {pair.a} to {pair.b}, permuted by {method}: {error}") from error
         return row | {"repaired": repaired} | found | connectivity.heights(found)
 
-    def plane(pair: Pair, method: str) -> dict:
+    def plane(pair: Pair, method: str) -> dict | None:
         network, (a, b), (_, c) = networks[pair.cell.name], states(pair, "none"), states(pair, method)
+        if all(torch.equal(tensor, c[name]) for name, tensor in b.items()):  # two networks span no plane
+            return None
         repair = repairer(network, a, b, images, precision) if has_batch_norm(network) else None
         found = connectivity.plane(a, b, c, [name for name, _ in network.named_parameters()], settings.plane_points)
         losses = connectivity.over_plane(network, found, splits["train"], precision, repair)
         row = {"seeds": [pair.a[0], pair.b[0]], "method": method, "repaired": repair is not None}
         return row | {"networks": found.networks.tolist(), "x": found.x, "y": found.y, "train_loss": losses}
 
-    methods = {True: ("none", *study.permute.methods), False: ("none",)}
+    methods = {True: ("none", *study.permute.methods), False: ("none",)}  # of independent pairs, and of spawned ones
     every = [(pair, method) for pair in pairs(study) for method in methods[pair.k is None]]
-    lines = [(*one, repaired) for one in every for repaired in (False, True)]
-    rows = [line(*one) for one in track(lines, "lines between networks")]
+    lines = track([(*one, repaired) for one in every for repaired in (False, True)], "lines between networks")
     permuted = [one for one in every if one[1] != "none"]
-    artifacts.write_json(paths.metrics(study.study, "interpolate"), rows)
+    artifacts.write_json(paths.metrics(study.study, "interpolate"), [line(*one) for one in lines])
     artifacts.write_json(paths.metrics(study.study, "plane"), plane(*permuted[0]) if permuted else None)
 
 

@@ -125,13 +125,13 @@ def match_activations(
             for reading, found in moments.items():
                 for _, place, sums in found:
                     sums.add(*(place.units(values[reading].movedim(-1, 0).flatten(1)).T for values in both))
+    if not moments or not next(iter(moments.values()))[0][2].count:
+        raise InputError("activations cannot be matched: there are no images, or no group of units that weights read")
     scores: dict[str, Tensor] = {}
     for found in moments.values():
         for group, _, sums in found:
             own = sums.scores(score == "correlations")
             scores[group] = scores[group] + own if group in scores else own
-    if not moments or not next(iter(moments.values()))[0][2].count:
-        raise InputError("activations cannot be matched: there are no images, or no group of units that weights read")
     before = after = 0.0
     permutation = everything
     for family in families(symmetry):

@@ -222,7 +222,6 @@ def match_weights(
         ascent.permutation, ascent.b = origin
         ascent.move(identity(symmetry))
         ascent.climb(ascent.families)
-        after, permutation = max(
-            (before, origin[0]), (ascent.objective(), ascent.permutation), key=lambda pair: pair[0]
-        )
+        found = [(before, origin[0]), (ascent.objective(), ascent.permutation)]  # rounding may undo the last gain
+        after, permutation = max(found, key=lambda pair: pair[0])
     return Matched(permutation, before, after)
