@@ -50,7 +50,7 @@ def main() -> None:
         "spawning": on_lines.barrier_against_k(lines),
         "lines": on_lines.along_the_line(lines),
     }
-    if study.spawn.widths:
+    if study.spawn.widths or study.spawn.weight_decays:
         drawn["widths"] = on_lines.barrier_against_width(lines)
     if plane is not None:
         drawn["plane"] = on_lines.plane(plane)

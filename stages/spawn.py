@@ -24,16 +24,15 @@ def main() -> None:
     device = pick_device(study.hardware)
     precision = pick_precision(study.hardware, device)
     data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels("fine"))
-    splits = {
-        split: (
-            on_device(data[f"{split}_images"], data["mean"], data["std"], device),
-            torch.from_numpy(labels[split]).to(device),
-        )
-        for split in ("train", "test")
-    }
+    splits = {}
+    for split in ("train", "test"):
+        images = on_device(data[f"{split}_images"], data["mean"], data["std"], device)
+        splits[split] = images, torch.from_numpy(labels[split]).to(device)
     hardware = describe(device, precision, 1)
     recipe = study.model_dump(include={"network", "train", "spawn"}) | hardware
     folder = paths.RESUME / f"spawn-{resume.fingerprint(recipe, Path(__file__), *data.values(), *labels.values())}"
+
+    forks = {(run.cell.name, run.seed, run.fork) for run in runs(study)}
 
     def file(run: Run, name: str) -> Path:
         return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
@@ -44,7 +43,7 @@ def main() -> None:
         state = training.start(network, run.train, device)
 
         def keep(state: training.TrainingState) -> None:
-            if run.fork is None and state.epoch in study.spawn.epochs:  # before the state, which says that it is there
+            if run.fork is None and (run.cell.name, run.seed, state.epoch) in forks:  # before the state
                 resume.save(file(run, f"fork-{state.epoch}"), state)
             resume.save(file(run, run.name), state)
 
@@ -61,7 +60,12 @@ def main() -> None:
         artifacts.write_tensors(file(run, f"{run.name}-end"), state.network.state_dict())
         return row
 
-    rows = [train(run) for run in runs(study)]
+    rows = []
+    for run in runs(study):
+        try:
+            rows.append(train(run))
+        except InputError as error:
+            raise InputError(f"spawn (its own train and network, where set), {run.name}: {error}") from error
     shutil.rmtree(paths.SPAWNED, ignore_errors=True)  # of a run that was not DVC's
     for run in runs(study):
         artifacts.copy(file(run, f"{run.name}-end"), paths.spawned(run.cell.name, run.seed, run.name))

@@ -183,7 +183,9 @@ def _evaluate(
     try:
         return evaluate(network, *split, precision, batch_size)
     except InputError as error:
-        raise InputError(f"at {place}: {error}") from error
+        raise InputError(
+            f"at {place}: the merged network's loss is not finite: try hardware.precision: float32, or a norm"
+        ) from error
 
 
 def _beside(state: State, own: State) -> State:

@@ -29,15 +29,19 @@ ZERO_AT_MOST = 0.005
 PUBLISHED = {
     ("cifar10", "resnet", 20, 16, "batch"): (0.936, 0.127, 0.676),
     ("cifar10", "resnet", 20, 64, "batch"): (0.961, 0.348, 0.921),
+    ("cifar10", "vgg", 11, 64, "batch"): (0.922, 0.613, 0.882),
     ("mnist", "mlp", None, None, "none"): (0.991, 0.824, 0.980),
 }
+
+
+HIGHEST = "test error on the line between them rises above the straight line between its ends (the barrier) by"
 
 
 def table(study: Study, measured: Measured) -> list[dict]:
     """One row a claim: {id, claim, source, published, measured, spread, seeds, holds}.
 
-    Spawned pairs are judged by their instability (Frankle et al. 2020), independent ones by their barrier. The first
-    k, where it is not 0, has no criterion, and so no claim, unless it is the last as well.
+    Pairs are judged by their barrier; those of the last k by their instability (Frankle et al. 2020) too. The first k,
+    where it is not 0, has no criterion, and so no claim, unless it is the last as well.
     """
     network = cells(study)[0].network
     easy = study.data.source in EASY and network.name == "mlp"
@@ -47,32 +51,40 @@ def table(study: Study, measured: Measured) -> list[dict]:
     rows = []
     first, last = min(study.spawn.epochs), max(study.spawn.epochs)
     for k in sorted(study.spawn.epochs):
-        name, quantity = f"spawn.barrier.k{k}", f"spawn.instability.k{k}"
+        name = quantity = f"spawn.barrier.k{k}"
         trunks = [pair.a[0] for pair in spawned_pairs(study, k)]
         plain = mean_and_spread(measured[quantity])[0]
         parted = f"Two networks that part after epoch {k} are"
-        above = "the largest test error on the line between them exceeds the mean of the two ends (the instability) by"
         if k == 0 and not easy:
-            sentence, holds = f"{parted} unstable: {above} {STABLE_BELOW} or more.", plain >= STABLE_BELOW
+            sentence, holds = f"{parted} unstable: {HIGHEST} {STABLE_BELOW} or more.", plain >= STABLE_BELOW
         elif k in (0, last):
             like = ", as LeNet on MNIST does" if k == 0 else ""
-            sentence, holds = f"{parted} stable: {above} less than {STABLE_BELOW}{like}.", plain < STABLE_BELOW
+            sentence, holds = f"{parted} stable: {HIGHEST} less than {STABLE_BELOW}{like}.", plain < STABLE_BELOW
         elif k == first:
             continue
         else:
-            bound = mean_and_spread(measured[f"spawn.instability.k{first}"])[0]
+            bound = mean_and_spread(measured[f"spawn.barrier.k{first}"])[0]
             sentence = (
-                f"{parted} no less stable than after {first}: {above} {bound:.4g} or less, the mean at k = {first}."
+                f"{parted} no less stable than after {first}: {HIGHEST} {bound:.4g} or less, the mean at k = {first}."
             )
             holds = plain <= bound
         rows.append(_row(name, measured[quantity], sentence, FRANKLE, None, trunks, holds))
         sentence = (
-            f"REPAIR harms no line between two networks that part after epoch {k}: with it the instability in test "
+            f"REPAIR harms no line between two networks that part after epoch {k}: with it the barrier in test "
             f"error is {plain:.4g} or less, the mean without it."
         )
         repaired = measured[f"{quantity}_repaired"]
         holds = mean_and_spread(repaired)[0] <= plain
         rows.append(_row(f"{name}.repaired", repaired, sentence, JORDAN, None, trunks, holds))
+
+    stability = measured[f"spawn.instability.k{last}"]
+    sentence = (
+        f"By Frankle et al.'s measure, two networks that part after epoch {last} are stable: the largest test "
+        f"error on the line between them exceeds the mean of the two ends (the instability) by less than {STABLE_BELOW}."
+    )
+    trunks = [pair.a[0] for pair in spawned_pairs(study, last)]
+    holds = mean_and_spread(stability)[0] < STABLE_BELOW
+    rows.append(_row(f"spawn.instability.k{last}", stability, sentence, FRANKLE, None, trunks, holds))
 
     for method in methods(study):
         name = f"permute.{method}.barrier"
@@ -80,16 +92,15 @@ def table(study: Study, measured: Measured) -> list[dict]:
         published = _published(study, network) if method == "correlations" else (None, None)
         plain = mean_and_spread(measured[name])[0]
         repaired = measured[f"{name}_repaired"]
-        highest = "test error on the line between them rises above the straight line between its ends (the barrier) by"
         midpoint = " The published figure is the barrier at the midpoint." if published[0] else ""
         if method == "none":
-            sentence = f"Independent networks, not aligned, lie apart: {highest} {STABLE_BELOW} or more."
+            sentence = f"Independent networks, not aligned, lie apart: {HIGHEST} {STABLE_BELOW} or more."
             holds, bound, halved = plain >= STABLE_BELOW, plain, ""
         else:
             half = rounded(ALIGNED_SHARE * none[""])
             zero = f", and {ZERO_AT_MOST} or less, which counts as zero" if easy else ""
             sentence = (
-                f"Independent networks come together, aligned by {METHODS[method]}: {highest} "
+                f"Independent networks come together, aligned by {METHODS[method]}: {HIGHEST} "
                 f"{half:.4g} or less, which is permute.none.barrier times {ALIGNED_SHARE:g}{zero}.{midpoint}"
             )
             holds = plain <= (min(half, ZERO_AT_MOST) if easy else half)

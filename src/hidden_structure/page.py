@@ -208,8 +208,8 @@ def _connected(study: Study, summary: Mapping) -> str:
     )
     return (
         "Mode connectivity: between two networks that part after k epochs, the test error (in % of the test set) on "
-        f"the straight line exceeds the mean of its ends by up to {parted}. Between independent networks it rises "
-        f"above the straight line between its ends by up to {aligned}."
+        f"the straight line exceeds the mean of its ends, at its highest and on average over pairs, by {parted}. "
+        f"Between independent networks it rises above the straight line between its ends by {aligned}."
     )
 
 

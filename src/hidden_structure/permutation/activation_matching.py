@@ -6,6 +6,7 @@ those that weights read: after the nonlinearity, and for a residual stream at ev
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, Literal
 
 import torch
@@ -26,7 +27,9 @@ class Reader(fx.Interpreter):
     """Runs a network and keeps the activations that its symmetry's readings name."""
 
     def __init__(self, network: nn.Module, symmetry: Symmetry) -> None:
-        super().__init__(fx.GraphModule(network, symmetry.graph))
+        targets = {node.target for node in symmetry.graph.nodes if node.op in ("call_module", "get_attr")}
+        parts = {target: attrgetter(target)(network) for target in targets - symmetry.constants.keys()}
+        super().__init__(fx.GraphModule(parts | symmetry.constants, symmetry.graph))
         self.wanted = {reading.node for reading in symmetry.readings}
         self.kept: dict[str, Tensor] = {}
 

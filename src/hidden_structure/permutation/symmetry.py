@@ -59,7 +59,8 @@ class Symmetry:
     """groups: by name. layouts: of every tensor of the state dict that has a permuted axis, one layout an axis.
 
     frozen: groups that stay as they are but are the parent of others. across: tensors in which a group and its parent
-    lie on different axes, as in grouped convolutions. readings, graph: for matching of activations.
+    lie on different axes, as in grouped convolutions. readings, graph, and its
+    constants, which no network holds: for matching of activations.
     """
 
     groups: dict[str, Group]
@@ -68,6 +69,7 @@ class Symmetry:
     across: frozenset[str] = frozenset()
     readings: tuple[Reading, ...] = ()
     graph: fx.Graph | None = field(default=None, compare=False, repr=False)
+    constants: dict[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
 
 
 @torch.no_grad()
@@ -84,6 +86,9 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
             raise InputError(
                 f"{type(network).__name__} cannot be traced by torch.fx, so its symmetries are unknown: {reason:.200}"
             ) from error
+        constants = {name: value for name, value in vars(network).items() if name.startswith("_tensor_constant")}
+        for name in constants:  # torch.fx puts constants of the code on the network, where they do not belong
+            delattr(network, name)
         tracer = Tracer(traced)
         parameter = next(network.parameters(), images)
         try:
@@ -98,7 +103,7 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
             for axis in labels:
                 axes.fix(axis)
     _drop_lost_parents(tracer)
-    return _named(known, tracer, traced.graph)
+    return _named(known, tracer, constants)
 
 
 def _drop_lost_parents(tracer: Tracer) -> None:
@@ -164,7 +169,7 @@ def _tensor_labels(labels: Labels) -> list[list[axes.Axis]]:
     return [labels]
 
 
-def _named(known: dict[str, list[axes.Axis]], tracer: Tracer, graph: fx.Graph) -> Symmetry:
+def _named(known: dict[str, list[axes.Axis]], tracer: Tracer, constants: dict[str, Tensor]) -> Symmetry:
     names: dict[Node, str] = {}
 
     everything = [node for labels in known.values() for axis in labels for node in axes.atoms(axis)]
@@ -189,7 +194,7 @@ def _named(known: dict[str, list[axes.Axis]], tracer: Tracer, graph: fx.Graph) -
     readings = dict.fromkeys(Reading(node, dim, layout(axis), how) for node, dim, axis, how in tracer.readings)
     moving = {name: found for name, found in layouts.items() if _has_groups(found, groups)}
     across = frozenset(name for name, found in moving.items() if _has_parent_outside(found, groups))
-    return Symmetry(groups, moving, frozen, across, tuple(readings), graph)
+    return Symmetry(groups, moving, frozen, across, tuple(readings), tracer.module.graph, constants)
 
 
 def _has_groups(layouts: tuple[Layout, ...], groups: dict[str, Group]) -> bool:

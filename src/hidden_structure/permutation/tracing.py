@@ -243,6 +243,7 @@ class Tracer(fx.Interpreter):
             self._mix(labels, list(range(-len(self._argument(node, 1, "normalized_shape")), 0)))
             return operations.layer_norm(labels, *labelled((2, "weight"), (3, "bias")))
         if name == "batch_norm":
+            self._mix(labels, [0, *range(2, len(labels))])
             own = labelled((1, "running_mean"), (2, "running_var"), (3, "weight"), (4, "bias"))
             return operations.of_channels(labels, *own)
         if name in ("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"):
