@@ -79,8 +79,8 @@ def table(study: Study, measured: Measured) -> list[dict]:
 
     stability = measured[f"spawn.instability.k{last}"]
     sentence = (
-        f"By Frankle et al.'s measure, two networks that part after epoch {last} are stable: the largest test "
-        f"error on the line between them exceeds the mean of the two ends (the instability) by less than {STABLE_BELOW}."
+        f"By Frankle et al.'s measure, two networks that part after epoch {last} are stable: the largest test error on "
+        f"the line between them exceeds the mean of the two ends (the instability) by less than {STABLE_BELOW}."
     )
     trunks = [pair.a[0] for pair in spawned_pairs(study, last)]
     holds = mean_and_spread(stability)[0] < STABLE_BELOW
