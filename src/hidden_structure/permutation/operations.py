@@ -4,6 +4,7 @@ Labels of a tensor are its axes, one a dimension. Every operation here commutes 
 leaves free.
 """
 
+import re
 from typing import Any
 
 import torch
@@ -225,3 +226,22 @@ def attention_units(module: nn.MultiheadAttention) -> tuple[Axis, Axis]:
     heads = Node(module.num_heads)
     matched, carried = (Node(module.head_dim, heads) for _ in range(2))
     return [(heads, matched)], [(heads, carried)]
+
+
+def spatial(name: str, labels: list[Axis]) -> int:
+    """How many of the last dimensions a pooling named so acts on."""
+    found = re.search(r"(\d)d", name)
+    return int(found[1]) if found else len(labels) - 2
+
+
+def flat(labels: Labels) -> list[Axis]:
+    """Every axis in nested labels: an axis is a list of tuples of nodes, all other nesting is of lists and tuples."""
+    if isinstance(labels, dict):
+        labels = list(labels.values())
+    if labels is None or (isinstance(labels, list) and labels and all(_is_segment(item) for item in labels)):
+        return [] if labels is None else [labels]
+    return [axis for item in labels for axis in flat(item)]
+
+
+def _is_segment(item: Any) -> bool:
+    return isinstance(item, tuple) and bool(item) and all(isinstance(node, Node) for node in item)

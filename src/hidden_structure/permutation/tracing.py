@@ -4,14 +4,13 @@ An operation that does not commute with permutations, or is not known, is an err
 into it is fixed already.
 """
 
-import re
 from typing import Any
 
 from torch import Tensor, fx, nn
 
 from hidden_structure.errors import InputError
 from hidden_structure.permutation import axes, operations
-from hidden_structure.permutation.axes import Axis, Node
+from hidden_structure.permutation.axes import Axis
 from hidden_structure.permutation.operations import (
     ALONG_A_DIMENSION,
     ALONG_A_DIMENSION_MODULES,
@@ -62,7 +61,7 @@ class Tracer(fx.Interpreter):
         if node.op == "placeholder":
             return operations.all_fixed(value)
         if node.op == "output":
-            for labels in _flat(fx.node.map_arg(node.args[0], lambda argument: self.labels[argument])):
+            for labels in operations.flat(fx.node.map_arg(node.args[0], lambda argument: self.labels[argument])):
                 axes.fix(labels)
             return None
         if node.op == "get_attr":
@@ -89,9 +88,9 @@ class Tracer(fx.Interpreter):
     def _unknown(self, node: fx.Node, value: Any) -> Labels:
         for argument in node.all_input_nodes:
             if argument.op == "get_attr":  # what is made of parameters alone, such as a table of biases, stays as it is
-                for axis in _flat(self._of(argument)):
+                for axis in operations.flat(self._of(argument)):
                     axes.fix(axis)
-            if not all(map(axes.is_fixed, _flat(self._of(argument)))):
+            if not all(map(axes.is_fixed, operations.flat(self._of(argument)))):
                 raise InputError("it is not known which permutations it commutes with")
         return operations.all_fixed(value)
 
@@ -107,7 +106,7 @@ class Tracer(fx.Interpreter):
         if isinstance(module, ALONG_A_DIMENSION_MODULES):
             return self._mix(labels, module.dim)
         if isinstance(module, POOLING_MODULES):
-            return operations.pooling(labels, value, _spatial(kind, labels))
+            return operations.pooling(labels, value, operations.spatial(kind, labels))
         known = (nn.Linear, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.PReLU, nn.Embedding)
         if not isinstance(module, known + CONVOLUTIONS + NORMS_OF_CHANNELS):
             for tensor in (*module.parameters(), *module.buffers()):
@@ -176,7 +175,7 @@ class Tracer(fx.Interpreter):
         axes.unify(key[places], values[places])
         masks = [self._argument(node, at, name) for at, name in ((3, "key_padding_mask"), (5, "attn_mask"))]
         if any(mask is not None for mask in masks):
-            for axis in (*query[:-1], *key[:-1], *(axis for mask in masks for axis in _flat(self._of(mask)))):
+            for axis in (*query[:-1], *key[:-1], *(axis for mask in masks for axis in operations.flat(self._of(mask)))):
                 axes.fix(axis)
         matched, carried = operations.attention_units(module)
         inside = (matched, matched, carried)
@@ -231,7 +230,7 @@ class Tracer(fx.Interpreter):
         if name == "pad":
             return operations.pooling(labels, value, len(self._argument(node, 1, "pad")) // 2)
         if name in POOLING:
-            return operations.pooling(labels, value, _spatial(name, labels))
+            return operations.pooling(labels, value, operations.spatial(name, labels))
         if name in REDUCTIONS and isinstance(value, Tensor):
             return operations.reduction(labels, self._argument(node, 1, "dim", "axis"), value)
         if name == "linear":
@@ -283,27 +282,8 @@ class Tracer(fx.Interpreter):
         return self._unknown(node, value)
 
 
-def _spatial(name: str, labels: list[Axis]) -> int:
-    """How many of the last dimensions a pooling named so acts on."""
-    found = re.search(r"(\d)d", name)
-    return int(found[1]) if found else len(labels) - 2
-
-
 def _tensors(value: Any) -> bool:
     return isinstance(value, Tensor) or (isinstance(value, tuple | list) and any(map(_tensors, value)))
-
-
-def _flat(labels: Labels) -> list[Axis]:
-    """Every axis in nested labels: an axis is a list of tuples of nodes, all other nesting is of lists and tuples."""
-    if isinstance(labels, dict):
-        labels = list(labels.values())
-    if labels is None or (isinstance(labels, list) and labels and all(_is_segment(item) for item in labels)):
-        return [] if labels is None else [labels]
-    return [axis for item in labels for axis in _flat(item)]
-
-
-def _is_segment(item: Any) -> bool:
-    return isinstance(item, tuple) and bool(item) and all(isinstance(node, Node) for node in item)
 
 
 def _not_understood(module: nn.Module, node: fx.Node, reason: str) -> str:
