@@ -5,13 +5,13 @@ from dataclasses import asdict, fields
 import torch
 
 from hidden_structure import artifacts, params, paths
-from hidden_structure.batches import evaluation_batches, on_device
+from hidden_structure.batches import evaluation_batches
 from hidden_structure.collapse import Collapse, measure
 from hidden_structure.curves import mean_and_spread
-from hidden_structure.device import autocast, compute_deterministically, pick_device, pick_precision
+from hidden_structure.device import autocast
 from hidden_structure.errors import InputError, one_line_errors
 from hidden_structure.features import PENULTIMATE, extract, head
-from hidden_structure.networks.build import build
+from hidden_structure.inputs import read
 from hidden_structure.progress import track
 from hidden_structure.training import snapshot_epochs
 
@@ -19,24 +19,19 @@ from hidden_structure.training import snapshot_epochs
 @one_line_errors
 def main() -> None:
     study = params.load()
-    compute_deterministically()
-    device = pick_device(study.hardware)
-    precision = pick_precision(study.hardware, device)
-    data = artifacts.read_arrays(paths.DATA)
-    images = on_device(data["train_images"], data["mean"], data["std"], device)
     epochs = snapshot_epochs(study.train.epochs, study.train.snapshots)
 
     rows: dict[str, list[dict]] = {}
     for supervision in paths.SUPERVISIONS:
-        labels = artifacts.read_arrays(paths.labels(supervision))
-        targets = torch.from_numpy(labels["train"])
-        network = build(study.network, data["train_images"].shape[1:], len(labels["names"])).to(device)
+        inputs = read(study.hardware, supervision)
+        images, targets = inputs.images["train"], torch.from_numpy(inputs.labels["train"])
+        network = inputs.build(study.network).to(inputs.device)
         runs = [(seed, epoch) for seed in study.seeds for epoch in epochs]
         rows[supervision] = []
         for seed, epoch in track(runs, f"collapse of {supervision} networks"):
             network.load_state_dict(artifacts.read_tensors(paths.snapshot(supervision, seed, epoch)))
             batches, last = evaluation_batches(images, study.features.batch_size), head(network)
-            with autocast(device, precision):
+            with autocast(inputs.device, inputs.precision):
                 features = extract(network, batches, [PENULTIMATE], len(targets))[PENULTIMATE]
             bias = None if last.bias is None else last.bias.detach().cpu()
             try:

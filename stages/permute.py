@@ -1,14 +1,14 @@
 """Match the units of independently trained networks: a permutation for each pair and method."""
 
 import shutil
+from dataclasses import replace
 
 import torch
 
 from hidden_structure import artifacts, params, paths
-from hidden_structure.batches import Images, evaluation_batches, on_device
-from hidden_structure.device import compute_deterministically, pick_device, pick_precision
+from hidden_structure.batches import evaluation_batches
 from hidden_structure.errors import one_line_errors
-from hidden_structure.networks.build import build
+from hidden_structure.inputs import read
 from hidden_structure.permutation.matching import OBJECTIVES, match
 from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.symmetry import derive
@@ -21,14 +21,10 @@ from hidden_structure.spawning import pairs
 @one_line_errors
 def main() -> None:
     study = params.load()
-    compute_deterministically()
-    device = pick_device(study.hardware)
-    precision = pick_precision(study.hardware, device)
-    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels("fine"))
-    train = on_device(data["train_images"], data["mean"], data["std"], device)
+    inputs = read(study.hardware)
+    train, device, precision = inputs.images["train"], inputs.device, inputs.precision
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("permute"))[: study.permute.samples].to(device)
-    images = Images(train.pixels[chosen], train.scale, train.shift)
-    targets = torch.from_numpy(labels["train"]).to(device)[chosen]
+    images, targets = replace(train, pixels=train.pixels[chosen]), inputs.targets("train")[chosen]
 
     shutil.rmtree(paths.PERMUTATIONS, ignore_errors=True)  # of a run that was not DVC's
     paths.PERMUTATIONS.mkdir(parents=True)
@@ -37,7 +33,7 @@ def main() -> None:
     for pair in track(independent, "matching pairs"):
         networks = []
         for seed, name in (pair.a, pair.b):
-            network = build(pair.cell.network, data["train_images"].shape[1:], len(labels["names"])).to(device)
+            network = inputs.build(pair.cell.network).to(device)
             network.load_state_dict(artifacts.read_tensors(paths.spawned(pair.cell.name, seed, name)))
             networks.append(network)
         a, b = (network.state_dict() for network in networks)

@@ -6,13 +6,10 @@ One trunk serves every k. Killed and started again it goes on where it was.
 import shutil
 from pathlib import Path
 
-import torch
-
 from hidden_structure import artifacts, params, paths, resume, training
-from hidden_structure.batches import on_device
-from hidden_structure.device import compute_deterministically, describe, pick_device, pick_precision
+from hidden_structure.device import describe
 from hidden_structure.errors import InputError, one_line_errors
-from hidden_structure.networks.build import build
+from hidden_structure.inputs import read
 from hidden_structure.seeding import global_seed
 from hidden_structure.spawning import Run, runs
 
@@ -20,17 +17,15 @@ from hidden_structure.spawning import Run, runs
 @one_line_errors
 def main() -> None:
     study = params.load()
-    compute_deterministically()
-    device = pick_device(study.hardware)
-    precision = pick_precision(study.hardware, device)
-    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels("fine"))
-    splits = {}
-    for split in ("train", "test"):
-        images = on_device(data[f"{split}_images"], data["mean"], data["std"], device)
-        splits[split] = images, torch.from_numpy(labels[split]).to(device)
+    inputs = read(study.hardware)
+    device, precision = inputs.device, inputs.precision
+    splits = {split: (images, inputs.targets(split)) for split, images in inputs.images.items()}
     hardware = describe(device, precision, 1)
     recipe = study.model_dump(include={"network", "train", "spawn"}) | hardware
-    folder = paths.RESUME / f"spawn-{resume.fingerprint(recipe, Path(__file__), *data.values(), *labels.values())}"
+    folder = (
+        paths.RESUME
+        / f"spawn-{resume.fingerprint(recipe, Path(__file__), *inputs.data.values(), *inputs.labels.values())}"
+    )
 
     forks = {(run.cell.name, run.seed, run.fork) for run in runs(study)}
 
@@ -39,7 +34,7 @@ def main() -> None:
 
     def train(run: Run) -> dict:
         with global_seed("initialisation", run.seed):
-            network = build(run.cell.network, data["train_images"].shape[1:], len(labels["names"]))
+            network = inputs.build(run.cell.network)
         state = training.start(network, run.train, device)
 
         def keep(state: training.TrainingState) -> None:

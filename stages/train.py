@@ -8,14 +8,11 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from hidden_structure import artifacts, distributed, params, paths, resume, training
-from hidden_structure.batches import on_device
 from hidden_structure.curves import mean_and_spread
-from hidden_structure.device import compute_deterministically, describe, pick_device, pick_precision
+from hidden_structure.device import describe
 from hidden_structure.errors import one_line_errors
-from hidden_structure.networks.build import build
+from hidden_structure.inputs import read
 from hidden_structure.seeding import global_seed
 
 
@@ -24,19 +21,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("supervision", choices=paths.SUPERVISIONS)
     supervision, study = parser.parse_args().supervision, params.load()
-    compute_deterministically()
-    device = pick_device(study.hardware)
-    precision = pick_precision(study.hardware, device)
-    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels(supervision))
-    train, test = (on_device(data[f"{s}_images"], data["mean"], data["std"], device) for s in ("train", "test"))
-    train_labels, test_labels = (torch.from_numpy(labels[split]).to(device) for split in ("train", "test"))
+    inputs = read(study.hardware, supervision)
+    device, precision = inputs.device, inputs.precision
+    train, test = ((inputs.images[split], inputs.targets(split)) for split in ("train", "test"))
     snapshots = training.snapshot_epochs(study.train.epochs, study.train.snapshots)
     recipe = study.model_dump(include={"hardware", "network", "train"}) | {"supervision": supervision}
     rows: list[dict] = []
 
     def keep(state: training.TrainingState, seed: int) -> None:
         if state.epoch in snapshots:
-            loss, accuracy = training.evaluate(state.network, test, test_labels, precision)
+            loss, accuracy = training.evaluate(state.network, *test, precision)
             state.history[-1] |= {"test_loss": loss, "test_accuracy": accuracy}
             print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
             artifacts.write_tensors(folders[seed] / f"{state.epoch:05d}.safetensors", state.network.state_dict())
@@ -44,17 +38,17 @@ def main() -> None:
 
     with distributed.process_group(device) as (rank, processes):
         hardware = describe(device, precision, processes)
-        key = resume.fingerprint(recipe | hardware, Path(__file__), *data.values(), *labels.values())
+        key = resume.fingerprint(recipe | hardware, Path(__file__), *inputs.data.values(), *inputs.labels.values())
         folders = {seed: paths.RESUME / f"{supervision}-{seed}-{key}" for seed in study.seeds}
         for seed in study.seeds:
             with global_seed("initialisation", seed):
-                network = build(study.network, data["train_images"].shape[1:], len(labels["names"]))
+                network = inputs.build(study.network)
             state = training.start(network, study.train, device)
             after_epoch = partial(keep, seed=seed) if rank == 0 else training.nothing
             if not resume.load(folders[seed] / "state.safetensors", state):
                 after_epoch(state)
             distributed.check_same(state.epoch, "epochs to resume from: share artifacts/resume between the machines")
-            training.fit(state, train, train_labels, study.train, seed, precision, (rank, processes), after_epoch)
+            training.fit(state, *train, study.train, seed, precision, (rank, processes), after_epoch)
             rows += [{"seed": seed} | row for row in state.history]
     if rank == 0:
         publish(study.study, supervision, folders, snapshots, rows, hardware)

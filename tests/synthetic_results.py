@@ -152,3 +152,63 @@ def permute(study: Study) -> list[dict]:
         if pair.k is None
         for method in study.permute.methods
     ]
+
+
+MLP = ["hidden.linear1", "hidden.relu1", "hidden.linear2", "hidden.relu2", "hidden.linear3", "hidden.relu3", "head"]
+BLOCK = ("conv1", "norm1", "relu1", "conv2", "norm2", "relu2")
+RESNET = ["conv", "norm", "relu", *(f"stages.{s}.{b}.{name}" for s in range(3) for b in range(3) for name in BLOCK)]
+RESNET += [f"stages.{stage}.0.shortcut.{name}" for stage in (1, 2) for name in ("conv", "norm")] + ["pool", "head"]
+# How far from linear the features are: as far as independent networks', or less.
+BENT = {"none": 0.6, "weights": 0.03, "activations": 0.02, "correlations": 0.025, "ste": 0.015}
+
+
+def linearity(study: Study, layers: list[str] = MLP) -> list[dict]:
+    """Merged features are the nearer to the interpolated ones the later a pair parted, and where units are aligned."""
+    rows = []
+    for line in interpolate(study):
+        generator = np.random.default_rng([*line["seeds"], line["k"] or 0, line["repaired"], len(line["method"])])
+        bent = BENT[line["method"]] if line["k"] is None else 0.1 / (1 + line["k"]) ** 2
+        bent *= (0.5 if line["repaired"] else 1.0) * (1 + 0.3 * generator.random())
+        row = {name: line[name] for name in ("kind", "k", "width", "weight_decay", "seeds", "method", "repaired")}
+        measured = [_layer(name, place, len(layers), bent, generator) for place, name in enumerate(layers)]
+        errors = {name: [0.05 + 0.8 * bent * share for share in (0.7, 1.0, 0.7)] for name in ("merged", "disagreement")}
+        ends = {"a": 0.05, "b": 0.05, "either": 0.07, "interpolated": [0.05] * 3}
+        rows.append(row | {"alphas": [0.25, 0.5, 0.75], "layers": measured, "test_error": ends | errors})
+    return rows
+
+
+def _layer(name: str, place: int, count: int, bent: float, generator: np.random.Generator) -> dict:
+    """The first layer is linear in its weights, and sees the same images in both networks."""
+
+    def stats(mean: float) -> dict:
+        return {"mean": mean, "spread": abs(mean) / 2, "q05": mean / 2, "q50": mean, "q95": 2 * mean}
+
+    first = place == 0
+    level = -4e-8 if first else bent * (0.3 + place / count) * (0.8 + 0.4 * generator.random())
+    row = {
+        "name": name,
+        "dissimilarity": [stats(0.7 * level), stats(level), stats(0.7 * level)],
+        "coefficient": [stats(1 - 0.5 * level)] * 3,
+        "baseline": stats(min(3 * level, 1.0) if not first else 0.3),
+    }
+    if "relu" in name:
+        return row | {"additivity": [stats(0.5 * level)] * 3}
+    if "norm" in name or name == "pool":
+        return row
+    inputs = 0.0 if first else 2 * level
+    return row | {"commutativity": stats(0.4 * inputs), "weights": 1.5 * bent, "inputs": stats(inputs)}
+
+
+def stitch(study: Study, layers: list[str] = MLP) -> list[dict]:
+    """Stitched networks err more where features differ more, and most in the middle."""
+    rows = []
+    for line in linearity(study, layers):
+        if line["repaired"]:
+            continue
+        along = np.linspace(0, 1, len(layers) - 1)
+        bent = line["layers"][-1]["dissimilarity"][1]["mean"]
+        error = 0.05 + 0.85 * np.tanh(bent) * 4 * along * (1 - along)
+        row = {name: line[name] for name in ("kind", "k", "width", "weight_decay", "seeds", "method")}
+        errors = {"a_below_b": error.tolist(), "b_below_a": (error * 1.1).tolist(), "error_a": 0.05, "error_b": 0.052}
+        rows.append(row | {"layers": layers[:-1]} | errors)
+    return rows

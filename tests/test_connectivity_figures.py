@@ -41,6 +41,11 @@ def test_the_same_input_gives_the_same_bytes_without_a_warning(name: str, rows: 
     assert drawn[2] == drawn[3]
 
 
+def test_all_that_a_study_has_is_drawn():
+    assert set(connectivity_figures.draw(MANY, synthetic.plane())) == set(connectivity_figures.SECTION)
+    assert set(connectivity_figures.draw(FEW, None)) == {"spawning", "lines"}
+
+
 @pytest.mark.parametrize("rows", [MANY, FEW], ids=["many", "one pair, one width"])
 def test_against_k_every_pair_is_a_dot_and_the_threshold_a_line(rows: list[dict]):
     figure = connectivity_figures.barrier_against_k(rows)

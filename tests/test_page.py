@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import synthetic_results as synthetic
 
-from hidden_structure import claims, connectivity_claims, connectivity_summary, page, params, summary
+from hidden_structure import claims, connectivity_claims, connectivity_summary, linearity_claims, page, params, summary
+from hidden_structure import linearity_summary as linearity
 
-TABLES = ("networks", "objectives")
+TABLES = ("networks", "objectives", "stitched")
 HOSTILE = ["<script>alert(1)</script>", "</td><b>", "a&b", '" onload="x', "{name}", "%s"]
 STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
 
@@ -46,13 +47,16 @@ def render(
     labels = synthetic.labels(coarse_of, HOSTILE, coarse_names)
     measured = summary.measure(training, collapse, cluster, study.seeds, synthetic.REDUCERS)
     connected = connectivity_summary.measure(synthetic.interpolate(study), study)
-    numbers = summary.summarise(measured | connected, labels)
+    stitched = synthetic.stitch(study)
+    linear = linearity.measure(synthetic.linearity(study), stitched, study)
+    numbers = summary.summarise(measured | connected | linear, labels)
     rows = claims.table(study, measured, 6, 2) + connectivity_claims.table(study, connected)
+    rows += linearity_claims.table(study, linear)
     ends = connectivity_summary.accuracies(synthetic.spawn(study))
     gained = connectivity_summary.objectives(synthetic.permute(study))
+    tables = ends, gained, linearity.stitching(stitched)
     pictures = pictures or dict.fromkeys(page.SECTION, b"png")
-    versions = {"torch": "<1>"}
-    return page.render(study, parameters, numbers, rows, labels, versions, HARDWARE, ends, gained, pictures)
+    return page.render(study, parameters, numbers, rows, labels, {"torch": "<1>"}, HARDWARE, *tables, pictures)
 
 
 class Structure(HTMLParser):
@@ -111,7 +115,9 @@ def test_every_claim_and_figure_is_there():
     assert structure.tags.count("figure") == structure.tags.count("img") == len(page.SECTION)
     for name in ("collapse.nc1", "recovery.control.untrained", "spawn.barrier.k5", "permute.ste.barrier.repaired"):
         assert f"<td>{name}</td>" in text
-    for name in ("spawning", "lines", "widths", "plane"):
+    for name in ("llfc.spawned", "llfc.permuted.repaired", "llfc.bound", "stitch.spawned"):
+        assert f"<td>{name}</td>" in text
+    for name in ("spawning", "lines", "widths", "plane", "linearity", "conditions", "together", "stitching"):
         assert f'<figure id="{name}">' in text
 
 
@@ -124,12 +130,24 @@ def test_a_figure_that_a_study_need_not_have_may_be_missing(name: str):
 
 def test_every_network_and_permutation_has_a_line():
     text = render()
-    networks, objectives = (re.search(f'<table id="{name}">.*?</table>', text, re.DOTALL)[0] for name in TABLES)
+    networks, objectives, stitched = (
+        re.search(f'<table id="{name}">.*?</table>', text, re.DOTALL)[0] for name in TABLES
+    )
     assert networks.count("<tr>") == 1 + 2 * 3 + 3  # header; a trunk for each width and decay; a child b for each k
     assert "child b, parted after epoch 5" in networks
     assert "95.0 %" in render([0])
     assert objectives.count("<tr>") == 1 + 2 * 3 * len(STUDY.permute.methods)
     assert "inner product of &lt;weights&gt;" in objectives
+    assert stitched.count("<tr>") == 1 + 3 + 2 * 3 * (1 + len(STUDY.permute.methods))  # each k; each cell and method
+    assert "parted after epoch 5" in stitched
+    assert "independent, weight matching" in stitched
+
+
+def test_features_and_stitching_are_told_in_words():
+    paragraph = next(text for text in parse(render()).text.split("\n") if "Layerwise linear" in text)
+    for who in ("networks that part after epoch 5", "independent networks, not aligned", "after weight matching"):
+        assert paragraph.count(who) == 2  # features, and stitching
+    assert "with REPAIR" in paragraph
 
 
 def test_a_missing_figure_is_an_error():

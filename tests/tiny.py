@@ -33,6 +33,7 @@ OVERRIDES = {
         "repair_samples": 100,
         "plane_points": 3,
     },
+    "linearity": {"alphas": [0.5], "samples": 100},
     "report": {"points": 100},
 }
 

@@ -68,14 +68,14 @@ def table(study: Study, measured: Measured) -> list[dict]:
                 f"{parted} no less stable than after {first}: {HIGHEST} {bound:.4g} or less, the mean at k = {first}."
             )
             holds = plain <= bound
-        rows.append(_row(name, measured[quantity], sentence, FRANKLE, None, trunks, holds))
+        rows.append(row(name, measured[quantity], sentence, FRANKLE, None, trunks, holds))
         sentence = (
             f"REPAIR harms no line between two networks that part after epoch {k}: with it the barrier in test "
             f"error is {plain:.4g} or less, the mean without it."
         )
         repaired = measured[f"{quantity}_repaired"]
         holds = mean_and_spread(repaired)[0] <= plain
-        rows.append(_row(f"{name}.repaired", repaired, sentence, JORDAN, None, trunks, holds))
+        rows.append(row(f"{name}.repaired", repaired, sentence, JORDAN, None, trunks, holds))
 
     stability = measured[f"spawn.instability.k{last}"]
     sentence = (
@@ -84,7 +84,7 @@ def table(study: Study, measured: Measured) -> list[dict]:
     )
     trunks = [pair.a[0] for pair in spawned_pairs(study, last)]
     holds = mean_and_spread(stability)[0] < STABLE_BELOW
-    rows.append(_row(f"spawn.instability.k{last}", stability, sentence, FRANKLE, None, trunks, holds))
+    rows.append(row(f"spawn.instability.k{last}", stability, sentence, FRANKLE, None, trunks, holds))
 
     for method in methods(study):
         name = f"permute.{method}.barrier"
@@ -107,19 +107,20 @@ def table(study: Study, measured: Measured) -> list[dict]:
             half = rounded(ALIGNED_SHARE * none["_repaired"])
             bound = min(plain, half)
             halved = f", and {half:.4g} or less, which is permute.none.barrier.repaired times {ALIGNED_SHARE:g}"
-        rows.append(_row(name, measured[name], sentence, source, published[0], pairs, holds))
+        rows.append(row(name, measured[name], sentence, source, published[0], pairs, holds))
         sentence = (
             f"REPAIR raises no barrier ({METHODS[method]}): with it the barrier in test error is "
             f"{plain:.4g} or less, the mean without it{halved}.{midpoint}"
         )
         holds = mean_and_spread(repaired)[0] <= bound
-        rows.append(_row(f"{name}.repaired", repaired, sentence, JORDAN, published[1], pairs, holds))
+        rows.append(row(f"{name}.repaired", repaired, sentence, JORDAN, published[1], pairs, holds))
     return rows
 
 
-def _row(
+def row(
     name: str, values: list[float], sentence: str, source: str, published: float | None, seeds: list, holds: bool
 ) -> dict:
+    """One claim, in the form of the table, on the mean over pairs."""
     mean, spread = mean_and_spread(values)
     numbers = {"published": published, "measured": mean, "spread": spread}
     return {"id": name, "claim": sentence, "source": source} | numbers | {"seeds": seeds, "holds": holds}

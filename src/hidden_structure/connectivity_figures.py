@@ -73,6 +73,18 @@ SPAWNED = COLOURS[4]
 DECADES = 10  # from this ratio of largest to smallest on, losses are drawn on a logarithmic scale
 
 
+def draw(rows: Sequence[Mapping], on_plane: Mapping | None) -> dict[str, Figure]:
+    """The figures of SECTION by name: `widths` only where there is more than one cell, `plane` where there is a plane.
+
+    Args:
+        rows: of the interpolation metrics; on_plane: the plane's metrics.
+    """
+    drawn = {"spawning": barrier_against_k(rows), "lines": along_the_line(rows)}
+    if len(of_plain_cell(rows)) < len(rows):
+        drawn["widths"] = barrier_against_width(rows)
+    return drawn if on_plane is None else drawn | {"plane": plane(on_plane)}
+
+
 @styled
 def barrier_against_k(rows: Sequence[Mapping]) -> Figure:
     """Instability in test error, and barrier in test loss, of spawned pairs against the epoch k at which they part."""
@@ -111,19 +123,13 @@ def along_the_line(rows: Sequence[Mapping]) -> Figure:
     with REPAIR. For comparison, between networks that parted after the largest k."""
     spawned = [row for row in rows if row["kind"] == "spawned"]
     latest = max(row["k"] for row in spawned)
-    plain = spawned[0]["width"], spawned[0]["weight_decay"]  # no other cell has spawned pairs
+    independent = [row for row in of_plain_cell(rows) if row["kind"] == "independent"]
     figure = new_figure(PAGE, 4.4)
     grid = figure.subplots(2, 2, sharex=True, sharey="row")
     for column, repaired in enumerate(REPAIRED):
         for axes, quantity in zip(grid[:, column], ("test_loss", "test_accuracy"), strict=True):
-            for index, method in enumerate(_methods(rows)):
-                own = [
-                    row
-                    for row in rows
-                    if row["kind"] == "independent"
-                    and (row["width"], row["weight_decay"]) == plain
-                    and (row["method"], row["repaired"]) == (method, repaired)
-                ]
+            for index, method in enumerate(methods(rows)):
+                own = [row for row in independent if (row["method"], row["repaired"]) == (method, repaired)]
                 colour, marker = LOOK[method]
                 places = {"marker": marker, "markevery": (index, 5)}  # staggered: lines may lie on one another
                 band(axes, _mean_line(own, quantity), colour, "-", METHODS[method], **places)
@@ -149,7 +155,7 @@ def barrier_against_width(rows: Sequence[Mapping]) -> Figure:
     for axes, decay in zip(figure.subplots(1, len(decays), sharey=True, squeeze=False)[0], decays, strict=True):
         own = [row for row in rows if row["weight_decay"] == decay]
         widths = sorted({row["width"] for row in own})
-        for index, method in enumerate(_methods(rows)):
+        for index, method in enumerate(methods(rows)):
             for repaired, line in LINES.items():
                 _against_width(axes, own, method, repaired, line, 2 ** (0.06 * (index - 2)))
         axes.set_xscale("log", base=2)
@@ -160,8 +166,7 @@ def barrier_against_width(rows: Sequence[Mapping]) -> Figure:
             axes.set_title(f"weight decay {decay:g}")
     figure.axes[0].set_ylabel("barrier in test error")
     handles = [
-        Line2D([], [], color=LOOK[method][0], marker=LOOK[method][1], label=METHODS[method])
-        for method in _methods(rows)
+        Line2D([], [], color=LOOK[method][0], marker=LOOK[method][1], label=METHODS[method]) for method in methods(rows)
     ] + [Line2D([], [], color="#555555", linestyle=line, label=REPAIRED[repaired]) for repaired, line in LINES.items()]
     figure.legend(
         handles, [line.get_label() for line in handles], loc="outside lower center", ncols=4 if len(decays) > 1 else 2
@@ -213,16 +218,27 @@ def plane(plane: Mapping) -> Figure:
     return figure
 
 
-def _methods(rows: Sequence[Mapping]) -> list[str]:
+def of_plain_cell(rows: Sequence[Mapping]) -> list[Mapping]:
+    """Those of width 1 and the recipe's own weight decay, the only ones with spawned pairs."""
+    plain = next((row["width"], row["weight_decay"]) for row in rows if row["kind"] == "spawned")
+    return [row for row in rows if (row["width"], row["weight_decay"]) == plain]
+
+
+def methods(rows: Sequence[Mapping]) -> list[str]:
+    """Of aligning, those that the rows know, in the order of METHODS."""
     present = {row["method"] for row in rows}
     return [method for method in METHODS if method in present]
 
 
-def _mean_line(rows: Sequence[Mapping], quantity: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Alphas, and mean and spread over pairs at each (spread 0 with one pair)."""
-    points = [mean_and_spread(values) for values in zip(*(row[quantity] for row in rows), strict=True)]
+def over_pairs(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread over pairs at every point of their curves (spread 0 with one pair)."""
+    points = [mean_and_spread(values) for values in zip(*curves, strict=True)]
     means, spreads = ([0.0 if value is None else value for value in column] for column in zip(*points, strict=True))
-    return np.array(rows[0]["alphas"]), np.array(means), np.array(spreads)
+    return np.array(means), np.array(spreads)
+
+
+def _mean_line(rows: Sequence[Mapping], quantity: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.array(rows[0]["alphas"]), *over_pairs([row[quantity] for row in rows])
 
 
 def _against_width(axes: Axes, rows: Sequence[Mapping], method: str, repaired: bool, line: str, shift: float) -> None:

@@ -46,12 +46,12 @@ def measure(rows: Iterable[Mapping], study: Study) -> Measured:
 
     Raises InputError if a pair has no row for a quantity, or holds no finite number there.
     """
-    found = {_key(row): row for row in rows}
+    found = keyed(rows)
 
     def heights(own: Sequence[Pair], method: str, name: str, repaired: bool) -> list[float]:
         kind, of = HEIGHTS[name]
-        lines = [_row(found, pair, method, repaired) for pair in own]
-        return [_finite(row.get(kind, {}).get(of), f"{kind} of the {of}", row) for row in lines]
+        lines = [find(found, pair, method, repaired) for pair in own]
+        return [finite(row.get(kind, {}).get(of), f"{kind} of the {of}", row) for row in lines]
 
     measured: Measured = {}
     for k in study.spawn.epochs:
@@ -64,7 +64,11 @@ def measure(rows: Iterable[Mapping], study: Study) -> Measured:
         for repaired, ending in REPAIRED.items():
             for name in ("barrier", "loss_barrier"):
                 measured[f"permute.{method}.{name}{ending}"] = heights(own, method, name, repaired)
-            values = [_midpoint(_row(found, pair, method, repaired)) for pair in own]
+            lines = [find(found, pair, method, repaired) for pair in own]
+            values = [row["test_accuracy"][nearest_to_half(row["alphas"])] for row in lines]
+            values = [
+                finite(value, "test accuracy at the midpoint", row) for value, row in zip(values, lines, strict=True)
+            ]
             measured[f"permute.{method}.midpoint{ending}"] = values
     return measured
 
@@ -75,7 +79,7 @@ def accuracies(rows: Iterable[Mapping]) -> list[dict]:
     rows: of the spawning metrics. Raises InputError at a value that is not finite.
     """
     columns = ("train_accuracy", "test_accuracy", "test_loss")
-    return _means(rows, ("width", "weight_decay", "name"), columns, "seeds")
+    return means(rows, ("width", "weight_decay", "name"), columns, "seeds")
 
 
 def objectives(rows: Iterable[Mapping]) -> list[dict]:
@@ -86,45 +90,59 @@ def objectives(rows: Iterable[Mapping]) -> list[dict]:
     rows: of the permutation metrics. Raises InputError at a value that is not finite.
     """
     columns = ("before", "after", "weights_before", "weights_after")
-    return _means(rows, ("width", "weight_decay", "method", "objective"), columns, "pairs")
+    return means(rows, ("width", "weight_decay", "method", "objective"), columns, "pairs")
 
 
-def _means(rows: Iterable[Mapping], by: Sequence[str], columns: Sequence[str], count: str) -> list[dict]:
+def means(rows: Iterable[Mapping], by: Sequence[str], columns: Sequence[str], count: str) -> list[dict]:
+    """The columns' means over rows that agree in `by`, each beside its `_spread`; `count` names their number.
+
+    Raises InputError at a value that is not finite.
+    """
     groups: dict[tuple, list[Mapping]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in by), []).append(row)
-    means = []
+    found = []
     for key, own in groups.items():
         mean: dict = dict(zip(by, key, strict=True)) | {count: len(own)}
         for name in columns:
-            mean[name], mean[f"{name}_spread"] = mean_and_spread([_finite(row.get(name), name, row) for row in own])
-        means.append(mean)
-    return means
+            mean[name], mean[f"{name}_spread"] = mean_and_spread([finite(row.get(name), name, row) for row in own])
+        found.append(mean)
+    return found
 
 
-def _key(row: Mapping) -> tuple:
-    return row["k"], row["width"], row["weight_decay"], *row["seeds"], row["method"], row["repaired"]
+def key(row: Mapping) -> tuple:
+    """What tells one line, or one stitching, from all others: a stitched network is never repaired."""
+    return row["k"], row["width"], row["weight_decay"], *row["seeds"], row["method"], row.get("repaired")
 
 
-def _row(found: Mapping[tuple, Mapping], pair: Pair, method: str, repaired: bool) -> Mapping:
+def keyed(rows: Iterable[Mapping]) -> dict[tuple, Mapping]:
+    return {key(row): row for row in rows}
+
+
+def find(found: Mapping[tuple, Mapping], pair: Pair, method: str, repaired: bool | None = None) -> Mapping:
+    """The pair's row among keyed ones; repaired: None where the metrics do not distinguish.
+
+    Raises InputError if there is none.
+    """
     cell, seeds = pair.cell, (pair.a[0], pair.b[0])
-    key = (pair.k, cell.width, cell.train.weight_decay, *seeds, method, repaired)
-    if key not in found:
+    wanted = (pair.k, cell.width, cell.train.weight_decay, *seeds, method, repaired)
+    if wanted not in found:
         kind = "the independent pair" if pair.k is None else f"the pair spawned after epoch {pair.k}"
+        ending = {None: "", True: ", repaired", False: ", not repaired"}[repaired]
         raise InputError(
-            f"the metrics hold nothing on {kind} of seeds {seeds[0]} and {seeds[1]}, method {method}, "
-            f"{'' if repaired else 'not '}repaired: run `dvc repro` to measure it"
+            f"the metrics hold nothing on {kind} of seeds {seeds[0]} and {seeds[1]}, method {method}{ending}: "
+            "run `dvc repro` to measure it"
         )
-    return found[key]
+    return found[wanted]
 
 
-def _midpoint(row: Mapping) -> float:
-    alphas = row["alphas"]
-    nearest = min(range(len(alphas)), key=lambda index: abs(alphas[index] - 0.5))
-    return _finite(row["test_accuracy"][nearest], "test accuracy at the midpoint", row)
+def nearest_to_half(alphas: Sequence[float]) -> int:
+    """Where in the list the alpha nearest to 1/2 stands."""
+    return min(range(len(alphas)), key=lambda index: abs(alphas[index] - 0.5))
 
 
-def _finite(value: float | None, what: str, row: Mapping) -> float:
+def finite(value: float | None, what: str, row: Mapping) -> float:
+    """The value. Raises InputError, which names it and the row, if it is missing or not finite."""
     if value is None or not math.isfinite(value):
         of = ", ".join(f"{name} {row[name]}" for name in ("name", "method", "k", "seeds", "seed") if name in row)
         raise InputError(f"{what} ({of}) is {value}, not a number: delete the metrics and run `dvc repro`")

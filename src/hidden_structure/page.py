@@ -7,9 +7,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hidden_structure import claims, connectivity_figures
+from hidden_structure import claims, connectivity_figures, linearity_figures
+from hidden_structure.linearity_summary import DIRECTIONS, OVER_CUTS
 from hidden_structure.params import Study
-from hidden_structure.plotting import METHODS, REDUCERS
+from hidden_structure.plotting import METHODS
+from hidden_structure.words import in_words, percent, value
 
 SECTION = {  # figure -> title, how to read it, how it was made
     "learning-curves": (
@@ -65,12 +67,15 @@ SECTION = {  # figure -> title, how to read it, how it was made
         "seeds, the upright strokes what naming at random gives.",
         "The first reduction of the parameters, k-means with as many clusters as the super-class has classes.",
     ),
-} | connectivity_figures.SECTION
+}
+SECTION |= connectivity_figures.SECTION | linearity_figures.SECTION
 OPTIONAL = ("widths", "plane")  # figures that a study of one width, or without permutations, does not have
 
 MERGED = ("super-class", "original classes", "training samples", "test samples")
 NETWORKS = ("width", "weight decay", "network", "seeds", "training accuracy", "test accuracy", "test loss")
 OBJECTIVES = ("width", "weight decay", "method", "maximises", "before", "after", "weights before", "weights after")
+STITCHED = ("width", "weight decay", "networks", "pairs", "A", "B")
+STITCHED += tuple(f"{direction}, {over}" for direction in DIRECTIONS.values() for over in OVER_CUTS)
 COUNTED = {"processes": "process", "threads": "thread"}
 
 STYLE = """
@@ -107,6 +112,7 @@ def render(
     hardware: Mapping[str, Mapping],
     accuracies: Sequence[Mapping],
     objectives: Sequence[Mapping],
+    stitched: Sequence[Mapping],
     pictures: Mapping[str, bytes],
 ) -> str:
     """The page as text.
@@ -118,7 +124,7 @@ def render(
         labels: the label metrics.
         versions: library -> version.
         hardware: supervision, or connectivity -> what trained its networks, the content of its hardware metrics.
-        accuracies, objectives: of connectivity_summary.
+        accuracies, objectives: of connectivity_summary; stitched: of linearity_summary.stitching.
         pictures: figure -> PNG, one for every figure of SECTION; those of OPTIONAL may be missing.
     """
     title = f"{escape(study.study)}: structure hidden under coarse labels"
@@ -152,6 +158,10 @@ spread is the sample standard deviation over seeds, or over pairs of networks; 0
 <p>What each method maximises, and the sum of inner products of weights that weight matching maximises, without and with
 the permutation; means over pairs, each with its spread.</p>
 {_table("objectives", OBJECTIVES, [_objective(numbers) for numbers in objectives])}
+<h2>What stitching costs</h2>
+<p>Test error of two networks A and B, and of the lower layers of one below the upper layers of the other: the least,
+the mean and the most over all cuts; means over pairs, each with its spread.</p>
+{_table("stitched", STITCHED, [_stitched(numbers) for numbers in stitched])}
 <h2>Provenance</h2>
 <p>Seeds {escape(", ".join(map(str, study.seeds)))}; of the connectivity study
 {escape(", ".join(map(str, study.spawn.seeds)))}. {escape(" ".join(_trained_on(*item) for item in hardware.items()))}
@@ -168,72 +178,12 @@ changed in the code since</a> is listed where a change did not make the study an
 """
 
 
-def in_words(study: Study, summary: Mapping, labels: Mapping) -> list[str]:
-    """The main results, one paragraph of plain text each."""
-    fine, coarse, recovery = summary["fine"], summary["coarse"], summary["recovery"]
-    bits, control = summary["labels"], summary["control"]
-    count = {supervision: labels[supervision]["classes"] for supervision in ("fine", "coarse")}
-    seeds = len(study.seeds)
-    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, so without a spread"
-    reducer = REDUCERS[study.cluster.reducers[0]]
-    return [
-        f"Trained on the {count['fine']} original labels, the network classifies {_percent(fine, 'test_accuracy')} of "
-        f"the test set correctly. Trained on only {count['coarse']} coarse labels, which cost "
-        f"{bits['coarse_bits']:.3g} instead of {bits['fine_bits']:.3g} bits a sample, it gives "
-        f"{_percent(coarse, 'test_accuracy')} of the test set the right coarse label ({over}).",
-        f"NC1, the variability within the classes a network was trained on, ends at {_value(fine, 'nc1')} for fine and "
-        f"{_value(coarse, 'nc1')} for coarse labels. The class means meet at a mean cosine of {_value(fine, 'angle')} "
-        f"(limit {-1 / (count['fine'] - 1):.4g}) and {_value(coarse, 'angle')} "
-        f"(limit {-1 / (count['coarse'] - 1):.4g}); single pairs differ from the limit by "
-        f"{_value(fine, 'angle_deviation')} and {_value(coarse, 'angle_deviation')} on average.",
-        f"The coarse network never saw an original label. Clustering its features inside each super-class ({reducer}) "
-        f"gives {_percent(recovery, 'agreement')} of the training samples their original label back. A linear layer "
-        f"trained on these recovered labels classifies {_percent(recovery, 'accuracy')} of the test set into the "
-        f"{count['fine']} original classes, {_points(recovery)} than the network that was trained on them; "
-        f"with the true labels the same layer reaches {_percent(recovery, 'oracle_accuracy')}.",
-        f"Controls: with labels that clustering recovers from the pixels the layer reaches "
-        f"{_percent(control['pixels'], 'accuracy')}, with labels from the untrained network's features "
-        f"{_percent(control['untrained'], 'accuracy')}.",
-        _connected(study, summary),
-    ]
-
-
-def _connected(study: Study, summary: Mapping) -> str:
-    instability, permute = summary["spawn"]["instability"], summary["permute"]
-    parted = ", ".join(f"{_percent(instability, f'k{k}')} for k = {k}" for k in study.spawn.epochs)
-    aligned = "; ".join(
-        f"{_percent(permute[method], 'barrier')} ({METHODS[method]}; with REPAIR "
-        f"{_percent(permute[method], 'barrier_repaired')})"
-        for method in ("none", *study.permute.methods)
-    )
-    return (
-        "Mode connectivity: between two networks that part after k epochs, the test error (in % of the test set) on "
-        f"the straight line exceeds the mean of its ends, at its highest and on average over pairs, by {parted}. "
-        f"Between independent networks it rises above the straight line between its ends by {aligned}."
-    )
-
-
 def _trained_on(supervision: str, hardware: Mapping) -> str:
     count = {name: f"{hardware[name]} {name if hardware[name] > 1 else singular}" for name, singular in COUNTED.items()}
     return (
         f"The {supervision} networks were trained on {hardware['device']} ({hardware['processor']}) in "
         f"{hardware['precision']}, by {count['processes']} of {count['threads']}, with PyTorch {hardware['torch']}."
     )
-
-
-def _value(numbers: Mapping, name: str) -> str:
-    spread = numbers[f"{name}_spread"]
-    return f"{numbers[name]:.3g}" + ("" if spread is None else f" ± {spread:.2g}")
-
-
-def _percent(numbers: Mapping, name: str) -> str:
-    spread = numbers[f"{name}_spread"]
-    return f"{100 * numbers[name]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}") + " %"
-
-
-def _points(recovery: Mapping) -> str:
-    gap = 100 * recovery["gap"]
-    return f"{abs(gap):.1f} percentage points {'less' if gap >= 0 else 'more'}"
 
 
 def _merged(labels: Mapping) -> list[tuple[str, ...]]:
@@ -248,13 +198,20 @@ def _network(numbers: Mapping) -> list[str]:
     """The name of a child is the epoch at which it left the trunk, and its letter."""
     epoch, _, letter = numbers["name"].partition("-")
     name = f"child {letter}, parted after epoch {int(epoch)}" if letter else numbers["name"]
-    percents = [_percent(numbers, f"{split}_accuracy") for split in ("train", "test")]
-    return [*_cell_of(numbers), name, str(numbers["seeds"]), *percents, _value(numbers, "test_loss")]
+    percents = [percent(numbers, f"{split}_accuracy") for split in ("train", "test")]
+    return [*_cell_of(numbers), name, str(numbers["seeds"]), *percents, value(numbers, "test_loss")]
 
 
 def _objective(numbers: Mapping) -> list[str]:
-    values = [_value(numbers, name) for name in ("before", "after", "weights_before", "weights_after")]
+    values = [value(numbers, name) for name in ("before", "after", "weights_before", "weights_after")]
     return [*_cell_of(numbers), METHODS[numbers["method"]], numbers["objective"], *values]
+
+
+def _stitched(numbers: Mapping) -> list[str]:
+    independent = numbers["k"] is None
+    networks = f"independent, {METHODS[numbers['method']]}" if independent else f"parted after epoch {numbers['k']}"
+    columns = "error_a", "error_b", *(f"{direction}_{over}" for direction in DIRECTIONS for over in OVER_CUTS)
+    return [*_cell_of(numbers), networks, str(numbers["pairs"]), *(percent(numbers, name) for name in columns)]
 
 
 def _cell_of(numbers: Mapping) -> list[str]:

@@ -120,6 +120,13 @@ class Interpolate(Section):
     plane_points: Annotated[int, Field(ge=3)]  # of each side of the plane through three networks
 
 
+class Linearity(Section):
+    alphas: Annotated[
+        list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1), AfterValidator(_distinct)
+    ]  # where on the line features are compared
+    samples: PositiveInt | None  # test images that they are compared on; null: all
+
+
 class Features(Section):
     layers: Annotated[list[str], AfterValidator(_distinct)]  # besides the penultimate one
     batch_size: PositiveInt
@@ -152,6 +159,7 @@ class Study(Section):
     spawn: Spawn
     permute: Permute
     interpolate: Interpolate
+    linearity: Linearity
     report: Report
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ Sized for print (columns of 3.4 inches, pages of 7), in colours that colour-blin
 Nothing draws through pyplot, so no state is global.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.style
@@ -74,14 +75,27 @@ def band(
     axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
 
 
-def logarithmic_axis(*panels: Axes) -> None:
-    """One logarithmic axis over the range of the panels' lines: a band may reach 0, which has no logarithm."""
-    values = np.concatenate([line.get_ydata() for axes in panels for line in axes.lines])
-    values = values[values > 0]
+def logarithmic_axis(*panels: Axes, floor: float = 0.0) -> None:
+    """One logarithmic axis over the range of the panels' lines above the floor: a band may reach 0, which has no
+    logarithm."""
+    values = np.concatenate([np.empty(0), *(line.get_ydata() for axes in panels for line in axes.lines)])
+    values = values[values > floor]
     for axes in panels:
         axes.set_yscale("log")
         if len(values):
             axes.set_ylim(values.min() / 2, values.max() * 2)
+
+
+def layers_axis(axes: Axes, names: Sequence[str], most: int = 12) -> None:
+    """An axis over layers 0, 1, ... in order of execution; of more than `most` only some are named, as is the last."""
+    named = range(len(names) - 1, -1, len(names) // -most)
+    axes.set_xticks(
+        named, [plain(names[index], 24) for index in named], rotation=45, ha="right", rotation_mode="anchor"
+    )
+    axes.set_xticks(range(len(names)), minor=True)
+    axes.tick_params(axis="x", which="major", labelsize=6)
+    axes.tick_params(axis="x", which="minor", length=1)
+    axes.set_xlim(-0.5, len(names) - 0.5)
 
 
 def epochs_axis(axes: Axes, last: int) -> None:

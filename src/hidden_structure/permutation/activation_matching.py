@@ -6,7 +6,6 @@ those that weights read: after the nonlinearity, and for a residual stream at ev
 """
 
 from collections.abc import Iterable
-from operator import attrgetter
 from typing import Any, Literal
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.functional import linear
 
 from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
+from hidden_structure.graphs import bind
 from hidden_structure.permutation.families import Place, best, families, gain, places
 from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.symmetry import Reading, Symmetry
@@ -27,9 +27,7 @@ class Reader(fx.Interpreter):
     """Runs a network and keeps the activations that its symmetry's readings name."""
 
     def __init__(self, network: nn.Module, symmetry: Symmetry) -> None:
-        targets = {node.target for node in symmetry.graph.nodes if node.op in ("call_module", "get_attr")}
-        parts = {target: attrgetter(target)(network) for target in targets - symmetry.constants.keys()}
-        super().__init__(fx.GraphModule(parts | symmetry.constants, symmetry.graph))
+        super().__init__(bind(network, symmetry.graph, symmetry.constants))
         self.wanted = {reading.node for reading in symmetry.readings}
         self.kept: dict[str, Tensor] = {}
 

@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 
 from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
+from hidden_structure.graphs import bind, trace
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
 from hidden_structure.permutation.operations import Labels
@@ -78,18 +79,9 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
 
     Raises InputError if torch.fx cannot trace the network, or at an operation whose symmetries are not known.
     """
+    graph, constants = trace(network)
     with evaluation_mode(network):
-        try:
-            traced = fx.symbolic_trace(network)
-        except Exception as error:  # tracing runs the network's own code, which fails in its own ways
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{type(network).__name__} cannot be traced by torch.fx, so its symmetries are unknown: {reason:.200}"
-            ) from error
-        constants = {name: value for name, value in vars(network).items() if name.startswith("_tensor_constant")}
-        for name in constants:  # torch.fx puts constants of the code on the network, where they do not belong
-            delattr(network, name)
-        tracer = Tracer(traced)
+        tracer = Tracer(bind(network, graph, constants))
         parameter = next(network.parameters(), images)
         try:
             tracer.run(images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype))
@@ -103,7 +95,7 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
             for axis in labels:
                 axes.fix(axis)
     _drop_lost_parents(tracer)
-    return _named(known, tracer, constants)
+    return _named(known, tracer, graph, constants)
 
 
 def _drop_lost_parents(tracer: Tracer) -> None:
@@ -169,7 +161,9 @@ def _tensor_labels(labels: Labels) -> list[list[axes.Axis]]:
     return [labels]
 
 
-def _named(known: dict[str, list[axes.Axis]], tracer: Tracer, constants: dict[str, Tensor]) -> Symmetry:
+def _named(
+    known: dict[str, list[axes.Axis]], tracer: Tracer, graph: fx.Graph, constants: dict[str, Tensor]
+) -> Symmetry:
     names: dict[Node, str] = {}
 
     everything = [node for labels in known.values() for axis in labels for node in axes.atoms(axis)]
@@ -194,7 +188,7 @@ def _named(known: dict[str, list[axes.Axis]], tracer: Tracer, constants: dict[st
     readings = dict.fromkeys(Reading(node, dim, layout(axis), how) for node, dim, axis, how in tracer.readings)
     moving = {name: found for name, found in layouts.items() if _has_groups(found, groups)}
     across = frozenset(name for name, found in moving.items() if _has_parent_outside(found, groups))
-    return Symmetry(groups, moving, frozen, across, tuple(readings), tracer.module.graph, constants)
+    return Symmetry(groups, moving, frozen, across, tuple(readings), graph, constants)
 
 
 def _has_groups(layouts: tuple[Layout, ...], groups: dict[str, Group]) -> bool:

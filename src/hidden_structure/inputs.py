@@ -1,0 +1,45 @@
+"""What most stages start from: the device and precision of the study, its images and its labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hidden_structure import artifacts, params, paths
+from hidden_structure.batches import Images, on_device
+from hidden_structure.device import compute_deterministically, pick_device, pick_precision
+from hidden_structure.networks.build import build
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """data, labels: the arrays as they were read. images: by split, on the device."""
+
+    device: torch.device
+    precision: torch.dtype
+    data: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    images: dict[str, Images]
+
+    def targets(self, split: str) -> Tensor:
+        """int64 (N,), on the device."""
+        return torch.from_numpy(self.labels[split]).to(self.device)
+
+    def build(self, network: params.Network) -> nn.Module:
+        """A newly initialised network for these images and labels, on the CPU."""
+        return build(network, self.data["train_images"].shape[1:], len(self.labels["names"]))
+
+
+def read(hardware: params.Hardware, supervision: str = "fine") -> Inputs:
+    """Everything, with torch set to deterministic algorithms.
+
+    Raises InputError if the device is not there, or a file is missing or damaged.
+    """
+    compute_deterministically()
+    device = pick_device(hardware)
+    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels(supervision))
+    images = {
+        split: on_device(data[f"{split}_images"], data["mean"], data["std"], device) for split in ("train", "test")
+    }
+    return Inputs(device, pick_precision(hardware, device), data, labels, images)

@@ -1,0 +1,38 @@
+"""How linearly every layer's features change along the lines between networks, why, and whether networks stitch."""
+
+from dataclasses import replace
+
+from hidden_structure import artifacts, linearity, params, paths
+from hidden_structure.errors import one_line_errors
+from hidden_structure.inputs import read
+from hidden_structure.pairing import Reader, aligned_pairs, describe, named, repair_images
+from hidden_structure.progress import track
+from hidden_structure.repair import repairer
+from hidden_structure.stitching import stitch
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    inputs, settings = read(study.hardware), study.linearity
+    test, reader = inputs.images["test"], Reader(study, inputs)
+    chosen = slice(settings.samples)
+    split = replace(test, pixels=test.pixels[chosen]), inputs.targets("test")[chosen]
+    statistics = repair_images(study, inputs.images["train"])
+
+    lines, stitched = [], []
+    for pair, method in track(aligned_pairs(study), "layers of pairs of networks"):
+        network, (a, b) = reader.networks[pair.cell.name], reader.states(pair, method)
+        row = describe(pair, method)
+        with named(pair, method):
+            for repaired in (False, True):
+                repair = repairer(network, a, b, statistics, inputs.precision) if repaired else None
+                found = linearity.measure(network, a, b, settings.alphas, split, repair)
+                lines.append(row | {"repaired": repaired, "alphas": settings.alphas} | found)
+            stitched.append(row | stitch(network, a, b, split))
+    artifacts.write_json(paths.metrics(study.study, "linearity"), lines)
+    artifacts.write_json(paths.metrics(study.study, "stitch"), stitched)
+
+
+if __name__ == "__main__":
+    main()
