@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import torch
+
 from hidden_structure import artifacts, linearity, params, paths
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
 from hidden_structure.pairing import Reader, aligned_pairs, describe, named, repair_images
 from hidden_structure.progress import track
 from hidden_structure.repair import repairer
+from hidden_structure.seeding import torch_generator
 from hidden_structure.stitching import stitch
 
 
@@ -16,7 +19,8 @@ def main() -> None:
     study = params.load()
     inputs, settings = read(study.hardware), study.linearity
     test, reader = inputs.images["test"], Reader(study, inputs)
-    chosen = slice(settings.samples)
+    order = torch.randperm(len(test.pixels), generator=torch_generator("linearity"))  # test sets come class by class
+    chosen = order[: settings.samples].to(inputs.device)
     split = replace(test, pixels=test.pixels[chosen]), inputs.targets("test")[chosen]
     statistics = repair_images(study, inputs.images["train"])
 

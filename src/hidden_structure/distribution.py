@@ -29,7 +29,7 @@ class Distributions:
 
     def add(self, values: Tensor) -> None:
         """values: float (rows, n) on the CPU, n more values of each quantity."""
-        values = values.double()
+        values = values.double().contiguous()
         own, mean = values.shape[1], values.mean(1)
         apart, total = mean - self.mean, self.count + own
         self.scatter += (values - mean[:, None]).square().sum(1) + apart.square() * (self.count * own / total)

@@ -1,6 +1,7 @@
 """A network as torch.fx's graph of its operations, and several networks run in step through one graph."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -46,7 +47,9 @@ class InStep:
         for node in in_step.start(images):
             outputs = in_step.advance(node)
 
-    names: each node's own, as in `features.py`: the module's, with ":0", ":1", ... where it is called several times.
+    names: each node's own. A module has that of `features.py`, with ":0", ":1", ... where it is called several times;
+    any other operation torch.fx's, with "()" where a module is called that.
+    of_images: the nodes whose values depend on the images, which parameters and what is made of them alone do not.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -55,7 +58,7 @@ class InStep:
         graph, constants = trace(networks[0])
         bound = [bind(network, graph, constants) for network in networks]
         self.module, self.nodes = bound[0], list(graph.nodes)
-        self.names = _names(self.nodes)
+        self.names, self.of_images = _names(self.nodes), _of_images(self.nodes)
         # torch.fx's own interpreter looks every module up by its name at every call, which takes as long as a layer.
         self._calls = {node: [_call(node, module) for module in bound] for node in self.nodes}
         self._last_uses: dict[fx.Node, list[fx.Node]] = {node: [] for node in self.nodes}
@@ -65,7 +68,8 @@ class InStep:
 
     def start(self, images: Tensor) -> Iterator[fx.Node]:
         """Every operation in its order; `advance` it before the next one is asked for."""
-        self._values = [{node: images for node in self.nodes if node.op == "placeholder"} for _ in self.networks]
+        places = [node for node in self.nodes if node.op == "placeholder"]
+        self._values = [{node: images.clone() for node in places} for _ in self.networks]  # for operations in place
         for node in self.nodes:
             if node.op != "placeholder":
                 yield node
@@ -89,8 +93,8 @@ class InStep:
 
     def finish(self, lower: int, upper: int, node: fx.Node) -> Any:
         """What network `upper` puts out if everything up to this node, that included, was computed by `lower`."""
-        needed = self._values[lower].items()
-        values = {key: value.clone() if isinstance(value, Tensor) else value for key, value in needed}  # for in-place
+        needed = self._values[lower]  # copied for operations in place; what shares memory, as views do, still shares it
+        values = dict(zip(needed, deepcopy([*needed.values()]), strict=True))
         for later in self.nodes[self.nodes.index(node) + 1 :]:
             call = self._calls[later][upper]
             values[later] = call(*_filled(later.args, values), **_filled(later.kwargs, values))
@@ -119,11 +123,21 @@ def _call(node: fx.Node, module: fx.GraphModule) -> Callable[..., Any]:
 
 
 def _names(nodes: list[fx.Node]) -> dict[fx.Node, str]:
+    targets = {node.target for node in nodes if node.op == "call_module"}
     called: dict[str, list[fx.Node]] = {}
     for node in nodes:
-        called.setdefault(node.target if node.op == "call_module" else node.name, []).append(node)
+        other = f"{node.name}()" if node.name in targets else node.name
+        called.setdefault(node.target if node.op == "call_module" else other, []).append(node)
     return {
         node: f"{name}:{index}" if len(own) > 1 else name
         for name, own in called.items()
         for index, node in enumerate(own)
     }
+
+
+def _of_images(nodes: list[fx.Node]) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    for node in nodes:
+        if node.op == "placeholder" or not found.isdisjoint(node.all_input_nodes):
+            found.add(node)
+    return found

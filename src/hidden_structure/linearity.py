@@ -5,8 +5,8 @@ network at (1 - alpha) A + alpha B are c ((1 - alpha) f_l(A) + alpha f_l(B)) for
 from weak additivity of every activation and commutativity at every layer with weights.
 
 All cosines are signed, and all distances are dist(x, y) = |x - y|^2 / (|x| |y|), sample by sample (our reading), at
-most FAR. Of two features that are both 0 the cosine is 1, of one the cosine is 0. Networks compute in their own
-precision, mostly float32, so what is below 1e-6 is rounding.
+most FAR. Of two features that are both 0 the cosine is 1 and the distance 0; if one is, they are 0 and FAR. Networks
+compute in their own precision, mostly float32, so what is below 1e-6 is rounding.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from hidden_structure.batches import Images
 from hidden_structure.connectivity import Repair, Split, State, interpolate
 from hidden_structure.distribution import Distributions
 from hidden_structure.errors import InputError
+from hidden_structure.features import evaluation_mode
 from hidden_structure.graphs import InStep
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -33,6 +34,7 @@ PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, n
 BATCH_BYTES = {"cpu": 2**22, "cuda": 2**28, "mps": 2**26}  # of a network's largest values: what a cache holds, on CPUs
 AT_MOST = 500  # images at once
 FAR = 1e3
+CANCELLING = 1e-2  # an interpolated squared norm below this share of an end's is not added up from the ends' products
 
 ALONG = ("dissimilarity", "coefficient", "additivity")  # quantities of every alpha
 Key = tuple[str, str, int]  # layer, quantity, index of alpha
@@ -50,14 +52,27 @@ def is_activation(module: nn.Module, node: fx.Node) -> bool:
 def batch_size(network: nn.Module, images: Images) -> int:
     """How many images the network's largest values leave room for."""
     largest = 1
-    in_step = InStep([network])
-    for node in in_step.start(images.normalise(images.pixels[:1])):
-        for value in in_step.advance(node):
-            largest = max(largest, value.nbytes if isinstance(value, Tensor) else 1)
+    with evaluation_mode(network):
+        in_step = InStep([network])
+        for node in in_step.start(images.normalise(images.pixels[:1])):
+            for value in in_step.advance(node):
+                if isinstance(value, Tensor) and node in in_step.of_images:
+                    largest = max(largest, value.nbytes)
     return max(1, min(AT_MOST, BATCH_BYTES[images.pixels.device.type] // largest))
 
 
+def with_state(network: nn.Module, state: State) -> nn.Module:
+    """A copy of the network, with that state. Raises InputError if it does not fit."""
+    network = deepcopy(network)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:  # names every tensor that does not fit
+        raise InputError(f"the state is of another architecture than the network: {error!s:.200}") from error
+    return network
+
+
 @torch.no_grad()
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite becomes an error
 def measure(
     network: nn.Module, a: State, b: State, alphas: Sequence[float], split: Split, repair: Repair | None = None
 ) -> dict[str, Any]:
@@ -78,12 +93,12 @@ def measure(
     test_error: fractions of the images on which the ends err (a, b; either: at least one), and at every alpha the
         merged network, the interpolated logits, and (disagreement) on which these two decide differently.
 
-    Raises InputError if torch.fx cannot trace the network, the states do not fit, or a feature is not finite.
+    Raises InputError if torch.fx cannot trace the network, the states do not fit, or a feature is not finite, or too
+    large for its square to be.
     """
     networks = []
     for alpha in (0.0, 1.0, *alphas):
-        networks.append(deepcopy(network))
-        networks[-1].load_state_dict(interpolate(a, b, alpha))
+        networks.append(with_state(network, interpolate(a, b, alpha)))
         if repair is not None:
             repair(networks[-1], alpha)
     in_step = InStep(networks)
@@ -125,6 +140,9 @@ class _Layers:
         in_step, logits = self.in_step, []
         for node in in_step.start(images):
             name = in_step.names[node]
+            if node not in in_step.of_images:  # such as a bias made of the positions in an image
+                in_step.advance(node)
+                continue
             module = in_step.module.get_submodule(node.target) if node.op == "call_module" else None
             activation, weighted = is_activation(in_step.module, node), isinstance(module, WEIGHTED)
             inputs = [arguments[0] for arguments in in_step.arguments(node)[:2]] if activation or weighted else []
@@ -148,6 +166,11 @@ class _Layers:
             alpha = self.alphas[index]
             inner = (1 - alpha) * _dots(other, a) + alpha * _dots(other, b)
             interpolated = (1 - alpha) ** 2 * aa + 2 * alpha * (1 - alpha) * ab + alpha**2 * bb
+            few = np.flatnonzero(interpolated < CANCELLING * np.maximum((1 - alpha) ** 2 * aa, alpha**2 * bb))
+            if len(few):  # the ends point away from each other, and rounding would be all that is left
+                x, *ends = (rows[few].cpu().double() for rows in (other, a, b))
+                between = torch.lerp(*ends, alpha)
+                inner[few], interpolated[few] = _dots(x, between), _dots(between, between)
             products = inner, _dots(other, other), interpolated
             for quantity in ("dissimilarity", "coefficient") if kind == "merged" else (kind,):
                 found[name, quantity, index] = products
@@ -210,7 +233,7 @@ def _difference(a: nn.Module, b: nn.Module) -> nn.Module:
     network = deepcopy(a)
     for module, other in zip(network.modules(), b.modules(), strict=True):
         if isinstance(module, WEIGHTED):
-            module.weight.sub_(other.weight)
+            module.weight = nn.Parameter(module.weight - other.weight)  # a new one, for layers may share theirs
             if module.bias is not None:
                 module.bias.zero_()
     return network

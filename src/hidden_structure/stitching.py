@@ -4,7 +4,6 @@ Lenc and Vedaldi 2015; Bansal, Nakkiran, Barak 2021. Zhou et al. 2023 (arXiv 230
 are linearly connected: where the features of both interpolate linearly, one can go on where the other stopped.
 """
 
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 
 from hidden_structure.connectivity import Split, State
 from hidden_structure.graphs import InStep
-from hidden_structure.linearity import batch_size, is_activation
+from hidden_structure.linearity import batch_size, is_activation, with_state
 
 UPPER = ("a_below_b", "b_below_a")
 
@@ -27,13 +26,10 @@ def stitch(network: nn.Module, a: State, b: State, split: Split) -> dict[str, An
 
     Returns layers (names, in order of execution), a_below_b and b_below_a (an error each), error_a and error_b.
 
-    Raises InputError if torch.fx cannot trace the network.
+    Raises InputError if torch.fx cannot trace the network, or the states do not fit.
     """
-    networks = [deepcopy(network) for _ in range(2)]
-    for own, state in zip(networks, (a, b), strict=True):
-        own.load_state_dict(state)
-    in_step = InStep(networks)
-    cuts = [node for node in in_step.nodes if is_activation(in_step.module, node)]
+    in_step = InStep([with_state(network, state) for state in (a, b)])
+    cuts = [node for node in in_step.nodes if node in in_step.of_images and is_activation(in_step.module, node)]
     wrong = {name: [0] * len(cuts) for name in UPPER}
     ends, (images, labels) = [0, 0], split
     size = batch_size(network, images)

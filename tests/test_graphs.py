@@ -1,0 +1,384 @@
+"""Networks in step: each computes what it computes alone, whatever it overwrites, and forgets what is no more used."""
+
+import weakref
+from collections import Counter
+from copy import deepcopy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import models
+from torchvision.models.googlenet import Inception
+from torchvision.models.resnet import BasicBlock
+from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer, SwinTransformerBlockV2
+
+from hidden_structure import params
+from hidden_structure.errors import InputError
+from hidden_structure.features import activations, layer_names
+from hidden_structure.graphs import InStep, trace
+from hidden_structure.networks.build import build
+from hidden_structure.seeding import global_seed, torch_generator
+
+
+class Function(nn.Module):
+    """Layers given by name, and a function of them and the images."""
+
+    def __init__(self, forward, **layers):
+        super().__init__()
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self.function = forward
+
+    def forward(self, images):
+        return self.function(self, images)
+
+
+def own(name, depth, width, norm):
+    return build(params.Network(name=name, depth=depth, width=width, norm=norm), (8, 8, 3), 5)
+
+
+def shared_in_place(m, x):
+    """One in-place ReLU called three times, the last time on what a shortcut still needs."""
+    x = m.relu(m.conv(x))
+    y = m.relu(m.norm(m.conv2(x)))
+    y += x
+    return m.head(m.relu(y).mean((2, 3)))
+
+
+def overwritten(m, x):
+    """What one operation gave, others overwrite: through a view, through a part of it, and by its own name."""
+    x = m.conv(x)
+    y = x.flatten(1)
+    left, right = m.conv2(x.relu()).chunk(2, 1)
+    hidden = left.relu()
+    y.mul_(2)
+    right.add_(1)
+    right.relu_()
+    x += 1
+    return m.head((hidden + right).mean((2, 3)) + x.mean((2, 3))[:, :3])
+
+
+def of_positions(m, x):
+    """A bias that a small network makes of positions, as Swin's second version does, and a constant of the code."""
+    bias = m.outer(F.relu(m.inner(m.places)))
+    return m.head(m.conv(x).flatten(2) + bias.T + torch.arange(36.0))
+
+
+NETWORKS = {
+    "mlp": (lambda: own("mlp", 2, 7, "batch"), 8),
+    "mlp, layer norm": (lambda: own("mlp", 3, 7, "layer"), 8),
+    "mlp without norm": (lambda: own("mlp", 2, 7, "none"), 8),
+    "resnet": (lambda: own("resnet", 8, 4, "batch"), 8),
+    "resnet, group norm": (lambda: own("resnet", 14, 4, "group"), 9),
+    "resnet without norm": (lambda: own("resnet", 8, 4, "none"), 8),
+    "vgg": (lambda: own("vgg", 11, 4, "batch"), 8),
+    "vgg, layer norm": (lambda: own("vgg", 13, 2, "layer"), 8),
+    # torchvision's, with fewer blocks and channels
+    "resnet18": (lambda: models.ResNet(BasicBlock, [1, 1, 1, 1], num_classes=5), 32),
+    "mobilenet": (lambda: models.MobileNetV2(num_classes=5, width_mult=0.3, round_nearest=2), 32),
+    "densenet": (lambda: models.DenseNet(4, (2, 3, 2), 6, 2, num_classes=5), 32),
+    "squeezenet": (lambda: models.SqueezeNet("1_1", num_classes=5), 32),
+    "shufflenet": (lambda: models.ShuffleNetV2([2, 2, 2], [4, 8, 12, 16, 20], num_classes=5), 32),
+    "googlenet": (
+        lambda: Function(
+            lambda m, x: m.head(m.inception(x).mean((2, 3))),
+            inception=Inception(3, 4, 4, 6, 4, 6, 4),
+            head=nn.Linear(20, 5),
+        ),
+        8,
+    ),
+    "vit": (lambda: models.VisionTransformer(32, 16, 2, 2, 8, 12, num_classes=5), 32),
+    "swin v2": (
+        lambda: SwinTransformer(
+            [4, 4],
+            8,
+            [1, 1],
+            [2, 2],
+            [4, 4],
+            num_classes=5,
+            block=SwinTransformerBlockV2,
+            downsample_layer=PatchMergingV2,
+        ),
+        32,
+    ),
+    "shared ReLU": (
+        lambda: Function(
+            shared_in_place,
+            conv=nn.Conv2d(3, 4, 3, padding=1),
+            norm=nn.BatchNorm2d(4),
+            conv2=nn.Conv2d(4, 4, 3, padding=1),
+            relu=nn.ReLU(inplace=True),
+            head=nn.Linear(4, 5),
+        ),
+        8,
+    ),
+    "overwritten": (
+        lambda: Function(
+            overwritten, conv=nn.Conv2d(3, 4, 3), conv2=nn.Conv2d(4, 6, 3, padding=1), head=nn.Linear(3, 5)
+        ),
+        8,
+    ),
+    "bias of positions": (
+        lambda: Function(
+            of_positions,
+            inner=nn.Linear(2, 6),
+            outer=nn.Linear(6, 4),
+            places=nn.Parameter(torch.rand(36, 2)),
+            conv=nn.Conv2d(3, 4, 3),
+            head=nn.Sequential(nn.Flatten(), nn.Linear(144, 5)),
+        ),
+        8,
+    ),
+    "images overwritten": (
+        lambda: Function(lambda m, x: m.head(F.relu_(x.sub_(0.3)).flatten(1)), head=nn.Linear(192, 5)),
+        8,
+    ),
+}
+
+
+def images_of(count, size=8):
+    return torch.randn(count, 3, size, size, generator=torch_generator("images"))
+
+
+@torch.no_grad()
+def others_of(network, count):
+    """Copies with every parameter and statistic changed."""
+    generator, networks = torch_generator("others"), []
+    for _ in range(count):
+        networks.append(deepcopy(network))
+        for name, tensor in networks[-1].state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            elif tensor.is_floating_point():
+                tensor.add_(torch.randn(tensor.shape, generator=generator), alpha=0.1)
+    return networks
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def networks(request):
+    """Three networks of one architecture in evaluation mode, and images."""
+    make, size = NETWORKS[request.param]
+    with global_seed("initialisation", 0):
+        network = make().eval()
+    return others_of(network, 3), images_of(2, size)
+
+
+@torch.no_grad()
+def test_each_network_computes_what_it_computes_alone(networks):
+    """Every layer and the output, to the last bit; and layers have the names of features.py."""
+    networks, images = networks
+    names = [name for name in layer_names(networks[0], images) if name != "penultimate"]
+    expected = [activations(network, images.clone(), [*names, "logits"]) for network in networks]
+    before, calls, compared = images.clone(), Counter(), set()
+    in_step = InStep(networks)
+    for node in in_step.start(images):
+        outputs = in_step.advance(node)
+        if node.op == "call_module" and isinstance(outputs[0], torch.Tensor):
+            compared.add(in_step.names[node])
+            for output, alone in zip(outputs, expected, strict=True):
+                assert torch.equal(output, alone[in_step.names[node]]), in_step.names[node]
+        calls[in_step.names[node]] += 1
+    assert torch.equal(images, before)
+    assert set(calls.values()) == {1}
+    assert (node.op, len(outputs)) == ("output", 3)
+    for output, alone in zip(outputs, expected, strict=True):
+        assert torch.equal(output, alone["logits"])
+    assert not torch.equal(outputs[0], outputs[1])
+    modules = dict(networks[0].named_modules())
+    leaves = {
+        name
+        for name in names
+        for module in [modules[name.rpartition(":")[0] if name not in modules else name]]
+        if type(module).__module__.startswith("torch.nn") and not isinstance(module, nn.Sequential)
+    }
+    assert compared == leaves
+
+
+@torch.no_grad()
+def test_finishing_a_network_by_itself_gives_its_output_and_disturbs_nothing(networks):
+    networks, images = networks
+    expected = [network(images.clone()) for network in networks]
+    in_step = InStep(networks)
+    operations = [node for node in in_step.nodes if node.op != "placeholder"]
+    chosen = set(operations[:: max(1, len(operations) // 10)] + operations[-2:])
+    mixed = 0
+    for node in in_step.start(images):
+        outputs = in_step.advance(node)
+        if node in chosen:
+            for index in (1, 2):
+                assert torch.equal(in_step.finish(index, index, node), expected[index]), node
+            stitched = in_step.finish(1, 2, node)
+            mixed += not torch.equal(stitched, expected[1]) and not torch.equal(stitched, expected[2])
+    for output, alone in zip(outputs, expected, strict=True):
+        assert torch.equal(output, alone)
+    assert mixed or len(list(networks[0].children())) == 1
+
+
+def test_at_the_ends_a_stitched_network_is_the_upper_or_the_lower_one():
+    with global_seed("initialisation", 0):
+        networks = others_of(own("resnet", 8, 4, "batch").eval(), 2)
+    images = images_of(3)
+    with torch.no_grad():
+        lower, upper = (network(images) for network in networks)
+        in_step = InStep(networks)
+        for node in in_step.start(images):
+            in_step.advance(node)
+            if node.target == "conv":  # everything behind the first layer
+                by_hand = deepcopy(networks[1])
+                by_hand.conv = networks[0].conv
+                assert torch.equal(in_step.finish(0, 1, node), by_hand(images))
+            if node.target == "head":
+                assert torch.equal(in_step.finish(0, 1, node), lower)
+                assert torch.equal(in_step.finish(1, 0, node), upper)
+
+
+@torch.no_grad()
+def test_an_operation_on_another_argument_leaves_the_values_alone():
+    with global_seed("initialisation", 0):
+        networks = others_of(NETWORKS["shared ReLU"][0]().eval(), 2)
+    images, seen = images_of(2), 0
+    expected = [network(images) for network in networks]
+    in_step = InStep(networks)
+    for node in in_step.start(images):
+        if node.target == "relu":
+            own_input = in_step.arguments(node)[0][0].clone()
+            assert torch.equal(in_step.on(node, -own_input), (-own_input).relu())
+            assert torch.equal(in_step.arguments(node)[0][0], own_input)
+            seen += 1
+        outputs = in_step.advance(node)
+    assert seen == 3
+    assert all(torch.equal(output, alone) for output, alone in zip(outputs, expected, strict=True))
+
+
+@torch.no_grad()
+def test_values_are_forgotten_after_their_last_use():
+    layers = [layer for _ in range(20) for layer in (nn.Linear(192, 192), nn.Tanh())]
+    networks = others_of(nn.Sequential(nn.Flatten(), *layers), 2)
+    in_step, made, most = InStep(networks), [], 0
+    for node in in_step.start(images_of(2)):
+        outputs = in_step.advance(node)
+        made += [weakref.ref(output) for output in outputs if node.op == "call_module"]
+        del outputs
+        most = max(most, sum(ref() is not None for ref in made))
+    assert len(made) == 2 * 41
+    assert most <= 2 * 2  # of each network, what an operation reads and what it gives
+
+
+@torch.no_grad()
+def test_what_a_shortcut_needs_is_kept_until_then_and_no_longer():
+    def forward(m, x):
+        x = m.first(x.flatten(1))
+        return m.head(m.third(m.second(x).tanh()) + x)
+
+    layers = {name: nn.Linear(size, 6) for name, size in {"first": 192, "second": 6, "third": 6, "head": 6}.items()}
+    networks, alive = others_of(Function(forward, **layers), 2), {}
+    in_step, stream = InStep(networks), None
+    for node in in_step.start(images_of(2)):
+        outputs = in_step.advance(node)
+        if node.target == "first":
+            stream = weakref.ref(outputs[0])
+        del outputs
+        alive[in_step.names[node]] = stream is not None and stream() is not None
+    assert alive == {
+        "flatten": False,
+        "first": True,
+        "second": True,
+        "tanh": True,
+        "third": True,
+        "add": True,
+        "head": False,
+        "output": False,
+    }
+
+
+@torch.no_grad()
+def test_starting_again_forgets_a_run_broken_off():
+    network = own("resnet", 8, 4, "batch").eval()
+    in_step, images = InStep([network]), images_of(3)
+    for count, node in enumerate(in_step.start(images_of(2) + 1)):
+        in_step.advance(node)
+        if count == 7:
+            break
+    for node in in_step.start(images):
+        outputs = in_step.advance(node)
+    assert torch.equal(outputs[0], network(images))
+
+
+def test_weights_are_shared_and_not_copied():
+    network = own("mlp", 2, 7, "none")
+    in_step, images = InStep([network]), images_of(2)
+    with torch.no_grad():
+        network.head.bias.add_(1)
+        for node in in_step.start(images):
+            outputs = in_step.advance(node)
+        assert torch.equal(outputs[0], network(images))
+
+
+def test_only_what_depends_on_the_images_is_of_the_images():
+    in_step = InStep([NETWORKS["bias of positions"][0]().eval()])
+    apart = {in_step.names[node] for node in in_step.nodes if node not in in_step.of_images}
+    assert {"inner", "outer", "relu", "places"} <= apart
+    assert {in_step.names[node] for node in in_step.of_images} >= {"conv", "head.0", "head.1", "output"}
+    assert not apart & {"conv", "head.0", "head.1", "output"}
+
+
+def test_no_operation_takes_the_name_of_a_module():
+    """torch.fx may call a function's result, or the images, as a module that it meets later is called."""
+
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.relu, self.head = nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 2)
+
+        def forward(self, features):
+            hidden = F.relu(self.features(features.flatten(1)))
+            return self.head(self.relu(-hidden))
+
+    network = Named().eval()
+    in_step = InStep([network])
+    modules = [in_step.names[node] for node in in_step.nodes if node.op == "call_module"]
+    assert modules == ["features", "relu", "head"] == layer_names(network, images_of(1))[:-1]
+    assert len(set(in_step.names.values())) == len(in_step.nodes)
+
+
+def test_one_module_under_two_names_is_called_by_the_first():
+    network = Function(
+        lambda m, x: m.b(m.second(m.a(m.first(x.flatten(1))))), a=nn.Linear(192, 192), b=nn.Linear(192, 2)
+    )
+    network.first = network.second = nn.ReLU()
+    in_step, names = InStep([network]), layer_names(network, images_of(1))[:-1]
+    assert [in_step.names[node] for node in in_step.nodes if node.op == "call_module"] == names
+    assert names == ["first:0", "a", "first:1", "b"]
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.head(x.flatten(1)) if x.sum() > 0 else x,
+        lambda m, x: m.missing(x),
+        lambda m, x: m.head(torch.stack([image.flatten() for image in x])),
+    ],
+    ids=["branches on the images", "lacks a layer", "iterates over the images"],
+)
+def test_a_network_that_cannot_be_traced_is_one_line(forward):
+    network = Function(forward, head=nn.Linear(192, 5), dropout=nn.Dropout()).train()
+    network.head.eval()
+    with pytest.raises(InputError, match=r"Function cannot be traced by torch\.fx: ") as caught:
+        trace(network)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert [network.training, network.head.training, network.dropout.training] == [True, False, True]
+    with pytest.raises(InputError, match="cannot be traced"):
+        InStep([network, deepcopy(network)])
+
+
+def test_tracing_leaves_the_network_as_it_was():
+    network = NETWORKS["bias of positions"][0]().train()
+    before, state = set(vars(network)), deepcopy(network.state_dict())
+    graph, constants = trace(network)
+    assert set(vars(network)) == before
+    assert network.training
+    assert [value.tolist() for value in constants.values()] in ([], [list(range(36))])
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert {"inner", "outer", "conv", "head.1"} <= {node.target for node in graph.nodes}
