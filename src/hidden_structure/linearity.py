@@ -26,9 +26,9 @@ from hidden_structure.features import evaluation_mode
 from hidden_structure.graphs import InStep
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-ACTIVATIONS = frozenset(
-    """relu relu6 gelu silu sigmoid tanh elu selu celu leaky_relu hardtanh hardswish hardsigmoid mish softplus softsign
-    logsigmoid threshold tanhshrink softshrink hardshrink""".split()
+ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and without underscores
+    """relu relu6 gelu silu sigmoid tanh elu selu celu leakyrelu rrelu hardtanh hardswish hardsigmoid mish softplus
+    softsign logsigmoid threshold tanhshrink softshrink hardshrink""".split()
 )
 PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 BATCH_BYTES = {"cpu": 2**22, "cuda": 2**28, "mps": 2**26}  # of a network's largest values: what a cache holds, on CPUs
@@ -46,7 +46,7 @@ def is_activation(module: nn.Module, node: fx.Node) -> bool:
     if node.op == "call_module":
         return type(module.get_submodule(node.target)).__name__.lower() in ACTIVATIONS
     name = node.target.__name__ if callable(node.target) else node.target
-    return node.op.startswith("call") and name.rstrip("_") in ACTIVATIONS
+    return node.op.startswith("call") and name.replace("_", "") in ACTIVATIONS
 
 
 def batch_size(network: nn.Module, images: Images) -> int:
