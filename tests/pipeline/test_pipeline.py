@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 ALL = {"prepare-data", "merge-labels", "measure-collapse", "extract-features", "cluster", "report"}
-CONNECTIVITY = {"spawn", "permute", "interpolate"}
+CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
 ALL |= {"train@fine", "train@coarse"} | CONNECTIVITY
 
 
@@ -117,7 +117,7 @@ def test_the_life_of_a_study(tmp_path):
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"})
     assert clone.reproduce() == ALL - {"prepare-data", "train@fine"} - CONNECTIVITY
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"}, permute={"restarts": 1})
-    assert clone.reproduce() == {"permute", "interpolate", "report"}
+    assert clone.reproduce() == {"permute", "interpolate", "linearity", "report"}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
