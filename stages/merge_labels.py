@@ -4,7 +4,7 @@ import numpy as np
 
 from hidden_structure import artifacts, params, paths
 from hidden_structure.errors import one_line_errors
-from hidden_structure.labels import Merge, describe, merge
+from hidden_structure.labels import describe, merge, tables
 
 
 @one_line_errors
@@ -12,12 +12,7 @@ def main() -> None:
     study = params.load()
     data = artifacts.read_arrays(paths.DATA)
     fine_names = tuple(data["class_names"].tolist())
-    tables = {
-        name: Merge(data[f"{name}_of"], tuple(data[f"{name}_names"].tolist()))
-        for name in ("superclass", "semantic")
-        if f"{name}_of" in data
-    }
-    merged = merge(study.merge, fine_names, tables)
+    merged = merge(study.merge, fine_names, tables(data))
     fine = [data["train_labels"], data["test_labels"]]
     coarse = [merged.coarse_of[labels] for labels in fine]
     summary = {

@@ -62,10 +62,11 @@ def main() -> None:
         except InputError as error:
             raise InputError(f"spawn (its own train and network, where set), {run.name}: {error}") from error
     shutil.rmtree(paths.SPAWNED, ignore_errors=True)  # of a run that was not DVC's
+    paths.SPAWNED.mkdir(parents=True)
     for run in runs(study):
         artifacts.copy(file(run, f"{run.name}-end"), paths.spawned(run.cell.name, run.seed, run.name))
     artifacts.write_json(paths.metrics(study.study, "spawn"), rows)
-    artifacts.write_json(paths.metrics(study.study, "hardware-spawn"), hardware)
+    artifacts.write_json(paths.metrics(study.study, "hardware-spawn"), hardware if rows else None)
     resume.forget(folder)
 
 

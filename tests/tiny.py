@@ -16,6 +16,12 @@ OVERRIDES = {
     "network": {"name": "mlp", "depth": 2, "width": 32, "norm": "none"},
     "train": {"epochs": 12, "batch_size": 32, "snapshots": 3, "lr": 0.1, "crop": 1},
     "cluster": {"restarts": 2, "perplexity": 10.0},
+    "merges": {
+        "train": None,
+        "kinds": [{"method": "modulo", "classes": c, "groups": None, "seed": 0} for c in (5, 2)],
+    },
+    "split": {"train": None},
+    "unconstrained": {"classes": 3, "per_class": 3, "dimension": 4, "starts": 1, "ratios": [1, 100]},
     "spawn": {
         "seeds": [0, 1],
         "network": None,

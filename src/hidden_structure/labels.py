@@ -57,6 +57,15 @@ def merge(settings: params.Merge, class_names: Sequence[str], tables: Mapping[st
     return merged
 
 
+def tables(data: Mapping[str, np.ndarray]) -> dict[str, Merge]:
+    """The data's own tables of merges, of its arrays as prepare-data writes them."""
+    return {
+        name: Merge(data[f"{name}_of"], tuple(data[f"{name}_names"].tolist()))
+        for name in ("superclass", "semantic")
+        if f"{name}_of" in data
+    }
+
+
 def _wanted_classes(settings: params.Merge, fine_classes: int) -> int:
     if settings.classes is None:
         raise InputError(f"merge.classes is null: merge.method {settings.method} needs a number, 2 to {fine_classes}")

@@ -7,7 +7,15 @@ import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hidden_structure import claims, connectivity_figures, linearity_figures
+from hidden_structure import (
+    claims,
+    connectivity_figures,
+    linearity_figures,
+    merges_figures,
+    split_figures,
+    sweep_figures,
+    unconstrained_figures,
+)
 from hidden_structure.linearity_summary import DIRECTIONS, OVER_CUTS
 from hidden_structure.params import Study
 from hidden_structure.plotting import METHODS
@@ -68,14 +76,31 @@ SECTION = {  # figure -> title, how to read it, how it was made
         "The first reduction of the parameters, k-means with as many clusters as the super-class has classes.",
     ),
 }
+REQUIRED = tuple(SECTION)  # figures that every study has
+SECTION |= merges_figures.SECTION | split_figures.SECTION | sweep_figures.SECTION | unconstrained_figures.SECTION
 SECTION |= connectivity_figures.SECTION | linearity_figures.SECTION
-OPTIONAL = ("widths", "plane")  # figures that a study of one width, or without permutations, does not have
 
 MERGED = ("super-class", "original classes", "training samples", "test samples")
-NETWORKS = ("width", "weight decay", "network", "seeds", "training accuracy", "test accuracy", "test loss")
-OBJECTIVES = ("width", "weight decay", "method", "maximises", "before", "after", "weights before", "weights after")
-STITCHED = ("width", "weight decay", "networks", "pairs", "A", "B")
-STITCHED += tuple(f"{direction}, {over}" for direction in DIRECTIONS.values() for over in OVER_CUTS)
+CUTS = tuple(f"{direction}, {over}" for direction in DIRECTIONS.values() for over in OVER_CUTS)
+TABLES = {  # table -> title, what it holds, its columns
+    "networks": (
+        "Networks of the connectivity study",
+        "The ends of the lines above, trained on the original labels; means over seeds, each with its spread.",
+        ("width", "weight decay", "network", "seeds", "training accuracy", "test accuracy", "test loss"),
+    ),
+    "objectives": (
+        "What the permutations gained",
+        "What each method maximises, and the sum of inner products of weights that weight matching maximises, without "
+        "and with the permutation; means over pairs, each with its spread.",
+        ("width", "weight decay", "method", "maximises", "before", "after", "weights before", "weights after"),
+    ),
+    "stitched": (
+        "What stitching costs",
+        "Test error of two networks A and B, and of the lower layers of one below the upper layers of the other: the "
+        "least, the mean and the most over all cuts; means over pairs, each with its spread.",
+        ("width", "weight decay", "networks", "pairs", "A", "B", *CUTS),
+    ),
+}
 COUNTED = {"processes": "process", "threads": "thread"}
 
 STYLE = """
@@ -124,9 +149,13 @@ def render(
         labels: the label metrics.
         versions: library -> version.
         hardware: supervision, or connectivity -> what trained its networks, the content of its hardware metrics.
-        accuracies, objectives: of connectivity_summary; stitched: of linearity_summary.stitching.
-        pictures: figure -> PNG, one for every figure of SECTION; those of OPTIONAL may be missing.
+        accuracies, objectives: of connectivity_summary; stitched: of linearity_summary.stitching; tables of nothing are
+            left out.
+        pictures: figure -> PNG, of figures of SECTION; those of REQUIRED must be there.
     """
+    described = {"networks": (_network, accuracies), "objectives": (_objective, objectives)}
+    described |= {"stitched": (_stitched, stitched)}
+    of_connectivity = ", ".join(map(str, study.spawn.seeds)) or "none, for it is left out"
     title = f"{escape(study.study)}: structure hidden under coarse labels"
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -150,21 +179,11 @@ spread is the sample standard deviation over seeds, or over pairs of networks; 0
 </tbody></table></div>
 <h2>Merged classes</h2>
 {_table("merge", MERGED, _merged(labels))}
-{"".join(_figure(name, pictures[name]) for name in SECTION if name in pictures or name not in OPTIONAL)}
-<h2>Networks of the connectivity study</h2>
-<p>The ends of the lines above, trained on the original labels; means over seeds, each with its spread.</p>
-{_table("networks", NETWORKS, [_network(numbers) for numbers in accuracies])}
-<h2>What the permutations gained</h2>
-<p>What each method maximises, and the sum of inner products of weights that weight matching maximises, without and with
-the permutation; means over pairs, each with its spread.</p>
-{_table("objectives", OBJECTIVES, [_objective(numbers) for numbers in objectives])}
-<h2>What stitching costs</h2>
-<p>Test error of two networks A and B, and of the lower layers of one below the upper layers of the other: the least,
-the mean and the most over all cuts; means over pairs, each with its spread.</p>
-{_table("stitched", STITCHED, [_stitched(numbers) for numbers in stitched])}
+{"".join(_figure(name, pictures[name]) for name in SECTION if name in pictures or name in REQUIRED)}
+{"".join(_titled(name, list(map(cells, found))) for name, (cells, found) in described.items())}
 <h2>Provenance</h2>
-<p>Seeds {escape(", ".join(map(str, study.seeds)))}; of the connectivity study
-{escape(", ".join(map(str, study.spawn.seeds)))}. {escape(" ".join(_trained_on(*item) for item in hardware.items()))}
+<p>Seeds {escape(", ".join(map(str, study.seeds)))}; of the connectivity study {escape(of_connectivity)}.
+{escape(" ".join(_trained_on(*item) for item in hardware.items()))}
 <a href="dvc.lock">dvc.lock</a> holds the hashes of all code and data; <a href="code-changed-since.json">what has
 changed in the code since</a> is listed where a change did not make the study anew.</p>
 <p>This report was made with:</p>
@@ -216,6 +235,11 @@ def _stitched(numbers: Mapping) -> list[str]:
 
 def _cell_of(numbers: Mapping) -> list[str]:
     return [f"{numbers['width']:g}", f"{numbers['weight_decay']:g}"]
+
+
+def _titled(name: str, lines: Sequence[Sequence[str]]) -> str:
+    title, holding, header = TABLES[name]
+    return f"<h2>{title}</h2>\n<p>{holding}</p>\n{_table(name, header, lines)}\n" if lines else ""
 
 
 def _table(name: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -51,6 +51,12 @@ class Merge(Section):
     groups: dict[str, list[str]] | None  # for groups: coarse name -> class names
     seed: Annotated[int, Field(ge=0)]  # for random
 
+    @property
+    def name(self) -> str:
+        """What tells it from other merges of the same data."""
+        classes = [] if self.classes is None else [str(self.classes)]
+        return "-".join([self.method, *classes, *([str(self.seed)] if self.method == "random" else [])])
+
 
 class Network(Section):
     name: Annotated[str, Field(pattern=r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+)$")]
@@ -83,9 +89,9 @@ class Train(Section):
 
 
 class Spawn(Section):
-    """The networks whose connectivity is studied, all on fine labels."""
+    """The networks whose connectivity is studied, all on fine labels; no seeds: this part of the study is left out."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2), AfterValidator(_distinct)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)]
     network: Network | None  # null: the study's own
     train: Train | None  # null: the study's own
     spawned: PositiveInt  # as many of the seeds, from the first on, also have children
@@ -97,6 +103,52 @@ class Spawn(Section):
     ]  # keys of train in which each child's recipe differs from the trunk's; {}: in none
     widths: Annotated[list[Positive], AfterValidator(_distinct)]  # further networks: multiples of network.width ...
     weight_decays: Annotated[list[NonNegative], AfterValidator(_distinct)]  # ... and other weight decays
+
+
+class Merges(Section):
+    """Other ways of merging the labels, a network trained on each; none: this part of the study is left out."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
+    train: Train | None  # null: the study's own
+    kinds: list[Merge]
+
+    @model_validator(mode="after")
+    def _kinds_differ(self) -> "Merges":
+        _distinct([kind.name for kind in self.kinds])
+        return self
+
+
+class Split(Section):
+    """Classes split at random into several labels each; no seeds: this part of the study is left out."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)]
+    train: Train | None  # null: the study's own
+    classes: PositiveInt | None  # as many of the classes are split, the first ones; null: all
+    parts: Annotated[int, Field(ge=2)]  # labels that each is split into
+
+
+class Sweep(Section):
+    """The coarse network over a grid of recipes; an empty list: this part of the study is left out."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
+    train: Train | None  # null: the study's own
+    lrs: Annotated[list[Positive], AfterValidator(_distinct)]
+    weight_decays: Annotated[list[NonNegative], AfterValidator(_distinct)]
+    address: str | None  # of a Ray cluster; null: an instance on this machine ...
+    workers: PositiveInt  # ... of so many processes, each with its share of the cores
+
+
+class Unconstrained(Section):
+    """The unconstrained features model, under both losses, with and without bias."""
+
+    classes: Annotated[int, Field(ge=3)]
+    per_class: PositiveInt  # samples a class; of a minority class, where classes are imbalanced
+    dimension: PositiveInt  # of the features; no less than classes
+    weight_decay: Positive  # lambda_W
+    feature_decay: Positive  # lambda_H
+    bias_decay: NonNegative  # lambda_b
+    starts: PositiveInt  # random starts of each case
+    ratios: Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(_distinct)]  # majority to minority samples
 
 
 class StraightThrough(Section):
@@ -156,6 +208,10 @@ class Study(Section):
     train: Train
     features: Features
     cluster: Cluster
+    merges: Merges
+    split: Split
+    sweep: Sweep
+    unconstrained: Unconstrained
     spawn: Spawn
     permute: Permute
     interpolate: Interpolate
@@ -164,6 +220,10 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _spawning_is_possible(self) -> "Study":
+        if not self.spawn.seeds:
+            return self
+        if len(self.spawn.seeds) == 1:
+            raise ValueError("spawn.seeds: one network makes no pair: give two seeds or more, or none")
         if self.spawn.spawned > len(self.spawn.seeds):
             raise ValueError(f"spawn.spawned: there are only {len(self.spawn.seeds)} spawn.seeds")
         trunk = trunk_recipe(self)

@@ -10,6 +10,8 @@ DATA = ARTIFACTS / "data.npz"
 DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output, so that a rerun fetches nothing
 RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so that DVC does not delete it
 PERMUTATIONS = ARTIFACTS / "permutations"
+MERGES = ARTIFACTS / "merges"
+UNCONSTRAINED = ARTIFACTS / "unconstrained.npz"
 SPAWNED = ARTIFACTS / "spawned"
 SUPERVISIONS = ("fine", "coarse")
 
@@ -48,6 +50,11 @@ def clusters(seed: int) -> Path:
 def spawned(cell: str, seed: int, name: str) -> Path:
     """Weights of one network of the connectivity study; cell names its width and weight decay."""
     return SPAWNED / cell / str(seed) / f"{name}.safetensors"
+
+
+def merged_features(name: str, seed: int) -> Path:
+    """Penultimate features of the network trained on the labels of another merge."""
+    return MERGES / name / f"{seed}.safetensors"
 
 
 def permutation(cell: str, seed_a: int, seed_b: int, method: str) -> Path:

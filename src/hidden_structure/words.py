@@ -35,8 +35,7 @@ def in_words(study: Study, summary: Mapping, labels: Mapping) -> list[str]:
         f"Controls: with labels that clustering recovers from the pixels the layer reaches "
         f"{percent(control['pixels'], 'accuracy')}, with labels from the untrained network's features "
         f"{percent(control['untrained'], 'accuracy')}.",
-        _connected(study, summary),
-        _linear(study, summary),
+        *([_connected(study, summary), _linear(study, summary)] if "spawn" in summary else []),
     ]
 
 

@@ -12,7 +12,9 @@ import tiny
 
 ALL = {"prepare-data", "merge-labels", "measure-collapse", "extract-features", "cluster", "report"}
 CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
-ALL |= {"train@fine", "train@coarse"} | CONNECTIVITY
+MERGES = {"train-merges", "compare-merges"}
+OTHER = {"split", "sweep", "solve-unconstrained"}
+ALL |= {"train@fine", "train@coarse"} | CONNECTIVITY | MERGES | OTHER
 
 
 class Clone:
@@ -80,7 +82,7 @@ def test_the_life_of_a_study(tmp_path):
     done = clone.run("python", "tools/keep_lock.py")
     assert done.stdout == "The report: reports/digits/report.html\n"
     clone.commit()
-    again = ("measure-collapse", "extract-features", "cluster", *CONNECTIVITY, "report")
+    again = ("measure-collapse", "extract-features", "cluster", *MERGES, *OTHER, *CONNECTIVITY, "report")
     assert clone.reproduce("--force", "--single-item", *again) == set(again)
     assert clone.git("status", "--porcelain") == "", "the same inputs must give the same bytes"
 
@@ -100,7 +102,7 @@ def test_the_life_of_a_study(tmp_path):
 
     clone.git("checkout", "--quiet", "-b", "slower")
     clone.write_params(train={"lr": 0.05})
-    assert clone.reproduce() == ALL - {"prepare-data", "merge-labels"}
+    assert clone.reproduce() == ALL - {"prepare-data", "merge-labels", "solve-unconstrained"}
     clone.commit()
     changed = json.loads(clone.dvc("params", "diff", "main", "--json"))["params.yaml"]
     assert changed.keys() == {"train.lr"}
@@ -113,9 +115,9 @@ def test_the_life_of_a_study(tmp_path):
     shutil.rmtree(tmp_path / "plots")
 
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3})
-    assert clone.reproduce() == {"cluster", "report"}
+    assert clone.reproduce() == {"cluster", "compare-merges", "split", "sweep", "report"}
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"})
-    assert clone.reproduce() == ALL - {"prepare-data", "train@fine"} - CONNECTIVITY
+    assert clone.reproduce() == ALL - {"prepare-data", "train@fine"} - CONNECTIVITY - MERGES - (OTHER - {"sweep"})
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"}, permute={"restarts": 1})
     assert clone.reproduce() == {"permute", "interpolate", "linearity", "report"}
 

@@ -1,0 +1,54 @@
+"""Train a network on classes split at random into parts, and measure over training what its features group by.
+
+Killed and started again it goes on where it was.
+"""
+
+from pathlib import Path
+
+from hidden_structure import artifacts, params, paths, resume
+from hidden_structure.device import describe
+from hidden_structure.errors import one_line_errors
+from hidden_structure.inputs import read
+from hidden_structure.seeding import numpy_generator
+from hidden_structure.split import draw, guess_accuracy, measure
+from hidden_structure.training import snapshot_epochs
+from hidden_structure.variants import Variant, features_file, train
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    settings, recipe = study.split, study.split.train or study.train
+    if not settings.seeds:
+        publish(study.study, [], None)
+        return
+    inputs = read(study.hardware)
+    hardware = describe(inputs.device, inputs.precision, 1)
+    described = study.model_dump(include={"network", "split"}) | {"train": recipe.model_dump()} | hardware
+    key = resume.fingerprint(described, Path(__file__), *inputs.data.values(), *inputs.labels.values())
+    folder = paths.RESUME / f"split-{key}"
+    truth, test_truth, names = (inputs.labels[name] for name in ("train", "test", "names"))
+    epochs = snapshot_epochs(recipe.epochs, recipe.snapshots)
+    rows = []
+    for seed in settings.seeds:
+        drawn = draw(truth, len(names), settings.classes, settings.parts, numpy_generator("split", seed))
+        labels, class_of = drawn
+        variant = Variant("split", seed, study.network, recipe, {"train": labels}, len(class_of))
+        for row in train(variant, inputs, folder, epochs):
+            tensors = artifacts.read_tensors(features_file(folder, variant, row["epoch"]))
+            others = study.cluster.restarts, study.cluster.l2, "split", seed, row["epoch"]
+            found = measure(tensors, *drawn, test_truth, *others)
+            rows.append(row | {"guess_accuracy": guess_accuracy(*drawn)} | found)
+            shown = ("epoch", "train_accuracy", "agreement", "parts_distance", "probe_accuracy")
+            print({key: rows[-1][key] for key in shown}, flush=True)
+    publish(study.study, rows, hardware)
+    resume.forget(folder)
+
+
+def publish(study: str, rows: list[dict], hardware: dict | None) -> None:
+    artifacts.write_json(paths.metrics(study, "split"), rows)
+    artifacts.write_json(paths.metrics(study, "hardware-split"), hardware)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Train the network on coarse labels with every learning rate and weight decay of `sweep`, and measure what is left.
+
+Cells run as tasks of Ray. One that is killed loses only itself: started again the stage computes only what is missing.
+"""
+
+from pathlib import Path
+
+import torch
+
+from hidden_structure import artifacts, params, paths, resume, sweep_tasks
+from hidden_structure.device import describe
+from hidden_structure.errors import InputError, one_line_errors
+from hidden_structure.inputs import read
+from hidden_structure.sweep import Plan, compute, grid, missing, result
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    settings, recipe = study.sweep, study.sweep.train or study.train
+    if not (cells := grid(settings)):
+        publish(study.study, [], None)
+        return
+    torch.set_num_threads(1)  # as the workers
+    inputs = read(study.hardware, "coarse")
+    hardware = describe(inputs.device, inputs.precision, 1)
+    fine = artifacts.read_arrays(paths.labels("fine"))
+    own = {"lr", "weight_decay"}  # of a cell, so that a cell finished for another grid is as good
+    described = study.model_dump(include={"network", "cluster"}) | {"train": recipe.model_dump(exclude=own)} | hardware
+    arrays = *inputs.data.values(), *inputs.labels.values(), *fine.values()
+    folder = paths.RESUME / f"sweep-{resume.fingerprint(described, Path(__file__), *arrays)}"
+
+    plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware)
+    left = {cell.name: (plan, cell) for cell in cells if not result(folder, cell).is_file()}
+    lost = sweep_tasks.run(left, compute, settings.workers, settings.address) if left else {}
+    if lost:
+        raise missing(lost, len(cells))
+    rows = [artifacts.read_json(result(folder, cell)) for cell in cells]
+    if all(row["error"] for row in rows):
+        raise InputError(f"sweep: every cell failed, the first one so: {rows[0]['error']}")
+    publish(study.study, rows, hardware)
+    resume.forget(folder)
+
+
+def publish(study: str, rows: list[dict], hardware: dict | None) -> None:
+    artifacts.write_json(paths.metrics(study, "sweep"), rows)
+    artifacts.write_json(paths.metrics(study, "hardware-sweep"), hardware)
+
+
+if __name__ == "__main__":
+    main()

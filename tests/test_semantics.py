@@ -1,0 +1,175 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from hidden_structure.clustering import recover
+from hidden_structure.collapse import class_distances
+from hidden_structure.errors import InputError
+from hidden_structure.params import Cluster
+from hidden_structure.recovery import Merged, cluster_and_probe
+from hidden_structure.seeding import numpy_generator
+from hidden_structure.semantics import (
+    above_chance,
+    confusion,
+    rank_correlation,
+    separation,
+    similarity_of_means,
+    within,
+)
+
+labels = np.arange(60) % 4
+
+
+def test_similarity_of_means_by_a_plain_loop():
+    values = numpy_generator("values").integers(0, 256, (60, 3, 2, 1)).astype(np.uint8)
+    found = similarity_of_means(values, labels, 4)
+    means = [values[labels == label].astype(float).mean(0) for label in range(4)]
+    distances = np.array([[math.sqrt(((a - b) ** 2).sum()) for b in means] for a in means])
+    pairs = [distances[a, b] for a in range(4) for b in range(a)]
+    np.testing.assert_allclose(found, 1 - distances / np.mean(pairs), atol=1e-12)
+
+
+def test_classes_of_one_mean_are_wholly_alike_and_an_average_pair_is_at_zero():
+    values = numpy_generator("values").standard_normal((60, 5))
+    values[labels == 1] = values[labels == 3]
+    found = similarity_of_means(values, labels, 4)
+    np.testing.assert_allclose(found[[0, 1, 2, 3, 1], [0, 1, 2, 3, 3]], 1)
+    np.testing.assert_array_equal(found, found.T)
+    assert found[np.triu_indices(4, 1)].mean() == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(similarity_of_means(7 * values + 3, labels, 4), found, atol=1e-12)
+
+
+def test_confusion_by_a_plain_loop():
+    logits = numpy_generator("logits").normal(0, 5, (60, 4))
+    found, expected = confusion(logits, labels), np.zeros((4, 4))
+    for logit, label in zip(logits, labels, strict=True):
+        share = np.exp(logit) / np.exp(logit).sum()
+        expected[label] += share / 15 / 2
+        expected[:, label] += share / 15 / 2
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_confusion_knows_a_confident_network_from_one_that_mixes_two_classes_up():
+    logits = 20.0 * np.eye(4)[labels]
+    sure = confusion(logits, labels)
+    np.testing.assert_allclose(sure, np.eye(4), atol=1e-8)
+    mixed = confusion(np.where(labels[:, None] == 2, 20.0 * np.eye(4)[0], logits), labels)
+    assert mixed[0, 2] == mixed[2, 0] == pytest.approx(0.5)
+    assert (np.delete(mixed[2], [0, 2]) < 1e-6).all()
+
+
+def test_what_cannot_be_compared_is_refused():
+    values = np.ones((60, 2))
+    with pytest.raises(InputError, match="one point"):
+        similarity_of_means(values, labels, 4)
+    with pytest.raises(InputError, match="class 4 has no sample"):
+        similarity_of_means(values, labels, 5)
+    with pytest.raises(InputError, match="NaN"):
+        similarity_of_means(values * np.nan, labels, 4)
+    with pytest.raises(InputError, match="class 4 has no sample"):
+        confusion(np.zeros((60, 5)), labels)
+    with pytest.raises(InputError, match="NaN"):
+        confusion(np.full((60, 4), np.inf), labels)
+
+
+def test_within_is_the_mean_over_pairs_and_leaves_out_single_classes():
+    similarity = numpy_generator("similarity").random((6, 6))
+    similarity = similarity + similarity.T
+    coarse_of = np.array([0, 1, 0, 2, 0, 2])
+    found = within(similarity, coarse_of)
+    assert found.keys() == {0, 2}
+    assert found[0] == pytest.approx((similarity[0, 2] + similarity[0, 4] + similarity[2, 4]) / 3)
+    assert found[2] == pytest.approx(similarity[3, 5])
+    assert within(similarity, np.arange(6)) == {}
+
+
+@given(st.integers(2, 5), st.integers(0, 1000))
+def test_a_score_lies_between_chance_and_all(classes: int, seed: int):
+    assert above_chance(1, classes) == pytest.approx(1)
+    assert above_chance(1 / classes, classes) == pytest.approx(0)
+    draw = np.random.default_rng(seed)
+    fine = np.append(np.arange(classes), draw.integers(0, classes, 20))
+    zeros = np.zeros(len(fine), int)
+    points = draw.random((len(fine), 1))
+    recovered = recover(points, fine, zeros, np.zeros(classes, int), 1, "names")
+    assert -1e-9 <= above_chance((recovered == fine).mean(), classes) <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=20))
+def test_the_rank_correlation_is_spearmans_whatever_the_ties(pairs: list[tuple[int, int]]):
+    columns = np.array(pairs, dtype=float).T
+    found = rank_correlation(*columns, numpy_generator("bootstrap"))
+    if (np.ptp(columns, axis=1) == 0).any():
+        assert found is None
+        return
+    assert found.rho == pytest.approx(spearmanr(*columns).statistic)
+    assert -1 - 1e-9 <= found.low <= found.high <= 1 + 1e-9
+    assert found.superclasses == len(pairs)
+
+
+def test_a_planted_correlation_is_found_and_noise_is_not():
+    draw = numpy_generator("planted")
+    similarity, noise = draw.standard_normal((2, 40))
+    falling = rank_correlation(similarity, -similarity + noise, numpy_generator("bootstrap"))
+    assert falling.low < falling.rho < falling.high < 0
+    nothing = rank_correlation(similarity, noise, numpy_generator("bootstrap"))
+    assert nothing.low < 0 < nothing.high
+    exact = rank_correlation(similarity, -np.exp(similarity), numpy_generator("bootstrap"))
+    assert (exact.low, exact.rho, exact.high) == pytest.approx((-1, -1, -1))
+    more = rank_correlation(np.tile(similarity, 9), np.tile(noise, 9), numpy_generator("bootstrap"))
+    assert more.high - more.low < 0.5 * (nothing.high - nothing.low)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    """Pairs of normal variables with correlation r have Spearman's rho 6/pi arcsin(r/2)."""
+    truth, caught = 6 / math.pi * math.asin(-0.25), 0
+    for trial in range(100):
+        draw = numpy_generator("coverage", trial)
+        a, b = draw.standard_normal((2, 30))
+        found = rank_correlation(a, -0.5 * a + math.sqrt(0.75) * b, draw)
+        caught += found.low <= truth <= found.high
+    assert 85 <= caught <= 100
+
+
+def test_the_same_generator_gives_the_same_interval_and_too_little_gives_none():
+    columns = numpy_generator("columns").random((2, 12))
+    once, again = (rank_correlation(*columns, numpy_generator("bootstrap")) for _ in range(2))
+    assert once == again
+    assert rank_correlation(*columns[:, :2], numpy_generator("bootstrap")) is None
+    assert rank_correlation(columns[0], np.ones(12), numpy_generator("bootstrap")) is None
+
+
+def test_separation_is_the_distance_of_means_in_units_of_scatter():
+    draw = numpy_generator("scatter")
+    offsets = draw.standard_normal((60, 3))
+    means = np.array([[0.0, 0, 0], [3, 4, 0], [0, 0, 12], [0, 0, 0]])
+    features = means[labels] + offsets
+    for label in range(4):  # exactly centred, with a mean square of 1
+        own = offsets[labels == label] - offsets[labels == label].mean(0)
+        features[labels == label] = means[label] + own / math.sqrt((own**2).sum(1).mean())
+    found = separation(class_distances(torch.from_numpy(features), torch.from_numpy(labels), 4).numpy())
+    np.testing.assert_allclose(found[0], [0, 5, 12, 0], atol=1e-6)
+    np.testing.assert_allclose(found[1, 2], 13, rtol=1e-9)
+    assert np.isfinite(separation(np.zeros((2, 2)))).all()
+
+
+def test_a_merge_of_identical_classes_is_not_recovered_and_one_of_different_classes_is():
+    draw, fine = numpy_generator("identical"), np.arange(2000) % 4
+    means = 10 * np.eye(4, 6)
+    means[2] = means[0]  # merged with class 0; classes 1 and 3 differ
+    features = (means[fine] + draw.standard_normal((2000, 6))).astype(np.float32)
+    merged = Merged(fine, fine % 2, fine, np.arange(4) % 2, ["same", "different"])
+    settings = Cluster(reducers=["raw"], perplexity=30.0, components=2, restarts=3, l2=1e-3)
+    tensor = torch.from_numpy(features)
+    row = cluster_and_probe(features, tensor, tensor, merged, settings, "raw", "names", 0).row
+    scores = {name: above_chance(own["agreement"], 2) for name, own in row["superclasses"].items()}
+    assert scores["same"] < 0.1
+    assert scores["different"] > 0.99
+    alike = within(similarity_of_means(features, fine, 4), merged.coarse_of)
+    assert alike[0] > 0.95
+    assert alike[1] < 0

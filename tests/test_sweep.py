@@ -1,0 +1,250 @@
+"""The grid of recipes: a cell that is killed loses only itself, one that diverges is a finding, and bytes do not depend
+on who computes."""
+
+import contextlib
+import importlib.util
+import io
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tiny
+
+from hidden_structure import artifacts, inputs, params, paths, sweep, sweep_tasks
+from hidden_structure.device import describe
+from hidden_structure.errors import InputError
+
+ONLY = os.getpid() * 1e-9  # a weight decay that no other run of these tests has: the names of its tasks are its own
+SWEEP = {"seeds": [0], "lrs": [0.1, 0.05, 0.02], "weight_decays": [ONLY], "workers": 2}
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray, an optional extra, is not installed"
+)
+CELLS = [sweep.Cell(lr, ONLY, 0) for lr in SWEEP["lrs"]]
+
+
+def prepare(folder: Path, epochs: int = 4, **settings) -> Path:
+    sections = {"train": {"epochs": epochs, "batch_size": 32}, "cluster": {"reducers": ["pca"], "components": 2}}
+    tiny.write_params(folder, sweep=SWEEP | settings, **sections)
+    tiny.write_data(folder)
+    return folder
+
+
+def stage(folder: Path, run=None) -> SimpleNamespace:
+    """The stage in this process; run: what takes the place of Ray."""
+    before, code, message = os.getcwd(), 0, ""
+    try:
+        os.chdir(folder)
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+            if run is not None:
+                patch.setattr(sweep_tasks, "run", run)
+            runpy.run_path(str(tiny.ROOT / "stages/sweep.py"), run_name="__main__")
+    except SystemExit as error:
+        code, message = 1, str(error.code)
+    finally:
+        os.chdir(before)
+    return SimpleNamespace(returncode=code, stderr=message)
+
+
+class Serial:
+    """One task after the other in this process; `lost` names those that are lost, `done` those that were computed."""
+
+    def __init__(self, *lost: str) -> None:
+        self.lost, self.done = lost, []
+
+    def __call__(self, tasks, function, workers, address) -> dict[str, str]:
+        for name, arguments in tasks.items():
+            if name not in self.lost:
+                function(*arguments)
+                self.done.append(name)
+        return {name: "killed" for name in tasks if name in self.lost}
+
+
+def rows(folder: Path) -> list[dict]:
+    return artifacts.read_json(folder / paths.metrics("digits", "sweep"))
+
+
+def metrics(folder: Path) -> list[bytes]:
+    return [(folder / paths.metrics("digits", name)).read_bytes() for name in ("sweep", "hardware-sweep")]
+
+
+def test_the_grid_has_every_learning_rate_with_every_weight_decay_and_seed():
+    settings = params.Sweep.model_validate(
+        SWEEP | {"train": None, "address": None, "seeds": [0, 1], "lrs": [0.1, 0.01], "weight_decays": [1e-3, 1e-4]}
+    )
+    cells = sweep.grid(settings)
+    assert len(set(cells)) == len({cell.name for cell in cells}) == 8
+    assert not sweep.grid(settings.model_copy(update={"lrs": []}))
+    assert not sweep.grid(settings.model_copy(update={"weight_decays": []}))
+
+
+def test_a_lost_cell_is_named_the_others_are_kept_and_a_rerun_computes_it_alone(tmp_path):
+    prepare(tmp_path)
+    names = [cell.name for cell in CELLS]
+    stopped = stage(tmp_path, Serial(names[1]))
+    assert stopped.returncode == 1
+    assert stopped.stderr.startswith(f"error: sweep: 1 of 3 cells have no result: {names[1]} (killed); the other 2")
+    assert "\n" not in stopped.stderr
+    assert not (tmp_path / "reports").exists()
+
+    assert stage(tmp_path, rerun := Serial()).returncode == 0
+    assert rerun.done == [names[1]]
+    assert [(row["lr"], row["weight_decay"], row["seed"]) for row in rows(tmp_path)] == [
+        (cell.lr, cell.weight_decay, cell.seed) for cell in CELLS
+    ]
+    for row in rows(tmp_path):
+        assert row["error"] is None
+        assert set(row) == {"lr", "weight_decay", "seed", "error", *sweep.MEASURES}
+        assert all(row[name] is not None for name in sweep.MEASURES)
+    assert not list((tmp_path / paths.RESUME).iterdir())
+
+    assert stage(tmp_path, again := Serial()).returncode == 0  # finished: nothing is kept, all is computed anew
+    assert again.done == names
+
+
+def test_cells_are_kept_for_another_grid_and_not_for_another_recipe(tmp_path):
+    def computed(**changed) -> list[str]:
+        prepare(tmp_path, **changed)
+        stage(tmp_path, run := Serial(CELLS[0].name))
+        return run.done
+
+    others = [cell.name for cell in CELLS[1:]]
+    assert computed() == others
+    assert computed(epochs=5) == others
+    assert computed(weight_decays=[1.0, ONLY]) == [sweep.Cell(lr, 1.0, 0).name for lr in SWEEP["lrs"]]
+    assert not computed(lrs=[cell.lr for cell in CELLS[1:]], workers=1)
+    assert [row["lr"] for row in rows(tmp_path)] == [cell.lr for cell in CELLS[1:]]
+
+
+def test_the_learning_rate_and_weight_decay_of_a_cell_are_those_it_is_trained_with(tmp_path):
+    prepare(tmp_path, epochs=12, lrs=[0.1, 1e-9], weight_decays=[0.0, 20.0])
+    assert stage(tmp_path, Serial()).returncode == 0
+    plain, decayed, still, _ = rows(tmp_path)
+    assert plain["train_accuracy"] > 0.9
+    assert decayed["train_accuracy"] < plain["train_accuracy"]
+    assert still["train_accuracy"] < 0.5
+
+
+def test_a_recipe_that_diverges_is_a_row_without_measures(tmp_path):
+    prepare(tmp_path, lrs=[0.1, 1e30])
+    assert stage(tmp_path, Serial()).returncode == 0
+    fine, diverged = rows(tmp_path)
+    assert fine["error"] is None
+    assert "training loss became nan" in diverged["error"]
+    assert not any(diverged[name] for name in sweep.MEASURES)
+
+
+def test_where_every_cell_fails_it_is_no_finding(tmp_path):
+    prepare(tmp_path, lrs=[1e30])
+    stopped = stage(tmp_path, Serial())
+    assert stopped.returncode == 1
+    assert "every cell failed" in stopped.stderr
+    assert "nan" in stopped.stderr
+    assert not (tmp_path / "reports").exists()
+
+
+def test_what_cannot_be_measured_any_more_leaves_what_could(tmp_path, monkeypatch):
+    def died(*_):
+        raise InputError("k-means found 1 different points")
+
+    monkeypatch.setattr(sweep, "cluster_and_probe", died)
+    prepare(tmp_path)
+    stage(tmp_path, Serial())  # every cell fails, so the rows are in the kept files alone
+    kept = [artifacts.read_json(file) for file in (tmp_path / paths.RESUME).rglob("*.json")]
+    assert len(kept) == 3
+    for row in kept:
+        assert row["error"] == "k-means found 1 different points"
+        assert row["agreement"] is row["probe_accuracy"] is None
+        assert None not in (row["test_accuracy"], row["nc1"], row["oracle_accuracy"])
+
+
+def test_a_machine_that_computes_otherwise_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(prepare(tmp_path))
+    study = params.load()
+    read = inputs.read(study.hardware, "coarse")
+    computing = describe(read.device, read.precision, 1) | {"torch": "1.0"}
+    plan = sweep.Plan(tmp_path, study.hardware, study.network, study.train, study.cluster, computing)
+    with pytest.raises(InputError, match=r"computes otherwise \(torch "):
+        sweep.compute(plan, CELLS[0])
+
+
+@pytest.fixture
+def without_ray(tmp_path_factory, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+
+@pytest.mark.parametrize("empty", ["lrs", "weight_decays"])
+def test_an_empty_grid_writes_no_rows_and_needs_no_ray(tmp_path, without_ray, empty):
+    prepare(tmp_path, **{empty: []})
+    assert stage(tmp_path).returncode == 0
+    assert metrics(tmp_path) == [b"[]\n", b"null\n"]
+
+
+def test_without_ray_one_line_says_what_to_install(tmp_path, without_ray):
+    stopped = stage(prepare(tmp_path))
+    assert stopped.returncode == 1
+    assert stopped.stderr == "error: sweep needs Ray: pip install 'hidden-structure[sweep]', or empty sweep.lrs"
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_reason_is_one_line_and_a_fault_of_the_program_is_told_in_full(capsys):
+    class Raised(Exception):
+        cause = None
+
+    assert sweep_tasks._reason(Raised("The worker died. Look into the logs.")) == "The worker died"
+    fault = Raised("ray::task\n  File ...\nValueError: 3")
+    fault.cause = InputError("no data")
+    assert sweep_tasks._reason(fault) == "ValueError: 3"
+    assert not capsys.readouterr().err
+    fault.cause = ValueError(3)
+    assert sweep_tasks._reason(fault) == "ValueError: 3"
+    assert "File" in capsys.readouterr().err
+
+
+@needs_ray
+def test_an_address_where_nothing_listens_is_one_line_at_once():
+    with pytest.raises(InputError, match=r"sweep\.address 127\.0\.0\.1:1 .*RAY_AUTH_MODE"):
+        sweep_tasks.run({"a": ()}, str, 1, "127.0.0.1:1")
+
+
+def process_of(task: str) -> int | None:
+    """The process that works on a task, whose name Ray makes the title of the process."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
+    found = [line.split()[0] for line in listed.stdout.splitlines() if f"ray::{task}" in line]
+    return int(found[0]) if found else None
+
+
+@needs_ray
+def test_a_killed_worker_of_two_loses_its_cell_alone_and_the_bytes_are_those_of_one_process(tmp_path):
+    folders = [tmp_path / name for name in ("ray", "serial")]
+    for folder in folders:
+        folder.mkdir()
+        prepare(folder, epochs=40)
+    command = [sys.executable, str(tiny.ROOT / "stages/sweep.py")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    victim, *others = (cell.name for cell in CELLS)
+    with subprocess.Popen(command, cwd=folders[0], **pipes) as running:
+        while running.poll() is None:
+            half_trained = list((folders[0] / paths.RESUME).rglob("lr-0.1-*.safetensors"))
+            if half_trained and (process := process_of(victim)):
+                os.kill(process, signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        _, stderr = running.communicate()
+    assert running.returncode == 1
+    assert f"error: sweep: 1 of 3 cells have no result: {victim} (" in stderr.splitlines()[-1]
+    assert not any(other in stderr.splitlines()[-1] for other in others)
+    assert len(list((folders[0] / paths.RESUME).rglob("*.json"))) == 2
+    assert not (folders[0] / "reports").exists()
+
+    assert process_of(victim) is None
+
+    for folder in folders:
+        assert stage(folder, run := Serial()).returncode == 0
+        assert len(run.done) == (1 if folder.name == "ray" else 3)
+    assert metrics(folders[0]) == metrics(folders[1])
