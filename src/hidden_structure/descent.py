@@ -57,10 +57,13 @@ def gradient(function: Function, vector: Tensor) -> Tensor:
 
 
 def least_eigenvalue(function: Function, vector: Tensor, generator: torch.Generator) -> float:
-    """Of the Hessian, by Lanczos iteration from a random start; at a strict saddle it is negative."""
+    """Of the Hessian, by Lanczos iteration from a random start; at a strict saddle it is negative.
+
+    To nine digits: ARPACK's last ones depend on where in memory its arrays happen to lie.
+    """
     start = torch.randn(len(vector), generator=generator, dtype=torch.float64)
     values = eigsh(_hessian(function, vector), k=1, which="SA", v0=start.numpy(), return_eigenvectors=False)
-    return values.item()
+    return float(f"{values.item():.9g}")
 
 
 def _differentiate(function: Function, vector: Tensor) -> tuple[Tensor, Tensor]:
