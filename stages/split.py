@@ -5,7 +5,7 @@ Killed and started again it goes on where it was.
 
 from pathlib import Path
 
-from hidden_structure import artifacts, params, paths, resume
+from hidden_structure import artifacts, params, paths, results, resume
 from hidden_structure.device import describe
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
@@ -20,7 +20,7 @@ def main() -> None:
     study = params.load()
     settings, recipe = study.split, study.split.train or study.train
     if not settings.seeds:
-        publish(study.study, [], None)
+        results.write(study.study, "split", [], None)
         return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
@@ -41,13 +41,8 @@ def main() -> None:
             rows.append(row | {"guess_accuracy": guess_accuracy(*drawn)} | found)
             shown = ("epoch", "train_accuracy", "agreement", "parts_distance", "probe_accuracy")
             print({key: rows[-1][key] for key in shown}, flush=True)
-    publish(study.study, rows, hardware)
+    results.write(study.study, "split", rows, hardware)
     resume.forget(folder)
-
-
-def publish(study: str, rows: list[dict], hardware: dict | None) -> None:
-    artifacts.write_json(paths.metrics(study, "split"), rows)
-    artifacts.write_json(paths.metrics(study, "hardware-split"), hardware)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from hidden_structure import artifacts, params, paths, resume, sweep_tasks
+from hidden_structure import artifacts, params, paths, results, resume, sweep_tasks
 from hidden_structure.device import describe
 from hidden_structure.errors import InputError, one_line_errors
 from hidden_structure.inputs import read
@@ -19,7 +19,7 @@ def main() -> None:
     study = params.load()
     settings, recipe = study.sweep, study.sweep.train or study.train
     if not (cells := grid(settings)):
-        publish(study.study, [], None)
+        results.write(study.study, "sweep", [], None)
         return
     torch.set_num_threads(1)  # as the workers
     inputs = read(study.hardware, "coarse")
@@ -38,13 +38,8 @@ def main() -> None:
     rows = [artifacts.read_json(result(folder, cell)) for cell in cells]
     if all(row["error"] for row in rows):
         raise InputError(f"sweep: every cell failed, the first one so: {rows[0]['error']}")
-    publish(study.study, rows, hardware)
+    results.write(study.study, "sweep", rows, hardware)
     resume.forget(folder)
-
-
-def publish(study: str, rows: list[dict], hardware: dict | None) -> None:
-    artifacts.write_json(paths.metrics(study, "sweep"), rows)
-    artifacts.write_json(paths.metrics(study, "hardware-sweep"), hardware)
 
 
 if __name__ == "__main__":

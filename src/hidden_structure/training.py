@@ -79,6 +79,15 @@ def nothing(state: TrainingState) -> None:
     """What there is to do after an epoch, unless a caller knows better."""
 
 
+# What the network put out, float32 (b, ...), for which inputs and labels: the loss, and bool (b,), where it was right.
+Objective = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def classify(logits: Tensor, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy to labels int64 (b,): the objective, unless a caller has another."""
+    return cross_entropy(logits, labels), logits.detach().argmax(1) == labels
+
+
 def fit(
     state: TrainingState,
     images: Images,
@@ -88,6 +97,7 @@ def fit(
     precision: torch.dtype,
     share: tuple[int, int] = (0, 1),
     after_epoch: Callable[[TrainingState], None] = nothing,
+    objective: Objective = classify,
 ) -> None:
     """Train until train.epochs are done, in place; after_epoch sees the state after each.
 
@@ -95,7 +105,7 @@ def fit(
     its batches as they were trained on.
 
     Args:
-        labels: int64 (N,), on the images' device.
+        labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
         seed: names the generators of order and augmentation; the initialisation is the caller's.
         share: (rank, processes) of data-parallel training.
 
@@ -113,9 +123,9 @@ def fit(
         losses, hits = [], []
         for batch, (inputs, targets) in enumerate(epoch):
             rate = learning_rate(train, (state.epoch + (batch + 0.5) / batches) / train.epochs)
-            loss, logits = step(model, state.optimizer, inputs, targets, rate, precision)
+            loss, right = step(model, state.optimizer, inputs, targets, rate, precision, objective)
             losses.append(loss)
-            hits.append(logits.argmax(1) == targets)
+            hits.append(right)
         averages = torch.stack([torch.stack(losses).mean(), torch.cat(hits).float().mean()])
         loss, accuracy = distributed.average(averages).tolist()
         state.epoch += 1
@@ -133,17 +143,18 @@ def step(
     targets: Tensor,
     rate: float,
     precision: torch.dtype,
+    objective: Objective = classify,
 ) -> tuple[Tensor, Tensor]:
-    """One update at that learning rate; gives the batch's loss and logits before it, detached."""
+    """One update at that learning rate; gives the batch's loss, detached, and hits before it."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     with autocast(inputs.device, precision):
-        logits = model(inputs).float()
-    loss = cross_entropy(logits, targets)
+        outputs = model(inputs).float()
+    loss, hits = objective(outputs, inputs, targets)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return loss.detach(), logits.detach()
+    return loss.detach(), hits
 
 
 def _check_sizes(train: Train, images: Images, processes: int) -> None:

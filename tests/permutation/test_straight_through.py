@@ -8,7 +8,7 @@ from test_permuting import same
 from test_symmetry import own
 from torch.nn.functional import cross_entropy
 
-from hidden_structure import params
+from hidden_structure import sections
 from hidden_structure.batches import evaluation_batches, on_device
 from hidden_structure.errors import InputError
 from hidden_structure.permutation import permuting
@@ -17,7 +17,7 @@ from hidden_structure.permutation.straight_through import match_straight_through
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import numpy_generator, torch_generator
 
-RECIPE = params.StraightThrough(epochs=3, batch_size=16, lr=0.01)
+RECIPE = sections.StraightThrough(epochs=3, batch_size=16, lr=0.01)
 
 
 def problem(name="mlp", norm="batch", samples=70):
@@ -114,12 +114,12 @@ def test_no_batch_of_one_image_is_left(samples):
 def test_batches_of_one_image_are_refused():
     """BatchNorm could not take them."""
     with pytest.raises(ValidationError):
-        params.StraightThrough(epochs=1, batch_size=1, lr=0.01)
+        sections.StraightThrough(epochs=1, batch_size=1, lr=0.01)
 
 
 def test_all_methods_start_from_the_same_networks():
     symmetry, networks, images, labels = problem()
-    recipe = params.Permute(methods=list(OBJECTIVES), restarts=2, samples=70, ste=RECIPE)
+    recipe = sections.Permute(methods=list(OBJECTIVES), restarts=2, samples=70, ste=RECIPE)
     found = match(symmetry, networks, images, labels, recipe, torch.float32, 0, 1)
     assert list(found) == list(OBJECTIVES)
     one = (symmetry, networks, images, labels)

@@ -19,11 +19,11 @@ from hidden_structure.batches import Images, evaluation_batches, training_batche
 from hidden_structure.device import autocast
 from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
-from hidden_structure.params import StraightThrough
 from hidden_structure.permutation.permuting import Permutation, permute_tensor
 from hidden_structure.permutation.symmetry import Symmetry
 from hidden_structure.permutation.weight_matching import Ascent, Matched
 from hidden_structure.progress import track
+from hidden_structure.sections import StraightThrough
 from hidden_structure.seeding import Name, torch_generator
 
 

@@ -1,0 +1,29 @@
+"""What is wrong with a file of parameters, in one line that names the key."""
+
+import difflib
+
+from pydantic import BaseModel, ValidationError
+
+
+def first_problem(error: ValidationError, whole: type[BaseModel]) -> str:
+    """The first problem in one line; an unknown key before a missing one, since it is mostly the same one misspelt."""
+    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    key = ".".join(map(str, problem["loc"])) or "the file"
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"], whole), n=1)
+        return f"unknown key {key}" + (f": did you mean {close[0]}?" if close else ": remove it")
+    if problem["type"] == "missing":
+        return f"key {key} is missing: add it (null where it has no meaning)"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # of the whole, so the message names its key itself
+        return message
+    return f"{key}: {message[0].lower() + message[1:]}, got {problem['input']!r:.80}"
+
+
+def _keys_beside(location: tuple, section: type[BaseModel]) -> list[str]:
+    for name in location[:-1]:
+        annotation = section.model_fields[name].annotation if name in section.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        section = annotation
+    return list(section.model_fields)
