@@ -11,6 +11,7 @@ DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output
 RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so that DVC does not delete it
 PERMUTATIONS = ARTIFACTS / "permutations"
 MERGES = ARTIFACTS / "merges"
+STUDENTS = ARTIFACTS / "students"
 UNCONSTRAINED = ARTIFACTS / "unconstrained.npz"
 SPAWNED = ARTIFACTS / "spawned"
 SUPERVISIONS = ("fine", "coarse")
@@ -55,6 +56,11 @@ def spawned(cell: str, seed: int, name: str) -> Path:
 def merged_features(name: str, seed: int) -> Path:
     """Penultimate features of the network trained on the labels of another merge."""
     return MERGES / name / f"{seed}.safetensors"
+
+
+def student(method: str, seed: int) -> Path:
+    """Penultimate features of a student, its last layer, and the piece of each training image that it was taught."""
+    return STUDENTS / method / f"{seed}.safetensors"
 
 
 def permutation(cell: str, seed_a: int, seed_b: int, method: str) -> Path:

@@ -1,0 +1,392 @@
+"""Targets of pieces and their merging, and the projections of LELP: each step, alone and together."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from torch.nn.functional import kl_div, log_softmax, softmax
+
+from hidden_structure.distillation import assign, contrast, lelp, loss, merge, targets, whole
+from hidden_structure.errors import InputError
+from hidden_structure.seeding import torch_generator
+
+CLASSES, DIMENSION, SUBCLASSES, SAMPLES = 3, 12, 4, 240
+LABELS = torch.arange(SAMPLES) % CLASSES
+EVERY = torch.arange(SAMPLES)
+PLAIN = {"rotate": False, "standardise": False}
+
+counts = st.integers(1, 5)
+seeds = st.integers(0, 99)
+temperatures = st.sampled_from([0.5, 1.0, 4.0, 20.0])
+
+
+def draw(*shape: int, name: str | int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch_generator("draw", name))
+
+
+WEIGHT = draw(CLASSES, DIMENSION, name="weight")
+EMBEDDINGS = draw(SAMPLES, DIMENSION) * torch.linspace(3, 0.3, DIMENSION) + draw(CLASSES, DIMENSION)[LABELS]
+
+
+def project(embeddings=EMBEDDINGS, labels=LABELS, subclasses=SUBCLASSES, beta=1.0, seed=0, **steps):
+    return lelp(embeddings, labels, WEIGHT, subclasses, beta, torch_generator("lelp", seed), **steps)
+
+
+def projected(found, embeddings=EMBEDDINGS) -> torch.Tensor:
+    """What the softmax sees, of each sample's own class: (N, S), computed anew in float64."""
+    every = torch.einsum("nd,csd->ncs", embeddings.double(), found.directions.double()) - found.offsets.double()
+    return every[torch.arange(len(embeddings)), LABELS]
+
+
+def close(left, right, tolerance=1e-4) -> bool:
+    return torch.allclose(left, right.to(left.dtype), rtol=tolerance, atol=tolerance)
+
+
+# --- targets, and merging them ---
+
+
+@given(counts, counts, temperatures, seeds)
+def test_targets_sum_to_the_teachers_probabilities_and_merge_back_into_them(classes, subclasses, temperature, seed):
+    logits, q = 3 * draw(7, classes, name=seed), draw(7, classes, subclasses, name=seed + 100).softmax(2)
+    wanted, teacher = targets(logits, q, temperature), (logits / temperature).softmax(1)
+    assert wanted.shape == (7, classes * subclasses)
+    assert close(wanted.unflatten(1, (classes, subclasses)).sum(2), teacher, 1e-6)
+    fitted = wanted.log() * temperature + draw(7, 1, name=seed)  # outputs that fit the targets exactly
+    assert close(merge(fitted, classes, temperature), teacher.log(), 1e-5)
+
+
+@pytest.mark.parametrize("kind", ["whole", "lelp", "assigned"])
+def test_no_way_of_splitting_changes_what_the_classes_get(kind):
+    pieces = EVERY // CLASSES % SUBCLASSES
+    split = {"whole": whole(CLASSES), "lelp": project(beta=0.3), "assigned": assign(LABELS, pieces, CLASSES)}[kind]
+    q = split(EMBEDDINGS, EVERY)
+    assert close(q.sum(2), torch.ones(SAMPLES, CLASSES), 1e-6)
+    logits = EMBEDDINGS @ WEIGHT.T
+    merged = targets(logits, q, 2.0).unflatten(1, (CLASSES, -1)).sum(2)
+    assert close(merged, (logits / 2).softmax(1), 1e-6)
+
+
+@given(counts, counts, temperatures, seeds)
+def test_merging_gives_log_probabilities_that_no_order_of_the_pieces_changes(classes, subclasses, temperature, seed):
+    logits = draw(5, classes, subclasses, name=seed)
+    merged = merge(logits.flatten(1), classes, temperature)
+    assert close(merged.exp().sum(1), torch.ones(5), 1e-5)
+    assert close(merge(logits.flip(2).flatten(1), classes, temperature), merged, 1e-5)
+    assert close(merge(logits.flip(1).flatten(1), classes, temperature).flip(1), merged, 1e-5)
+
+
+def test_classes_left_whole_are_vanilla_distillation():
+    logits, q = draw(6, CLASSES), whole(CLASSES)(EMBEDDINGS[:6], EVERY[:6])
+    assert close(targets(logits, q, 3.0), (logits / 3).softmax(1), 1e-6)
+    assert close(merge(logits, CLASSES), log_softmax(logits, 1), 1e-6)
+
+
+@given(temperatures, seeds)
+def test_the_loss_has_the_gradient_of_the_divergence_and_is_least_at_the_targets(temperature, seed):
+    wanted = draw(8, 6, name=seed).softmax(1)
+    logits = draw(8, 6, name=seed + 100).requires_grad_()
+    divergence = kl_div(log_softmax(logits / temperature, 1), wanted, reduction="batchmean") * temperature**2
+    value = loss(logits, wanted, temperature)
+    ours, theirs = (torch.autograd.grad(each, logits)[0] for each in (value, divergence))
+    assert close(ours, theirs, 1e-5)
+    entropy = -(wanted * wanted.log()).sum(1).mean() * temperature**2
+    assert close(value.detach() - divergence.detach(), entropy, 1e-4)
+    at_best = (temperature * wanted.log()).requires_grad_()
+    assert torch.autograd.grad(loss(at_best, wanted, temperature), at_best)[0].abs().max() < 1e-5 * temperature
+
+
+# --- LELP ---
+
+
+@pytest.mark.parametrize("steps", [{}, {"rotate": False}, {"pca": False}, PLAIN], ids=str)
+def test_directions_are_blind_to_what_the_output_weights_read(steps):
+    found = project(**steps)
+    size = found.directions.norm(dim=2).max()
+    assert (found.directions @ WEIGHT.T).abs().max() < 1e-5 * size
+    moved = EMBEDDINGS + draw(SAMPLES, CLASSES, name="along") @ WEIGHT
+    assert close(found(moved, EVERY), found(EMBEDDINGS, EVERY))
+    assert close(project(moved, **steps)(moved, EVERY), found(EMBEDDINGS, EVERY))
+
+
+def test_without_that_step_they_are_not():
+    found = project(null_space=False)
+    assert (found.directions @ WEIGHT.T).abs().max() > 0.1
+    moved = EMBEDDINGS + draw(SAMPLES, CLASSES, name="along") @ WEIGHT
+    assert not close(found(moved, EVERY), found(EMBEDDINGS, EVERY), 0.1)
+
+
+def test_a_constant_added_to_all_embeddings_changes_nothing():
+    moved = EMBEDDINGS + 5 * draw(DIMENSION, name="constant")
+    assert close(project(moved)(moved, EVERY), project()(EMBEDDINGS, EVERY))
+
+
+def test_nor_does_their_scale():
+    assert close(project(100 * EMBEDDINGS)(100 * EMBEDDINGS, EVERY), project()(EMBEDDINGS, EVERY))
+    plain = project(10 * EMBEDDINGS, standardise=False)(10 * EMBEDDINGS, EVERY)
+    assert not close(plain, project(standardise=False)(EMBEDDINGS, EVERY), 0.1)
+
+
+@pytest.mark.parametrize("rotate", [True, False])
+@pytest.mark.parametrize("pca", [True, False])
+@pytest.mark.parametrize("null_space", [True, False])
+def test_projections_have_mean_zero_and_on_average_variance_one_on_their_class(null_space, pca, rotate):
+    points = projected(project(null_space=null_space, pca=pca, rotate=rotate))
+    for label in range(CLASSES):
+        own = points[label == LABELS]
+        assert close(own.mean(0), torch.zeros(SUBCLASSES), 1e-5)
+        assert own.square().mean().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_scaling_leaves_the_projections_of_a_class_in_proportion():
+    plain, scaled = projected(project(standardise=False)), projected(project())
+    for label in range(CLASSES):
+        ratio = scaled[label == LABELS] / plain[label == LABELS]
+        assert close(ratio, ratio[0, 0].expand_as(ratio), 1e-3)
+
+
+@pytest.mark.parametrize("null_space", [True, False])
+def test_without_rotation_and_scale_they_are_the_principal_components(null_space):
+    points = projected(project(null_space=null_space, **PLAIN))
+    embeddings = EMBEDDINGS.double().numpy()
+    if null_space:
+        read = np.linalg.qr(WEIGHT.double().numpy().T)[0]
+        embeddings = embeddings - embeddings @ read @ read.T
+    for label in range(CLASSES):
+        expected = torch.from_numpy(PCA(SUBCLASSES).fit_transform(embeddings[label == LABELS]))
+        own = points[label == LABELS]
+        signs = (own * expected).sum(0).sign()
+        assert close(own, expected * signs, 1e-4)
+
+
+def test_a_rotation_keeps_the_space_and_spreads_its_variance_evenly():
+    def variances(seed: int, **steps) -> torch.Tensor:
+        return projected(project(seed=seed, standardise=False, **steps)).square().mean(0)
+
+    plain = variances(0, rotate=False)
+    rotated = torch.stack([variances(seed) for seed in range(200)])
+    assert close(rotated.sum(1), plain.sum().expand(200), 1e-4)
+    assert plain.max() > 1.5 * plain.min()
+    assert rotated.mean(0).max() < 1.1 * rotated.mean(0).min()
+    assert rotated[0].max() - rotated[0].min() > 0.01  # of one rotation it need not be even
+
+
+def test_random_axes_are_orthonormal_and_others_for_another_generator():
+    found, other = (project(pca=False, seed=seed, **PLAIN).directions for seed in (0, 1))
+    assert close(found @ found.mT, torch.eye(SUBCLASSES).expand(CLASSES, -1, -1), 1e-5)
+    assert not close(found, other, 0.1)
+    assert not close(found, project(**PLAIN).directions, 0.1)
+
+
+def test_the_same_generator_gives_the_same_bytes_and_only_the_rotation_draws():
+    assert torch.equal(project().directions, project().directions)
+    assert not close(project(seed=1).directions, project().directions, 0.1)
+    assert torch.equal(project(seed=1, rotate=False).directions, project(rotate=False).directions)
+
+
+def test_the_order_of_samples_does_not_matter():
+    order = torch.randperm(SAMPLES, generator=torch_generator("order"))
+    found = project(EMBEDDINGS[order], LABELS[order])
+    assert close(found(EMBEDDINGS, EVERY), project()(EMBEDDINGS, EVERY))
+
+
+def test_a_class_is_split_by_its_own_samples_alone():
+    moved = torch.where((LABELS == 0)[:, None], draw(SAMPLES, DIMENSION, name="other"), EMBEDDINGS)
+    found, before = project(moved), project()
+    assert torch.equal(found.directions[1:], before.directions[1:])
+    assert torch.equal(found.offsets[1:], before.offsets[1:])
+    assert not close(found.directions[0], before.directions[0], 0.1)
+
+
+def test_the_temperature_of_the_pieces_goes_from_one_piece_to_all_alike():
+    hard, soft = (project(beta=beta)(EMBEDDINGS, EVERY) for beta in (1e-6, 1e6))
+    assert close(hard.max(2).values, torch.ones(SAMPLES, CLASSES), 1e-3)
+    assert close(soft, torch.full((SAMPLES, CLASSES, SUBCLASSES), 1 / SUBCLASSES), 1e-3)
+    middle = project(beta=0.7)(EMBEDDINGS, EVERY)
+    own = middle[EVERY, LABELS]
+    assert close(own, (projected(project()) / 0.7).softmax(1), 1e-5)
+    assert torch.equal(middle.argmax(2), hard.argmax(2))
+
+
+def test_pieces_of_unseen_samples_depend_on_their_embedding_alone():
+    found, unseen = project(), draw(9, DIMENSION, name="unseen")
+    assert torch.equal(found(unseen, EVERY[:9]), found(unseen, EVERY[-9:]))
+    assert close(found(unseen, EVERY[:9])[4], found(unseen[4:5], EVERY[:1])[0], 1e-5)
+
+
+def test_more_weights_than_dimensions_that_they_read_leave_the_others():
+    """Rows that depend on each other: a binary teacher often learns w and -w."""
+    weight = torch.stack([WEIGHT[0], -WEIGHT[0], 2 * WEIGHT[0]])
+    found = lelp(EMBEDDINGS, LABELS, weight, DIMENSION - 1, 1.0, torch_generator("lelp"))
+    assert (found.directions @ WEIGHT[0]).abs().max() < 1e-5 * found.directions.norm(dim=2).max()
+    with pytest.raises(InputError, match=rf"has dimensions, {DIMENSION - 1}: lower it$"):
+        lelp(EMBEDDINGS, LABELS, weight, DIMENSION, 1.0, torch_generator("lelp"))
+
+
+@pytest.mark.parametrize(
+    ("null_space", "most", "where"),
+    [(True, DIMENSION - CLASSES, "the null space"), (False, DIMENSION, "the teacher's embeddings")],
+)
+def test_no_more_pieces_than_dimensions(null_space, most, where):
+    assert project(subclasses=most, null_space=null_space).directions.shape == (CLASSES, most, DIMENSION)
+    with pytest.raises(InputError, match=rf"^subclasses: {most + 1} is more than {where}.*, {most}: lower it$"):
+        project(subclasses=most + 1, null_space=null_space)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_diverged_teacher_is_one_line(bad):
+    broken = EMBEDDINGS.clone()
+    broken[3, 4] = bad
+    with pytest.raises(InputError, match=r"NaN or infinity: did its training diverge"):
+        project(broken)
+    with pytest.raises(InputError, match="NaN or infinity"):
+        lelp(EMBEDDINGS, LABELS, WEIGHT * bad, SUBCLASSES, 1.0, torch_generator("lelp"))
+
+
+def test_a_class_without_samples_is_named():
+    with pytest.raises(InputError, match=r"^class 1 has no training sample"):
+        project(EMBEDDINGS[LABELS != 1], LABELS[LABELS != 1])
+
+
+def test_projections_of_a_layer_that_is_still_a_parameter_are_no_part_of_its_graph():
+    layer = torch.nn.Parameter(WEIGHT)
+    found = lelp(EMBEDDINGS, LABELS, layer, SUBCLASSES, 1.0, torch_generator("lelp", 0))
+    assert not found.directions.requires_grad
+    assert torch.equal(found.directions, project().directions)
+
+
+def test_double_precision_is_taken_too():
+    assert close(project(EMBEDDINGS.double())(EMBEDDINGS.double(), EVERY).float(), project()(EMBEDDINGS, EVERY))
+
+
+ALIKE = torch.where((LABELS == 2)[:, None], EMBEDDINGS[2], EMBEDDINGS)
+LINE = EMBEDDINGS[:, :1] * draw(DIMENSION, name="line")
+READ = draw(SAMPLES, CLASSES, name="read") @ WEIGHT
+
+
+@pytest.mark.parametrize("kind", ["alike", "alike in float64", "only what the weights read", "one sample"])
+@pytest.mark.parametrize("pca", [True, False])
+def test_a_class_that_does_not_vary_is_named(kind, pca):
+    tenths = torch.full_like(EMBEDDINGS, 0.1, dtype=torch.float64)  # whose mean is not quite 0.1
+    embeddings = {"alike in float64": tenths, "only what the weights read": READ}.get(kind, ALIKE)
+    chosen = EVERY if kind != "one sample" else EVERY[(LABELS != 2) | (EVERY == 2)]
+    label = 2 if kind in ("alike", "one sample") else 0
+    with pytest.raises(InputError, match=rf"^class {label} does not vary"):
+        project(embeddings[chosen], LABELS[chosen], pca=pca)
+
+
+@pytest.mark.parametrize("rotate", [True, False])
+def test_a_class_that_varies_in_fewer_directions_than_pieces_can_be_split(rotate):
+    points = projected(project(LINE, rotate=rotate), LINE)
+    assert points.isfinite().all()
+    assert points[LABELS == 0].square().mean().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_numpy_arrays_are_taken_as_they_are():
+    arrays = (array.numpy() for array in (EMBEDDINGS, LABELS, WEIGHT))
+    found = lelp(*arrays, SUBCLASSES, 1.0, torch_generator("lelp", 0))
+    assert torch.equal(found.directions, project().directions)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"embeddings": EMBEDDINGS.long()}, "embeddings must be floats"),
+        ({"embeddings": EMBEDDINGS[0]}, "embeddings must be floats"),
+        ({"labels": LABELS.float()}, "labels must be int64"),
+        ({"labels": LABELS[1:]}, "labels must be int64"),
+        ({"labels": LABELS + 1}, "labels must lie in 0"),
+        ({"labels": LABELS - 1}, "labels must lie in 0"),
+        ({"weight": WEIGHT[:, 1:]}, "weight must be"),
+        ({"weight": WEIGHT * math.inf}, "NaN or infinity"),
+        ({"subclasses": 0}, "must be positive, got 0"),
+        ({"beta": 0.0}, "must be positive"),
+        ({"beta": math.nan}, "must be positive"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(change, named):
+    given = {"embeddings": EMBEDDINGS, "labels": LABELS, "weight": WEIGHT, "subclasses": SUBCLASSES, "beta": 1.0}
+    with pytest.raises(InputError, match=named):
+        lelp(**(given | change), generator=torch_generator("lelp", 0))
+
+
+def test_a_class_without_samples_cannot_have_pieces():
+    with pytest.raises(InputError, match="class 2 has no training sample"):
+        assign(LABELS.clamp(max=1), LABELS, CLASSES)
+
+
+# --- pieces that training samples have been given ---
+
+
+@given(st.integers(1, 4), st.integers(1, 5), seeds)
+def test_a_sample_has_its_own_piece_of_its_class_and_all_alike_of_others(classes, subclasses, seed):
+    generator = torch_generator("assigned", seed)
+    labels = torch.arange(40) % classes
+    sizes = torch.randint(1, subclasses + 1, (classes,), generator=generator)  # pieces differ in number
+    pieces = torch.arange(40) // classes % sizes[labels]
+    split, index = assign(labels, pieces, classes), torch.randperm(40, generator=generator)[:15]
+    q = split(draw(15, 6), index)
+    assert q.shape == (15, classes, int(sizes.max()))
+    assert close(q.sum(2), torch.ones(15, classes), 1e-6)
+    for row, sample in zip(q, index, strict=True):
+        for label in range(classes):
+            if label == labels[sample]:
+                assert row[label].tolist() == [float(piece == pieces[sample]) for piece in range(q.shape[2])]
+            else:
+                even = [1 / int(sizes[label]) if piece < sizes[label] else 0 for piece in range(q.shape[2])]
+                assert row[label].tolist() == pytest.approx(even)
+
+
+def test_assigned_pieces_ignore_the_embeddings_and_repeat_themselves():
+    split = assign(LABELS, EVERY // CLASSES % 2, CLASSES)
+    first = split(EMBEDDINGS, EVERY)
+    assert torch.equal(split(-EMBEDDINGS, EVERY), first)
+    assert torch.equal(split(EMBEDDINGS[5:8], EVERY[5:8]), first[5:8])
+
+
+# --- the auxiliary loss ---
+
+
+@given(st.integers(1, 6), st.integers(2, 6), st.sampled_from([0.1, 1.0, 10.0]), seeds)
+def test_the_contrast_is_that_of_its_formula(samples, outputs, temperature, seed):
+    logits = 3 * draw(samples, outputs, name=seed)
+    v = [(row - row.mean()) / (row - row.mean()).norm() for row in logits.double()]
+    terms = [math.log(sum(math.exp(float(a @ b) / temperature) for b in v) / samples) - 1 / temperature for a in v]
+    assert contrast(logits, temperature).item() == pytest.approx(sum(terms) / samples, rel=1e-3, abs=1e-4)
+
+
+def test_the_contrast_is_zero_where_all_agree_and_lower_where_they_differ():
+    agreeing = draw(1, 6).repeat(8, 1) * torch.linspace(1, 9, 8)[:, None] + draw(8, 1)  # scale and mean do not count
+    assert contrast(agreeing, 0.5).item() == pytest.approx(0, abs=1e-4)
+    two, six = (torch.eye(6)[torch.arange(12) % pieces] for pieces in (2, 6))
+    assert contrast(six, 0.5) < contrast(two, 0.5) < -0.1
+    assert contrast(six[torch.randperm(12)], 0.5).item() == pytest.approx(contrast(six, 0.5).item(), abs=1e-6)
+
+
+def test_the_contrast_is_finite_where_logits_agree_and_can_be_descended():
+    dead = torch.zeros(4, 6, requires_grad=True)
+    contrast(dead, 1.0).backward()
+    assert dead.grad.isfinite().all()
+    logits = draw(16, 6, name="descent").requires_grad_()
+    optimizer, before = torch.optim.SGD([logits], 1.0), contrast(logits, 0.5).item()
+    for _ in range(50):
+        optimizer.zero_grad()
+        contrast(logits, 0.5).backward()
+        optimizer.step()
+    assert contrast(logits, 0.5).item() < before
+
+
+def test_a_network_that_learns_the_targets_learns_the_teachers_classes():
+    """The whole of it: outputs of C x S numbers a sample, descended from chance, merge into the teacher's p."""
+    logits, q = draw(20, CLASSES, name="teacher"), project(beta=0.5)(EMBEDDINGS[:20], EVERY[:20])
+    outputs = torch.zeros(20, CLASSES * SUBCLASSES, requires_grad=True)
+    optimizer = torch.optim.Adam([outputs], 0.3)
+    for step in range(600):
+        optimizer.param_groups[0]["lr"] = 0.3 * (1 - step / 600)
+        optimizer.zero_grad()
+        loss(outputs, targets(logits, q, 2.0), 2.0).backward()
+        optimizer.step()
+    assert close(merge(outputs.detach(), CLASSES, 2.0).exp(), softmax(logits / 2, 1), 1e-2)

@@ -1,0 +1,545 @@
+"""Pieces by every method, and students: what they are taught, what they may see, and how they are chosen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
+from torch import nn
+
+from hidden_structure import params, resume, students, training
+from hidden_structure.batches import on_device
+from hidden_structure.distillation import assign, lelp, merge, whole
+from hidden_structure.errors import InputError
+from hidden_structure.features import head
+from hidden_structure.pieces import HYPERPARAMETERS, Choice, Teacher, candidates, splitter
+from hidden_structure.sections import DISTILLATIONS
+from hidden_structure.seeding import numpy_generator, torch_generator
+from hidden_structure.students import Task, accuracy, hints, observe, taught_always, taught_once
+from hidden_structure.teaching import Course, School, temperature, train_teacher
+
+CPU = torch.device("cpu")
+CLASSES, FINE, SAMPLES = 2, 4, 160
+CHOICE = Choice(2, 0.5, 4.0)
+STEPS = {"null_space": True, "pca": True, "rotate": True, "standardise": True}
+SPLITTING = ("random", "random-projections", "kmeans", "tsne-kmeans", "lelp", "oracle")  # classes, of one teacher
+
+
+def settings(**distill) -> params.Study:
+    plan = {"methods": list(DISTILLATIONS), "augmented": False}
+    train = {"epochs": 3, "batch_size": 40, "crop": 0, "flip": False}
+    return params.Study.model_validate(
+        tiny.study(distill=plan | distill, train=train, network={"width": 8, "depth": 1, "norm": "none"})
+    )
+
+
+def make_task(seed: int = 0) -> tuple[Task, torch.Tensor]:
+    """Images of four classes with different means, merged by parity; and the labels before that."""
+    draw = np.random.default_rng(seed)
+    fine = draw.permutation(np.arange(SAMPLES) % FINE)
+    means = np.random.default_rng(9).integers(60, 190, (FINE, 4, 4, 1))
+    pixels = (means[fine] + draw.normal(0, 20, (SAMPLES, 4, 4, 1))).clip(0, 255).astype(np.uint8)
+    images = on_device(pixels, np.full(1, 0.5), np.full(1, 0.25), CPU)
+    return Task(images, torch.from_numpy(fine % CLASSES), CLASSES, torch.float32), torch.from_numpy(fine)
+
+
+def make_course(folder: Path, **distill) -> Course:
+    plan, (task, fine) = settings(**distill), make_task()
+    own = plan.distill.network, plan.distill.train or plan.train
+    return Course(plan.distill, *own, plan.network, plan.train, 0, plan.cluster, (4, 4, 1), task, fine, folder)
+
+
+def school_of(course: Course) -> School:
+    return School(course, train_teacher(course))
+
+
+@pytest.fixture
+def school(tmp_path) -> School:
+    return school_of(make_course(tmp_path))
+
+
+def taught(school: School, method: str, file: Path, seed: int = 0, choice: Choice = CHOICE) -> nn.Module:
+    return school.student(method, choice, seed, school.course.recipe, file)
+
+
+def same(left: nn.Module, right: nn.Module) -> bool:
+    pairs = zip(left.state_dict().items(), right.state_dict().items(), strict=True)
+    return all(name == other and torch.equal(a, b) for (name, a), (other, b) in pairs)
+
+
+# --- pieces ---
+
+
+def planted(per_piece: int = 30) -> Teacher:
+    """Two classes of two clusters each, along directions that the output weights do not read."""
+    fine = torch.arange(FINE * per_piece) % FINE
+    labels, piece = fine % CLASSES, fine // CLASSES
+    embeddings = 0.3 * torch.randn(len(fine), 6, generator=torch_generator("planted"))
+    embeddings[:, 0] += 4.0 * labels
+    embeddings[torch.arange(len(fine)), 2 + labels] += 6.0 * piece
+    weight = torch.eye(6)[:CLASSES]
+    return Teacher(embeddings, labels, weight, fine + 5, settings().cluster)
+
+
+def likeliest(method: str, teacher: Teacher, choice: Choice = CHOICE) -> torch.Tensor:
+    every = torch.arange(len(teacher.labels))
+    return splitter(method, choice, teacher, STEPS)(teacher.embeddings, every)[every, teacher.labels].argmax(1)
+
+
+@pytest.mark.parametrize("method", DISTILLATIONS)
+def test_every_method_has_its_hyperparameters_and_no_other(method):
+    named = CHOICE.of(method)
+    assert list(named) == ["subclasses", "beta", "temperature"]
+    assert {name for name, value in named.items() if value is not None} == set(HYPERPARAMETERS[method])
+
+
+@pytest.mark.parametrize("method", ["kmeans", "tsne-kmeans", "oracle"])
+def test_planted_pieces_are_found(method):
+    teacher = planted()
+    for label in range(CLASSES):
+        own = teacher.labels == label
+        assert adjusted_rand_score(teacher.fine[own], likeliest(method, teacher)[own]) == 1
+
+
+@pytest.mark.parametrize(("method", "least", "most"), [("lelp", 0.9, 1), ("oracle", 1, 1), ("random", 0, 0.3)])
+def test_what_pieces_say_of_planted_ones(method, least, most):
+    """Share of the variance of the planted pieces that log q(s | x, c) explains, linearly, in each class."""
+    teacher, every = planted(), torch.arange(120)
+    found = splitter(method, replace(CHOICE, subclasses=4), teacher, STEPS)(teacher.embeddings, every)
+    for label in range(CLASSES):
+        own = teacher.labels == label
+        planned = (teacher.fine[own] > 6).double()
+        said = found[own, label].clamp(min=1e-9).log().double()
+        said, planned = said - said.mean(0), planned - planned.mean()
+        unexplained = planned - said @ torch.linalg.pinv(said) @ planned
+        assert least - 1e-6 <= 1 - unexplained.square().sum() / planned.square().sum() <= most + 1e-6
+
+
+def test_two_pieces_tell_two_planted_ones_apart_after_nearly_every_rotation():
+    """Each projection scaled by itself would be the same but for its sign, and be lost wherever the signs agree."""
+    teacher, every = planted(), torch.arange(120)
+    apart = 0
+    for number in range(40):
+        generator = torch_generator("rotations", number)
+        q = lelp(teacher.embeddings, teacher.labels, teacher.weight, 2, 1.0, generator)(teacher.embeddings, every)
+        own = teacher.labels == 0
+        said, true = q[own, 0, 0].log().numpy(), (teacher.fine[own] > 6).numpy()
+        apart += abs(np.corrcoef(said, true)[0, 1]) > 0.5
+    assert apart >= 36
+
+
+def test_the_oracle_tells_fine_classes_apart_and_numbers_them_within_each_class():
+    teacher = replace(planted(), fine=torch.tensor([7, 3, 9, 3, 8, 3, 7, 3]).repeat(15))  # class 1 has one only
+    every = torch.arange(len(teacher.labels))
+    q = splitter("oracle", CHOICE, teacher, STEPS)(teacher.embeddings, every)
+    assert q.shape == (120, CLASSES, 3)  # 7, 8, 9
+    assert q[0].tolist() == [[1, 0, 0], [1, 0, 0]]
+    assert q[4].tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert q[1, 0].tolist() == pytest.approx([1 / 3] * 3)
+
+
+@settings_of(max_examples=30)
+@given(st.integers(2, 9), st.integers(9, 60))
+def test_random_pieces_are_balanced(subclasses, samples):
+    teacher = planted()
+    teacher = replace(teacher, embeddings=teacher.embeddings[:samples], labels=teacher.labels[:samples])
+    found = likeliest("random", teacher, replace(CHOICE, subclasses=subclasses))
+    assert np.ptp(np.bincount(found, minlength=subclasses)) <= 1
+
+
+@pytest.mark.parametrize("method", SPLITTING)
+def test_pieces_are_the_same_each_time_and_heed_their_own_hyperparameters_alone(method):
+    teacher, every = planted(), torch.arange(120)
+
+    def q(choice: Choice) -> torch.Tensor:
+        return splitter(method, choice, teacher, STEPS)(teacher.embeddings, every)
+
+    assert torch.equal(q(CHOICE), q(CHOICE))
+    assert torch.equal(q(replace(CHOICE, temperature=9.0)), q(CHOICE))
+    other = q(replace(CHOICE, subclasses=3)), q(replace(CHOICE, beta=9.0))
+    heeded = [each.shape != q(CHOICE).shape or not torch.equal(each, q(CHOICE)) for each in other]
+    assert heeded == ["subclasses" in HYPERPARAMETERS[method], "beta" in HYPERPARAMETERS[method]]
+
+
+@pytest.mark.parametrize("method", ["kd", *SPLITTING])
+def test_only_the_oracle_sees_fine_labels(method):
+    teacher, every = planted(), torch.arange(120)
+    relabelled = replace(teacher, fine=every % 6)
+    first, second = (splitter(method, CHOICE, one, STEPS)(one.embeddings, every) for one in (teacher, relabelled))
+    assert (first.shape == second.shape and torch.equal(first, second)) == (method != "oracle")
+
+
+def test_random_projections_are_lelps_but_for_their_axes():
+    teacher = planted()
+    plain = STEPS | {"rotate": False, "standardise": False}
+    axes, principal = (
+        splitter(method, CHOICE, teacher, plain).directions.double() for method in ("random-projections", "lelp")
+    )
+    for found in (axes, principal):
+        assert torch.allclose(found @ found.mT, torch.eye(2, dtype=torch.float64), atol=1e-5)
+        assert (found @ teacher.weight.double().T).abs().max() < 1e-5
+    centred = teacher.embeddings[teacher.labels == 0].double()
+    variances = [((centred - centred.mean(0)) @ found[0].T).var(0).sum() for found in (axes, principal)]
+    assert variances[0] < variances[1]
+    for step in STEPS:
+        other = splitter("random-projections", CHOICE, teacher, STEPS | {step: False}).directions
+        unchanged = torch.equal(other, splitter("random-projections", CHOICE, teacher, STEPS).directions)
+        assert unchanged == (step == "pca")
+
+
+@pytest.mark.parametrize("method", ["kmeans", "tsne-kmeans", "lelp", "random-projections"])
+def test_a_dead_teacher_is_one_line(method):
+    teacher = planted()
+    dead = replace(teacher, embeddings=torch.zeros_like(teacher.embeddings))
+    with pytest.raises(InputError, match=r"dead|died|vary"):
+        likeliest(method, dead)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "lelp"])
+def test_too_many_pieces_name_their_key(method):
+    with pytest.raises(InputError, match=r"distill\.subclasses"):
+        likeliest(method, planted(), replace(CHOICE, subclasses=100))
+
+
+def test_candidates_change_one_hyperparameter():
+    plan = settings(subclasses=[2, 4], betas=[0.5, 1.0, 2.0], temperatures=[1.0]).distill
+    found = candidates(plan, CHOICE, "beta")
+    assert found == [Choice(2, beta, 4.0) for beta in (0.5, 1.0, 2.0)]
+    assert candidates(plan, CHOICE, "temperature") == [Choice(2, 0.5, 1.0)]
+    assert candidates(plan, CHOICE, "subclasses") == [CHOICE, Choice(4, 0.5, 4.0)]
+
+
+# --- lessons ---
+
+
+SPLITTERS = {
+    "whole": lambda embeddings, labels, weight: whole(CLASSES),
+    "lelp": lambda embeddings, labels, weight: lelp(embeddings, labels, weight, 3, 0.5, torch_generator("lesson")),
+    "assigned": lambda embeddings, labels, weight: assign(labels, torch.arange(SAMPLES) % 3, CLASSES),
+}
+
+
+@pytest.mark.parametrize("kind", SPLITTERS)
+def test_targets_of_unaugmented_images_are_those_computed_once(school, kind):
+    task, (network, embeddings, logits) = school.course.task, school.teacher()
+    split = SPLITTERS[kind](embeddings, task.labels, head(network).weight.detach())
+    index = torch.randperm(SAMPLES, generator=torch_generator("index"))[:50]
+    images = task.images.normalise(task.images.pixels[index])
+    once = taught_once(embeddings, logits, split, 4.0)(images, index)
+    always = taught_always(network, split, torch.float32, 4.0)(images, index)
+    assert torch.allclose(once, always, atol=1e-5)
+    assert not always.requires_grad
+    assert not torch.allclose(taught_always(network, split, torch.float32, 4.0)(-images, index), once, atol=1e-2)
+
+
+@pytest.mark.parametrize("method", DISTILLATIONS)
+def test_a_student_of_unaugmented_images_does_not_depend_on_when_targets_are_computed(method, tmp_path):
+    networks = []
+    for augmented in (False, True):
+        school = school_of(make_course(tmp_path / str(augmented), augmented=augmented))
+        networks.append(taught(school, method, tmp_path / str(augmented) / "student.safetensors"))
+    for once, always in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.allclose(once, always, atol=1e-3)
+
+
+def test_watching_a_network_changes_neither_it_nor_its_mode(school):
+    network, embeddings, logits = school.teacher()
+    network.train()
+    assert torch.allclose(head(network)(embeddings), logits, atol=1e-5)
+    again = observe(network, school.course.task)
+    assert torch.equal(again[0], embeddings)
+    assert torch.equal(again[1], logits)
+    assert not again[1].requires_grad
+    assert network.training
+    taught_always(network, whole(CLASSES), torch.float32, 1.0)(torch.zeros(2, 1, 4, 4), torch.arange(2))
+    assert network.training
+
+
+def test_accuracy_is_that_of_the_merged_outputs():
+    task, _ = make_task()
+    outputs = torch.tensor([1.0, 1.0, 1.5, -9.0])  # class 1 has the likeliest piece, class 0 the larger sum
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
+    with torch.no_grad():
+        network[1].weight.zero_()
+        network[1].bias.copy_(outputs)
+    assert merge(outputs[None], 2).argmax() == 0
+    assert accuracy(network, task, 1.0) == pytest.approx((task.labels == 0).double().mean().item())
+    assert accuracy(network, task, 0.1) == pytest.approx((task.labels == 1).double().mean().item())
+
+
+# --- training ---
+
+
+class Recorder:
+    """What training.fit is called with, and every index that its batches hold."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batches: list[list[torch.Tensor]] = []
+        self.images: list[torch.Tensor] = []
+        fit, step = training.fit, training.step
+
+        def recording_fit(*arguments, **options):
+            self.batches.append([])
+            fit(*arguments, **options)
+
+        def recording_step(model, optimizer, inputs, targets, *rest):
+            self.batches[-1].append(targets.clone())
+            self.images.append(inputs.clone())
+            return step(model, optimizer, inputs, targets, *rest)
+
+        monkeypatch.setattr(training, "fit", recording_fit)
+        monkeypatch.setattr(training, "step", recording_step)
+
+
+def test_students_of_one_seed_see_the_same_batches_whatever_the_method(school, tmp_path, monkeypatch):
+    school.teacher(CHOICE.subclasses)  # that of subclass, whose own training is not to be seen
+    seen = Recorder(monkeypatch)
+    for method in DISTILLATIONS:
+        taught(school, method, tmp_path / f"{method}.safetensors")
+    taught(school, "kd", tmp_path / "other.safetensors", seed=1)
+    *batches, other = [torch.stack(each) for each in seen.batches]
+    assert len(batches) == len(DISTILLATIONS)
+    assert batches[0].shape == (3 * 4, 40)
+    assert all(torch.equal(each, batches[0]) for each in batches)
+    assert not torch.equal(other, batches[0])
+    pixels = school.course.task.images
+    assert torch.equal(seen.images[5], pixels.normalise(pixels.pixels[batches[0][5]]))
+
+
+def test_every_method_has_the_outputs_it_needs_and_another_student(school, tmp_path):
+    networks = {method: taught(school, method, tmp_path / f"{method}.safetensors") for method in DISTILLATIONS}
+    for method, network in networks.items():
+        split = CLASSES * 2 if method in (*SPLITTING, "subclass") else CLASSES
+        assert head(network).out_features == split
+    clusters = {"kmeans", "tsne-kmeans", "oracle"}  # which may well agree
+    heads = [head(network).weight for method, network in networks.items() if method not in clusters]
+    assert len({tuple(each.flatten().tolist()) for each in heads}) == len(DISTILLATIONS) - len(clusters)
+
+
+@pytest.mark.parametrize("method", DISTILLATIONS)
+def test_students_learn_the_classes(method, tmp_path):
+    course = make_course(tmp_path)
+    longer = course.recipe.model_copy(update={"epochs": 25, "lr": 0.05})
+    school, test = school_of(replace(course, recipe=longer, teacher_recipe=longer)), make_task(1)[0]
+    network = taught(school, method, tmp_path / f"{method}.safetensors")
+    assert accuracy(network, test, temperature(method, CHOICE)) > 0.9
+
+
+@pytest.mark.parametrize("method", ["kd", "fitnet", "subclass", "lelp"])
+def test_a_killed_student_resumed_is_an_unbroken_one(method, tmp_path):
+    whole_folder, killed_folder = tmp_path / "whole", tmp_path / "killed"
+    unbroken = taught(school_of(make_course(whole_folder)), method, whole_folder / "student.safetensors")
+    school = school_of(make_course(killed_folder))
+    saved = []
+
+    def dies(path, state):
+        saved.append(path.name)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+        save(path, state)
+
+    save = resume.save
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resume, "save", dies)
+        with pytest.raises(KeyboardInterrupt):
+            taught(school, method, killed_folder / "student.safetensors")
+    resumed = taught(school_of(make_course(killed_folder)), method, killed_folder / "student.safetensors")
+    assert same(resumed, unbroken)
+    assert not same(taught(school, method, killed_folder / "other.safetensors", seed=1), unbroken)
+
+
+def test_the_same_student_twice_is_the_same_bytes_and_what_its_file_holds(school, tmp_path):
+    first, second = (taught(school, "lelp", tmp_path / f"{name}.safetensors") for name in "ab")
+    assert same(first, second)
+    kept = resume.read_tensors(tmp_path / "a.safetensors")
+    assert torch.equal(kept["network/head.weight"], first.head.weight.detach())
+
+
+def test_the_hint_teaches_the_student_itself():
+    task, _ = make_task()
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, CLASSES))
+    hinted = students.Hinted(network, 5)
+    embeddings = torch.randn(SAMPLES, 5, generator=torch_generator("embeddings"))
+    images = task.images.normalise(task.images.pixels[:32])
+    found = hinted(images)
+    assert found.shape == (32, CLASSES + 5)
+    assert torch.equal(found[:, :CLASSES], network(images))
+
+    def nothing(outputs, images, index):
+        return 0 * outputs.sum(), outputs.argmax(1) == 0
+
+    value, _ = hints(nothing, lambda images, index: embeddings[index], embeddings, CLASSES, 2.0)(
+        found, images, torch.arange(32)
+    )
+    value.backward()
+    assert network[1].weight.grad.abs().max() > 0
+    assert network[3].weight.grad.abs().max() == 0  # the last layer gives no hints
+    assert hinted.hint.weight.grad.abs().max() > 0
+    scaled = (embeddings - embeddings.mean(0)) / embeddings.std(0)
+    expected = 2.0 * (found[:, CLASSES:] - scaled[:32]).square().mean()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_without_a_weight_the_hint_changes_nothing(tmp_path):
+    school = school_of(make_course(tmp_path, hint=0.0))
+    plain, hinted = (taught(school, method, tmp_path / f"{method}.safetensors") for method in ("kd", "fitnet"))
+    for left, right in zip(plain.parameters(), hinted.parameters(), strict=True):
+        assert torch.allclose(left, right, atol=1e-5)
+
+
+def test_the_teacher_that_invents_uses_its_pieces(tmp_path):
+    used = {}
+    for weight in (0.0, 1.0):
+        course = make_course(tmp_path / str(weight), contrast=weight)
+        recipe = course.teacher_recipe.model_copy(update={"epochs": 40, "lr": 0.05})
+        school = school_of(replace(course, teacher_recipe=recipe))
+        network, _, logits = school.teacher(2)
+        assert accuracy(network, course.task, 1.0) > 0.9
+        v = logits - logits.mean(1, keepdim=True)
+        v = v / v.norm(dim=1, keepdim=True)
+        own = v[course.task.labels == 0]
+        used[weight] = (own @ own.T).mean().item()
+    assert used[1.0] < used[0.0]
+
+
+# --- choosing ---
+
+
+def test_choosing_tries_each_value_once_and_takes_the_best(tmp_path, monkeypatch):
+    school = school_of(make_course(tmp_path, subclasses=[2, 4], betas=[0.5, 1.0, 2.0], temperatures=[1.0, 4.0]))
+    tries = []
+
+    def student(method, choice, *rest):
+        tries.append(choice)
+        return choice
+
+    monkeypatch.setattr(school, "student", student)
+    worth = {
+        "subclasses": {2: 0.0, 4: 0.3},
+        "beta": {0.5: 0.0, 1.0: 0.1, 2.0: 0.4},
+        "temperature": {1.0: 0.2, 4.0: 0.1},
+    }
+    monkeypatch.setattr(
+        "hidden_structure.teaching.accuracy",
+        lambda choice, task, temperature: sum(worth[name][value] for name, value in vars(choice).items()),
+    )
+    best, tried = school.choose("lelp", 0)
+    assert best == Choice(4, 2.0, 1.0)
+    assert tries == list(tried)
+    assert len(set(tries)) == len(tries) == 2 + 1 + 2  # each with the others at their best, which are known
+    assert tried[best] == max(tried.values()) == pytest.approx(0.9)
+    tries.clear()
+    assert school.choose("kd", 0)[0] == Choice(2, 0.5, 1.0)
+    assert len(tries) == 2
+    tries.clear()
+    assert school.choose("alone", 0) == (Choice(2, 0.5, 1.0), {})
+    assert not tries
+
+
+def test_of_ties_the_first_is_taken_and_one_value_is_not_tried(tmp_path, monkeypatch):
+    school = school_of(make_course(tmp_path, subclasses=[3], betas=[2.0, 0.5], temperatures=[1.0]))
+    monkeypatch.setattr(school, "student", lambda method, choice, *rest: choice)
+    monkeypatch.setattr("hidden_structure.teaching.accuracy", lambda *arguments: 0.0)
+    best, tried = school.choose("lelp", 0)
+    assert best == Choice(3, 2.0, 1.0)
+    assert [choice.beta for choice in tried] == [2.0, 0.5]
+    assert school.choose("kmeans", 0) == (best, {})
+
+
+def test_choosing_never_trains_on_held_out_images_and_scores_on_no_other(tmp_path, monkeypatch):
+    school = school_of(make_course(tmp_path, validation=0.25, tuning=2, temperatures=[1.0, 4.0]))
+    seen, scored = Recorder(monkeypatch), []
+
+    def score(network, task, temperature):
+        scored.append(task)
+        return accuracy(network, task, temperature)
+
+    monkeypatch.setattr("hidden_structure.teaching.accuracy", score)
+    best, tried = school.choose("lelp", 0)
+    order = numpy_generator("distill", "validation").permutation(SAMPLES)
+    held = set(order[: SAMPLES // 4].tolist())
+    assert len(seen.batches) == len(scored) == len(tried) == 2
+    for batches, task in zip(seen.batches, scored, strict=True):
+        assert len(batches) == 2 * (SAMPLES * 3 // 4 // 40)  # tuning epochs
+        assert not held & set(torch.cat(batches).tolist())
+        assert torch.equal(task.images.pixels, school.course.task.images.pixels[order[: SAMPLES // 4]])
+        assert torch.equal(task.labels, school.course.task.labels[order[: SAMPLES // 4]])
+    index = seen.batches[0][0]
+    images = school.course.task.images
+    assert torch.equal(seen.images[0], images.normalise(images.pixels[index]))  # numbers of the images themselves
+    assert best in tried
+
+
+def test_choices_that_differ_have_files_that_differ():
+    assert Choice(2, 0.5, 1.0000001).name != Choice(2, 0.5, 1.0).name
+
+
+# --- who sees what ---
+
+
+@pytest.mark.parametrize("method", DISTILLATIONS)
+def test_no_student_but_the_oracles_depends_on_fine_labels(method, tmp_path):
+    networks, pieces = [], []
+    for fine in (0, 1):
+        course = make_course(tmp_path / str(fine))
+        if fine:
+            course = replace(course, fine=torch.randperm(SAMPLES, generator=torch_generator("fine")) % FINE)
+        school = school_of(course)
+        networks.append(taught(school, method, tmp_path / str(fine) / "student.safetensors"))
+        pieces.append(school.pieces(method, CHOICE))
+    unchanged = head(networks[0]).out_features == head(networks[1]).out_features and same(*networks)
+    assert unchanged == torch.equal(*pieces) == (method != "oracle")
+
+
+@pytest.mark.parametrize("method", DISTILLATIONS)
+def test_the_pieces_of_a_method_are_those_that_its_students_are_taught(method, school):
+    found = school.pieces(method, CHOICE)
+    assert found.shape == (SAMPLES,)
+    assert found.dtype == torch.int64
+    if method in ("alone", "kd", "fitnet"):
+        assert not found.any()
+    else:
+        assert set(found.tolist()) == {0, 1}
+    if method == "oracle":
+        assert torch.equal(found, school.course.fine // CLASSES)
+    if method == "subclass":
+        _, _, logits = school.teacher(2)
+        own = logits.view(-1, CLASSES, 2)[torch.arange(SAMPLES), school.course.task.labels]
+        assert torch.equal(found, own.argmax(1))
+
+
+def test_labels_are_seen_by_the_student_alone_only(tmp_path):
+    """Of the teacher's probabilities the classes, and of labels nothing: but for pieces, which belong to a class."""
+    school = school_of(make_course(tmp_path))
+    course = school.course
+    relabelled = replace(course, task=replace(course.task, labels=1 - course.task.labels), folder=tmp_path / "other")
+    other = School(relabelled, school.teacher()[0])
+    for method in ("alone", "kd", "fitnet"):
+        ours, theirs = taught(school, method, tmp_path / f"{method}.a"), taught(other, method, tmp_path / f"{method}.b")
+        assert same(ours, theirs) == (method != "alone")
+
+
+# --- errors ---
+
+
+def test_a_diverging_student_is_named(school, tmp_path):
+    recipe = school.course.recipe.model_copy(update={"lr": 1e30})
+    with pytest.raises(InputError, match=r"^kd-3: the training loss became .* lower train\.lr"):
+        school.student("kd", CHOICE, 3, recipe, tmp_path / "kd-3.safetensors")
+
+
+def test_a_batch_larger_than_what_is_left_to_choose_on_is_named(tmp_path):
+    school = school_of(make_course(tmp_path, validation=0.9, temperatures=[1.0, 4.0]))
+    with pytest.raises(InputError, match=r"^choosing-kd-.*train\.batch_size: 40 is more than the 16 training samples"):
+        school.choose("kd", 0)
+
+
+def test_an_impossible_student_names_its_key(school, tmp_path):
+    with pytest.raises(InputError, match=r"^lelp, with distill\.subclasses 7: subclasses: 7 is more"):
+        taught(school, "lelp", tmp_path / "x", choice=replace(CHOICE, subclasses=7))
