@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hidden_structure import artifacts, chapters, page, params, paths
+from hidden_structure import artifacts, chapters, distill_summary, page, params, paths
 from hidden_structure.connectivity_summary import accuracies, objectives
 from hidden_structure.errors import one_line_errors
 from hidden_structure.linearity_summary import stitching
@@ -13,7 +13,13 @@ from hidden_structure.plotting import save
 from hidden_structure.summary import summarise
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "matplotlib", "dvc")
-TRAINED = {"connectivity": "spawn", "merges": "merges", "split": "split", "sweep": "sweep"}  # networks -> stage
+TRAINED = {  # networks -> end of the name of their hardware metrics
+    "connectivity": "spawn",
+    "merges": "merges",
+    "split": "split",
+    "sweep": "sweep",
+    "student": "distill",
+}
 
 
 @one_line_errors
@@ -35,6 +41,8 @@ def main() -> None:
     ]
     if study.spawn.seeds:
         parts += [chapters.connectivity(study, metrics), chapters.linearity(study, metrics)]
+    if study.distill.seeds:
+        parts.append(chapters.distillation(study, metrics))
     described = metrics("labels")
     numbers = summarise({name: values for part in parts for name, values in part.measured.items()}, described)
     rows = [row for part in parts for row in part.claims]
@@ -53,6 +61,7 @@ def main() -> None:
     hardware = {supervision: metrics(f"hardware-{supervision}") for supervision in paths.SUPERVISIONS}
     hardware |= {name: found for name, stage in TRAINED.items() if (found := metrics(f"hardware-{stage}"))}
     tables = accuracies(metrics("spawn")), objectives(metrics("permute")), stitching(metrics("stitch"))
+    tables += (distill_summary.table(metrics("distill"), study),)
     text = parameters.read_text(encoding="utf-8")
     html = page.render(study, text, numbers, rows, described, versions, hardware, *tables, pictures)
     artifacts.write_text(folder / "report.html", html)

@@ -39,6 +39,8 @@ def leaves(section: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 
 
 LEAVES = list(leaves(STUDY))
+ANY_POSITIVE = ("perplexity", "l2", "lr", "weight_decay", "feature_decay", "bias_decay")
+ANY_POSITIVE += ("hint", "contrast", "contrast_temperature")
 
 
 def changed(key: tuple[str, ...], value: object = None, new_name: str | None = None, remove: bool = False) -> dict:
@@ -107,7 +109,7 @@ def test_a_missing_key_is_named(key):
 def test_a_value_of_another_type_or_out_of_range_is_named(key, wrong):
     if key[-1] in ("folder", "superclasses", "address") and isinstance(wrong, str):
         pytest.skip("any text may be a path or an address: its own check comes when it is used")
-    if key[-1] in ("perplexity", "l2", "lr", "weight_decay", "feature_decay", "bias_decay") and wrong == 3.5 + 1e-9:
+    if key[-1] in ANY_POSITIVE and wrong == 3.5 + 1e-9:
         pytest.skip("a possible value")
     refused(changed(key, wrong), ".".join(key))
 

@@ -57,6 +57,7 @@ def test_a_stage_depends_on_exactly_the_code_it_imports(name):
 # Sections read by functions that take the whole study.
 READ_BY = {
     "hidden_structure.spawning": {"network", "train", "spawn"},
+    "hidden_structure.teaching": {"seeds", "network", "train", "cluster", "distill"},
     "hidden_structure.pairing": {"hardware", "network", "train", "spawn", "permute", "interpolate"},
 }
 

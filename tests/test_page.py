@@ -4,8 +4,20 @@ from pathlib import Path
 
 import pytest
 import synthetic_results as synthetic
+import synthetic_students
 
-from hidden_structure import claims, connectivity_claims, connectivity_summary, linearity_claims, page, params, summary
+from hidden_structure import (
+    claims,
+    connectivity_claims,
+    connectivity_summary,
+    distill_claims,
+    distill_figures,
+    distill_summary,
+    linearity_claims,
+    page,
+    params,
+    summary,
+)
 from hidden_structure import linearity_summary as linearity
 
 TABLES = ("networks", "objectives", "stitched")
@@ -37,8 +49,10 @@ def render(
     seeds: list[int] | None = None,
     parameters: str = "study: digits\n",
     pictures: dict[str, bytes] | None = None,
+    distilled: bool = True,
 ) -> str:
     study = STUDY.model_copy(update={"seeds": seeds or [0, 1]})
+    study = synthetic_students.studied(study, seeds=study.seeds if distilled else [])
     study = synthetic.connected(study, seeds=[0, 1] if seeds == [0] else [0, 1, 2], spawned=len(study.seeds))
     coarse_of, coarse_names = [0, 1, 0, 1, 0, 1], ["<i>x", "y"]
     training = {supervision: synthetic.training(supervision, study.seeds) for supervision in ("fine", "coarse")}
@@ -49,12 +63,14 @@ def render(
     connected = connectivity_summary.measure(synthetic.interpolate(study), study)
     stitched = synthetic.stitch(study)
     linear = linearity.measure(synthetic.linearity(study), stitched, study)
-    numbers = summary.summarise(measured | connected | linear, labels)
+    taught = synthetic_students.distill(study) if distilled else None
+    students = distill_summary.measure(taught, synthetic_students.students(study), study) if taught else {}
+    numbers = summary.summarise(measured | connected | linear | students, labels)
     rows = claims.table(study, measured, 6, 2) + connectivity_claims.table(study, connected)
-    rows += linearity_claims.table(study, linear)
+    rows += linearity_claims.table(study, linear) + (distill_claims.table(study, students, 2) if taught else [])
     ends = connectivity_summary.accuracies(synthetic.spawn(study))
     gained = connectivity_summary.objectives(synthetic.permute(study))
-    tables = ends, gained, linearity.stitching(stitched)
+    tables = ends, gained, linearity.stitching(stitched), distill_summary.table(taught, study)
     pictures = pictures or dict.fromkeys(page.SECTION, b"png")
     return page.render(study, parameters, numbers, rows, labels, {"torch": "<1>"}, HARDWARE, *tables, pictures)
 
@@ -148,6 +164,37 @@ def test_features_and_stitching_are_told_in_words():
     for who in ("networks that part after epoch 5", "independent networks, not aligned", "after weight matching"):
         assert paragraph.count(who) == 2  # features, and stitching
     assert "with REPAIR" in paragraph
+
+
+def test_every_method_of_distillation_has_a_line():
+    table = re.search('<table id="distilled">.*?</table>', render(), re.DOTALL)[0]
+    lines = {line[0]: line for line in (re.findall("<td>(.*?)</td>", row) for row in table.split("<tr>")) if line}
+    assert list(lines) == list(distill_summary.NAMES.values())
+    assert lines["student alone"][1:5] == ["", "", "", "2"]
+    assert lines["LELP"][1:5] == ["5", "0.5", "4", "10"]
+    assert re.fullmatch(r"8\d\.\d, 8\d\.\d", lines["LELP"][5])
+    assert re.fullmatch(r"8\d\.\d ± \d\.\d %", lines["LELP"][6])
+    assert re.fullmatch(r"\+7\.\d\d \([+-]\d+\.\d\d to \+\d+\.\d\d\)", lines["LELP"][7])
+    assert lines["distillation (KD)"][7] == ""
+
+
+def test_one_student_a_method_has_a_line_without_an_interval():
+    table = re.search('<table id="distilled">.*?</table>', render([0]), re.DOTALL)[0]
+    assert "±" not in table
+    assert re.search(r"<td>[+-]\d\.\d\d</td>", table)
+    assert not re.search(r"\d to ", table)
+
+
+def test_distillation_is_told_in_words_claims_and_a_table_or_not_at_all():
+    text = parse(render()).text
+    assert "Distillation: a teacher of few classes gives 85.0 %" in text
+    assert "LELP less KD with the same seed: 7." in text
+    assert "distill.lelp_gain" in text
+    undrawn = {name: b"png" for name in page.SECTION if name not in distill_figures.SECTION}
+    without = render(distilled=False, pictures=undrawn)
+    assert '<table id="distilled">' not in without
+    assert "Distillation" not in without
+    assert "distill." not in parse(without).text
 
 
 def test_a_missing_figure_is_an_error():

@@ -21,6 +21,16 @@ OVERRIDES = {
         "kinds": [{"method": "modulo", "classes": c, "groups": None, "seed": 0} for c in (5, 2)],
     },
     "split": {"train": None},
+    "distill": {
+        "seeds": [0],
+        "network": {"name": "mlp", "depth": 1, "width": 8, "norm": "none"},
+        "train": None,
+        "methods": ["alone", "kd", "lelp", "oracle"],
+        "subclasses": [2],
+        "betas": [0.5],
+        "temperatures": [1.0, 4.0],
+        "tuning": 2,
+    },
     "unconstrained": {"classes": 3, "per_class": 3, "dimension": 4, "starts": 1, "ratios": [1, 100]},
     "spawn": {
         "seeds": [0, 1],

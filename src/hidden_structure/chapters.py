@@ -12,6 +12,9 @@ from hidden_structure import (
     connectivity_claims,
     connectivity_figures,
     connectivity_summary,
+    distill_claims,
+    distill_figures,
+    distill_summary,
     figures,
     linearity_claims,
     linearity_figures,
@@ -119,3 +122,11 @@ def sweep(study: Study, metrics: Metrics, labels: Mapping[str, Mapping], known: 
     rows, classes = metrics("sweep"), (len(labels[supervision]["names"]) for supervision in SUPERVISIONS)
     measured = sweep_claims.measure(rows)
     return Chapter(measured, sweep_claims.table(study, measured | known, *classes), sweep_figures.draw(rows))
+
+
+def distillation(study: Study, metrics: Metrics) -> Chapter:
+    """Students of a teacher that knows few classes."""
+    found = metrics("distill")
+    measured = distill_summary.measure(found, metrics("students"), study)
+    rows = distill_claims.table(study, measured, found["teacher"]["classes"])
+    return Chapter(measured, rows, distill_figures.draw(found, measured))

@@ -10,12 +10,14 @@ from html import escape
 from hidden_structure import (
     claims,
     connectivity_figures,
+    distill_figures,
     linearity_figures,
     merges_figures,
     split_figures,
     sweep_figures,
     unconstrained_figures,
 )
+from hidden_structure.distill_summary import NAMES
 from hidden_structure.linearity_summary import DIRECTIONS, OVER_CUTS
 from hidden_structure.params import Study
 from hidden_structure.plotting import METHODS
@@ -78,7 +80,7 @@ SECTION = {  # figure -> title, how to read it, how it was made
 }
 REQUIRED = tuple(SECTION)  # figures that every study has
 SECTION |= merges_figures.SECTION | split_figures.SECTION | sweep_figures.SECTION | unconstrained_figures.SECTION
-SECTION |= connectivity_figures.SECTION | linearity_figures.SECTION
+SECTION |= connectivity_figures.SECTION | linearity_figures.SECTION | distill_figures.SECTION
 
 MERGED = ("super-class", "original classes", "training samples", "test samples")
 CUTS = tuple(f"{direction}, {over}" for direction in DIRECTIONS.values() for over in OVER_CUTS)
@@ -99,6 +101,13 @@ TABLES = {  # table -> title, what it holds, its columns
         "Test error of two networks A and B, and of the lower layers of one below the upper layers of the other: the "
         "least, the mean and the most over all cuts; means over pairs, each with its spread.",
         ("width", "weight decay", "networks", "pairs", "A", "B", *CUTS),
+    ),
+    "distilled": (
+        "Students by method",
+        "Test accuracy on the teacher's classes, in the order of the seeds and as their mean with its spread; mean "
+        "difference to KD with the same seed in percentage points, with its 95 % confidence interval (Student's t over "
+        "seeds). S: pieces of each class; beta and tau: temperature of pieces and of classes; outputs of the network.",
+        ("method", "S", "beta", "tau", "outputs", "each seed (%)", "test accuracy", "difference to KD"),
     ),
 }
 COUNTED = {"processes": "process", "threads": "thread"}
@@ -138,6 +147,7 @@ def render(
     accuracies: Sequence[Mapping],
     objectives: Sequence[Mapping],
     stitched: Sequence[Mapping],
+    students: Sequence[Mapping],
     pictures: Mapping[str, bytes],
 ) -> str:
     """The page as text.
@@ -148,13 +158,13 @@ def render(
         rows: the claims.
         labels: the label metrics.
         versions: library -> version.
-        hardware: supervision, or connectivity -> what trained its networks, the content of its hardware metrics.
-        accuracies, objectives: of connectivity_summary; stitched: of linearity_summary.stitching; tables of nothing are
-            left out.
+        hardware: supervision, or another part -> what trained its networks, the content of its hardware metrics.
+        accuracies, objectives: of connectivity_summary; stitched: of linearity_summary.stitching; students: of
+            distill_summary.table; tables of nothing are left out.
         pictures: figure -> PNG, of figures of SECTION; those of REQUIRED must be there.
     """
     described = {"networks": (_network, accuracies), "objectives": (_objective, objectives)}
-    described |= {"stitched": (_stitched, stitched)}
+    described |= {"stitched": (_stitched, stitched), "distilled": (_student, students)}
     of_connectivity = ", ".join(map(str, study.spawn.seeds)) or "none, for it is left out"
     title = f"{escape(study.study)}: structure hidden under coarse labels"
     return f"""<!DOCTYPE html>
@@ -231,6 +241,15 @@ def _stitched(numbers: Mapping) -> list[str]:
     networks = f"independent, {METHODS[numbers['method']]}" if independent else f"parted after epoch {numbers['k']}"
     columns = "error_a", "error_b", *(f"{direction}_{over}" for direction in DIRECTIONS for over in OVER_CUTS)
     return [*_cell_of(numbers), networks, str(numbers["pairs"]), *(percent(numbers, name) for name in columns)]
+
+
+def _student(numbers: Mapping) -> list[str]:
+    settings = ["" if numbers[name] is None else f"{numbers[name]:g}" for name in ("subclasses", "beta", "temperature")]
+    seeds = ", ".join(f"{100 * accuracy:.1f}" for accuracy in numbers["accuracies"])
+    gain = "" if numbers["gain"] is None else f"{100 * numbers['gain']:+.2f}"
+    if numbers["interval"]:
+        gain += " ({:+.2f} to {:+.2f})".format(*(100 * end for end in numbers["interval"]))
+    return [NAMES[numbers["method"]], *settings, str(numbers["outputs"]), seeds, percent(numbers, "accuracy"), gain]
 
 
 def _cell_of(numbers: Mapping) -> list[str]:

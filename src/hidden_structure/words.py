@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 
+from hidden_structure.distill_summary import NAMES
 from hidden_structure.params import Study
 from hidden_structure.plotting import METHODS, REDUCERS
 
@@ -36,6 +37,7 @@ def in_words(study: Study, summary: Mapping, labels: Mapping) -> list[str]:
         f"{percent(control['pixels'], 'accuracy')}, with labels from the untrained network's features "
         f"{percent(control['untrained'], 'accuracy')}.",
         *([_connected(study, summary), _linear(study, summary)] if "spawn" in summary else []),
+        *([_distilled(summary["distill"])] if "distill" in summary else []),
     ]
 
 
@@ -69,6 +71,19 @@ def _linear(study: Study, summary: Mapping) -> str:
         f"with the mean of the two networks' own is, at the median layer and on average over pairs, {features}. "
         "Stitching: with the lower layers of one network below the upper layers of the other, test error exceeds that "
         f"of the worse of the two, at the worst cut and on average over pairs, by {costs}."
+    )
+
+
+def _distilled(students: Mapping) -> str:
+    run = {NAMES[method]: students[method] for method in NAMES if method in students}
+    reached = "; ".join(f"{who} {percent(numbers, 'accuracy')}" for who, numbers in run.items())
+    kept = "; ".join(f"{who} {percent(numbers, 'recovery')}" for who, numbers in run.items())
+    lelp = students.get("lelp")
+    gained = f" LELP less KD with the same seed: {percent(lelp, 'gain')} of the test set." if lelp else ""
+    return (
+        f"Distillation: a teacher of few classes gives {percent(students['teacher'], 'accuracy')} of the test set the "
+        f"right one. Its students do so for: {reached}.{gained} Clusters of a student's own features inside each class "
+        f"give so many training samples their original class back: {kept}."
     )
 
 

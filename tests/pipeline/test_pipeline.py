@@ -13,7 +13,8 @@ import tiny
 ALL = {"prepare-data", "merge-labels", "measure-collapse", "extract-features", "cluster", "report"}
 CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
 MERGES = {"train-merges", "compare-merges"}
-OTHER = {"split", "sweep", "solve-unconstrained"}
+DISTILLATION = {"distill", "compare-students"}
+OTHER = {"split", "sweep", "solve-unconstrained"} | DISTILLATION
 ALL |= {"train@fine", "train@coarse"} | CONNECTIVITY | MERGES | OTHER
 
 
@@ -115,7 +116,7 @@ def test_the_life_of_a_study(tmp_path):
     shutil.rmtree(tmp_path / "plots")
 
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3})
-    assert clone.reproduce() == {"cluster", "compare-merges", "split", "sweep", "report"}
+    assert clone.reproduce() == {"cluster", "compare-merges", "split", "sweep", "report"} | DISTILLATION
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"})
     assert (
         clone.reproduce()

@@ -1,0 +1,38 @@
+"""What the pieces that students were taught mean, and what their own features keep of the original classes."""
+
+import numpy as np
+
+from hidden_structure import artifacts, params, paths
+from hidden_structure.clustering import information_within, recover, reduce_within, scores
+from hidden_structure.errors import one_line_errors
+from hidden_structure.progress import track
+
+REDUCER = "pca"  # for students are many: t-SNE of every one would take longer than to train it
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    settings, cluster, found = study.distill, study.cluster, None
+    if settings.seeds:
+        fine = artifacts.read_arrays(paths.labels("fine"))["train"]
+        coarse_of = np.array(artifacts.read_json(paths.metrics(study.study, "distill"))["coarse_of"])
+        coarse = coarse_of[fine]
+        found = {"pieces": [], "rows": []}
+        students = [(method, seed) for method in settings.methods for seed in settings.seeds]
+        for method, seed in track(students, "students"):
+            tensors = artifacts.read_tensors(paths.student(method, seed))
+            names = "student", method, seed
+            features = tensors["train"].numpy()
+            points = reduce_within(features, coarse, REDUCER, cluster.perplexity, cluster.components, *names)
+            recovered = recover(points, fine, coarse, coarse_of, cluster.restarts, *names)
+            found["rows"].append({"method": method, "seed": seed} | scores(recovered, fine))
+            if seed == settings.seeds[0]:
+                found["pieces"].append(
+                    {"method": method} | {"ami": information_within(tensors["pieces"].numpy(), fine, coarse)}
+                )
+    artifacts.write_json(paths.metrics(study.study, "students"), found)
+
+
+if __name__ == "__main__":
+    main()

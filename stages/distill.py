@@ -1,0 +1,78 @@
+"""Train students of a teacher that knows few classes, by every method of `distill`.
+
+Killed and started again it goes on where it was.
+"""
+
+import shutil
+from pathlib import Path
+
+from hidden_structure import artifacts, params, paths, results, resume
+from hidden_structure.device import describe
+from hidden_structure.errors import one_line_errors
+from hidden_structure.inputs import read
+from hidden_structure.labels import merge, tables
+from hidden_structure.students import accuracy, tasks_of
+from hidden_structure.teaching import Course, School, train_teacher
+
+
+@one_line_errors
+def main() -> None:
+    study = params.load()
+    settings = study.distill
+    if not settings.seeds:
+        keep(None)
+        results.write(study.study, "distill", None, None)
+        return
+    inputs, coarse = read(study.hardware), artifacts.read_arrays(paths.labels("coarse"))
+    merged = merge(settings.merge, inputs.labels["names"].tolist(), tables(inputs.data)) if settings.merge else None
+    coarse_of = merged.coarse_of if merged else coarse["coarse_of"]
+    tasks, classes = tasks_of(inputs, coarse_of), int(coarse_of.max()) + 1
+
+    hardware = describe(inputs.device, inputs.precision, 1)
+    described = study.model_dump(include={"seeds", "network", "train", "cluster", "distill"}) | hardware
+    stored = {} if settings.merge else artifacts.read_tensors(paths.model("coarse", study.seeds[0]))
+    arrays = (
+        *inputs.data.values(),
+        *inputs.labels.values(),
+        *coarse.values(),
+        *(stored[name] for name in sorted(stored)),
+    )
+    key = resume.fingerprint(described, Path(__file__), *arrays)
+    folder, fine = paths.RESUME / f"distill-{key}", inputs.targets("train")
+    course = Course.of(study, inputs.data["train_images"].shape[1:], tasks["train"], fine, folder)
+    if settings.merge:
+        teacher = train_teacher(course)
+    else:
+        teacher = course.build(study.network, classes, study.seeds[0])
+        teacher.load_state_dict(stored)
+    school = School(course, teacher)
+
+    found: dict = {"coarse_of": coarse_of.tolist(), "tried": [], "rows": []}
+    found["teacher"] = {"classes": classes, "test_accuracy": accuracy(teacher, tasks["test"], 1.0)}
+    print(found["teacher"], flush=True)
+    for method in settings.methods:
+        choice, tried = school.choose(method, settings.seeds[0])
+        found["tried"] += [{"method": method} | one.of(method) | {"accuracy": value} for one, value in tried.items()]
+        for seed in settings.seeds:
+            network = school.student(method, choice, seed, course.recipe, folder / f"{method}-{seed}.safetensors")
+            outcome, tensors = school.examine(network, method, choice, tasks)
+            artifacts.write_tensors(folder / "students" / method / f"{seed}.safetensors", tensors)
+            found["rows"].append({"method": method, "seed": seed} | choice.of(method) | outcome)
+            print({name: value for name, value in found["rows"][-1].items() if value is not None}, flush=True)
+        if method == "subclass":
+            inventing = school.teacher(choice.subclasses)[0]
+            found["teacher"]["inventing_accuracy"] = accuracy(inventing, tasks["test"], 1.0)
+    keep(folder / "students")
+    results.write(study.study, "distill", found, hardware)
+    resume.forget(folder)
+
+
+def keep(students: Path | None) -> None:
+    shutil.rmtree(paths.STUDENTS, ignore_errors=True)  # of a run that was not DVC's
+    if students:
+        shutil.copytree(students, paths.STUDENTS)
+    paths.STUDENTS.mkdir(parents=True, exist_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""Both stages of distillation: what they write, that kills and repetition change nothing, and what they refuse."""
+
+import contextlib
+import io
+import os
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from sklearn.metrics import adjusted_mutual_info_score
+
+from hidden_structure import artifacts, params, paths, training
+from hidden_structure.networks.build import build
+from hidden_structure.pieces import HYPERPARAMETERS
+from hidden_structure.sections import DISTILLATIONS
+from hidden_structure.seeding import global_seed
+
+METHODS = tiny.OVERRIDES["distill"]["methods"]
+METRICS = [paths.metrics("digits", name) for name in ("distill", "hardware-distill")]
+COMPARED = paths.metrics("digits", "students")
+
+
+def prepare(folder: Path, sections: dict | None = None, **distill) -> Path:
+    folder.mkdir(exist_ok=True)
+    tiny.write_params(folder, **({"distill": tiny.OVERRIDES["distill"] | distill} | (sections or {})))
+    tiny.write_data(folder)
+    return folder
+
+
+def stage(folder: Path, script: str = "distill.py") -> SimpleNamespace:
+    """The stage in this process, which saves the seconds that another one takes to import everything."""
+    before, code, message = os.getcwd(), 0, ""
+    try:
+        os.chdir(folder)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            runpy.run_path(str(tiny.ROOT / "stages" / script), run_name="__main__")
+    except SystemExit as error:
+        code, message = 1, str(error.code)
+    finally:
+        os.chdir(before)
+    return SimpleNamespace(returncode=code, stderr=message, stdout=said.getvalue())
+
+
+def run(folder: Path) -> Path:
+    for script in ("distill.py", "compare_students.py"):
+        done = stage(folder, script)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for top in (paths.STUDENTS, "reports")
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file()
+    }
+
+
+def metrics(folder: Path, path: Path = METRICS[0]) -> dict:
+    return artifacts.read_json(folder / path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Every method, and a student of an older run that is no longer one."""
+    folder = prepare(tmp_path_factory.mktemp("distill"), seeds=[0, 3], methods=list(DISTILLATIONS))
+    stale = folder / paths.student("kd", 99)
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of another run")
+    return run(folder)
+
+
+def test_every_method_and_seed_has_a_student_and_a_row_and_nothing_else_is_left(folder):
+    rows = metrics(folder)["rows"]
+    expected = [(method, seed) for method in DISTILLATIONS for seed in (0, 3)]
+    assert [(row["method"], row["seed"]) for row in rows] == expected
+    students = {path.relative_to(folder) for path in (folder / paths.STUDENTS).rglob("*") if path.is_file()}
+    assert students == {paths.student(*each) for each in expected}
+    assert not list((folder / paths.RESUME).iterdir())
+    assert metrics(folder, METRICS[1])["device"]
+
+
+def test_a_row_names_the_hyperparameters_that_its_method_has_and_its_outputs(folder):
+    whole = {"alone", "kd", "fitnet"}
+    for row in metrics(folder)["rows"]:
+        named = {name for name in ("subclasses", "beta", "temperature") if row[name] is not None}
+        assert named == set(HYPERPARAMETERS[row["method"]])
+        pieces = 1 if row["method"] in whole else 5 if row["method"] == "oracle" else 2
+        assert row["outputs"] == 2 * pieces
+        assert 0 <= row["test_accuracy"] <= 1
+
+
+def test_what_was_chosen_did_best_of_what_was_tried(folder):
+    found = metrics(folder)
+    for method in DISTILLATIONS:
+        tried = {row["temperature"]: row["accuracy"] for row in found["tried"] if row["method"] == method}
+        chosen = {row["temperature"] for row in found["rows"] if row["method"] == method}
+        assert len(chosen) == 1
+        if method == "alone":
+            assert not tried
+        else:
+            assert list(tried) == [1.0, 4.0]
+            assert chosen == {max(tried, key=tried.get)}
+
+
+def test_a_students_file_holds_what_its_row_says(folder):
+    """Features and the last layer of its file give its accuracy, once pieces are merged."""
+    data = artifacts.read_arrays(folder / paths.labels("fine"))
+    coarse_of = np.array(metrics(folder)["coarse_of"])
+    assert coarse_of.tolist() == [0, 1] * 5
+    for row in metrics(folder)["rows"]:
+        tensors = artifacts.read_tensors(folder / paths.student(row["method"], row["seed"]))
+        assert set(tensors) == {"weight", "bias", "pieces", "train", "test"}
+        assert tensors["weight"].shape == (row["outputs"], 8)
+        for split in ("train", "test"):
+            logits = tensors[split] @ tensors["weight"].T + tensors["bias"]
+            probabilities = (logits / (row["temperature"] or 1.0)).softmax(1).unflatten(1, (2, -1)).sum(2)
+            right = probabilities.argmax(1).numpy() == coarse_of[data[split]]
+            assert row[f"{split}_accuracy"] == pytest.approx(right.mean(), abs=2 / len(right))
+
+
+def test_students_of_these_images_learn_their_classes(folder):
+    found = metrics(folder)
+    assert found["teacher"]["classes"] == 2
+    assert found["teacher"]["test_accuracy"] > 0.9
+    assert np.mean([row["train_accuracy"] for row in found["rows"] if row["method"] == "kd"]) > 0.8
+
+
+def test_pieces_are_compared_with_the_original_classes_and_the_oracles_are_them(folder):
+    found, fine = metrics(folder, COMPARED), artifacts.read_arrays(folder / paths.labels("fine"))["train"]
+    assert [row["method"] for row in found["pieces"]] == list(DISTILLATIONS)
+    assert len(found["rows"]) == 2 * len(DISTILLATIONS)
+    by_method = {row["method"]: row["ami"] for row in found["pieces"]}
+    assert by_method["oracle"] == pytest.approx(1)
+    assert by_method["kmeans"] > by_method["random"] + 0.1
+    assert abs(by_method["random"]) < 0.1
+    for method in ("alone", "kd", "fitnet"):
+        assert by_method[method] == 0
+    pieces = artifacts.read_tensors(folder / paths.student("kmeans", 0))["pieces"].numpy()
+    within = [adjusted_mutual_info_score(fine[fine % 2 == c], pieces[fine % 2 == c]) for c in (0, 1)]
+    assert by_method["kmeans"] == pytest.approx(np.mean(within))  # of classes of one size
+    assert all(row["purity"] >= 0.1 for row in found["rows"])
+
+
+def test_the_same_params_write_the_same_bytes(tmp_path):
+    first, second = (run(prepare(tmp_path / name)) for name in "ab")
+    assert results(first) == results(second)
+
+
+def test_other_methods_and_seeds_change_no_student(folder, tmp_path):
+    run(prepare(tmp_path / "few", methods=["lelp", "kd"]))
+    few = results(tmp_path / "few")
+    for method in ("lelp", "kd"):
+        path = str(paths.student(method, 0))
+        assert few[path] == results(folder)[path]
+
+
+@pytest.mark.parametrize("steps", [1, 117, 125, 250, 400])
+def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, steps):
+    """Killed in the training of the teacher, of students that are tried, or of those that are kept."""
+    undisturbed, killed = (prepare(tmp_path / name, methods=["kd", "lelp"]) for name in ("undisturbed", "killed"))
+    run(undisturbed)
+    step, taken = training.step, []
+
+    def dies(*arguments):
+        taken.append(None)
+        if len(taken) == steps:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            stage(killed)
+        assert not (killed / METRICS[0]).exists()
+        patch.setattr(training, "step", lambda *arguments: taken.append(None) or step(*arguments))
+        run(killed)
+    assert results(killed) == results(undisturbed)
+    assert not list((killed / paths.RESUME).iterdir())
+    epoch = 320 // 32
+    assert len(taken) <= 12 * epoch + 2 * (2 * 2 * (256 // 32) + 12 * epoch) + epoch  # no more than the broken epoch
+
+
+def test_a_training_of_other_params_is_not_taken_up(tmp_path):
+    """Killed, and started again after a change: as if it had never run."""
+    changed = {"contrast": 0.7, "hint": 2.0, "validation": 0.3}
+    fresh = run(prepare(tmp_path / "fresh", methods=["kd"], **changed))
+    killed, step, taken = prepare(tmp_path / "killed", methods=["kd"]), training.step, []
+
+    def dies(*arguments):
+        taken.append(None)
+        if len(taken) == 200:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            stage(killed)
+    run(prepare(killed, methods=["kd"], **changed))
+    assert results(killed) == results(fresh)
+
+
+def test_params_that_other_stages_use_do_not_change_the_students(tmp_path):
+    sections = {"spawn": tiny.OVERRIDES["spawn"] | {"spawned": 2}, "seeds": [0, 1, 2]}
+    first, second = prepare(tmp_path / "a"), prepare(tmp_path / "b", sections)
+    assert results(run(first)) == results(run(second))
+
+
+def test_without_a_merge_the_coarse_network_of_the_study_is_the_teacher(tmp_path):
+    folder = prepare(tmp_path, merge=None, methods=["kd"])
+    missing = stage(folder)
+    assert missing.returncode == 1
+    assert "artifacts/models/coarse/0.safetensors" in missing.stderr
+    assert "\n" not in missing.stderr
+    with global_seed("any"):
+        network = build(params.load(folder / "params.yaml").network, (8, 8, 1), 5)
+    artifacts.write_tensors(folder / paths.model("coarse", 0), network.state_dict())
+    run(folder)
+    found = metrics(folder)
+    assert found["teacher"]["classes"] == 5
+    assert found["coarse_of"] == [0, 1, 2, 3, 4] * 2
+    data, coarse = (artifacts.read_arrays(folder / path) for path in (paths.DATA, paths.labels("coarse")))
+    images = (torch.from_numpy(data["test_images"]).float() / 255 - data["mean"][0]) / data["std"][0]
+    with torch.no_grad():
+        right = network(images.permute(0, 3, 1, 2).float()).argmax(1).numpy() == coarse["test"]
+    assert found["teacher"]["test_accuracy"] == pytest.approx(right.mean(), abs=2 / 320)
+
+
+def test_without_seeds_there_is_nothing_and_nothing_is_read(tmp_path):
+    tiny.write_params(tmp_path, distill={"seeds": []})
+    run(tmp_path)
+    assert [(tmp_path / path).read_bytes() for path in (*METRICS, COMPARED)] == [b"null\n"] * 3
+    assert not list((tmp_path / paths.STUDENTS).iterdir())
+
+
+@pytest.mark.parametrize(
+    ("sections", "distill", "message"),
+    [
+        ({}, {"methods": ["lelp"]}, "kd is what all are compared with"),
+        ({}, {"methods": ["kd", "magic"]}, "distill.methods"),
+        (
+            {},
+            {"methods": ["kd", "lelp"], "subclasses": [31]},
+            "lelp, with distill.subclasses 31: subclasses: 31 is more than the null space",
+        ),
+        ({}, {"methods": ["kd", "kmeans"], "subclasses": [161]}, "kmeans, with distill.subclasses 161: "),
+        ({}, {"validation": 0.99}, "train.batch_size"),
+        ({}, {"network": tiny.OVERRIDES["network"] | {"norm": "group"}}, "network.norm"),
+        ({}, {"merge": {"method": "superclass", "classes": None, "groups": None, "seed": 0}}, "superclass"),
+        ({"train": tiny.OVERRIDES["train"] | {"lr": 1e30}}, {}, "lower train.lr"),
+        ({"train": tiny.OVERRIDES["train"] | {"batch_size": 1000}}, {}, "train.batch_size: 1000"),
+        ({"hardware": {"device": "cuda", "precision": "auto"}}, {}, "cuda"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_writes_no_metrics(tmp_path, sections, distill, message):
+    if "hardware" in sections and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = stage(prepare(tmp_path, sections, **distill))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "\n" not in done.stderr
+    assert not (tmp_path / METRICS[0]).exists()
+
+
+def test_students_that_are_not_there_are_one_line(tmp_path):
+    done = stage(prepare(tmp_path), "compare_students.py")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {METRICS[0]}")
+    artifacts.write_json(tmp_path / METRICS[0], {"coarse_of": [0, 1] * 5})
+    done = stage(tmp_path, "compare_students.py")
+    assert done.stderr.startswith(f"error: {paths.student(METHODS[0], 0)}")
+    assert "\n" not in done.stderr
