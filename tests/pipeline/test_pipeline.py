@@ -118,10 +118,9 @@ def test_the_life_of_a_study(tmp_path):
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3})
     assert clone.reproduce() == {"cluster", "compare-merges", "split", "sweep", "report"} | DISTILLATION
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"})
-    assert (
-        clone.reproduce()
-        == ALL - {"prepare-data", "train@fine", "train-merges", "split", "solve-unconstrained"} - CONNECTIVITY
-    )
+    # Students of a teacher with a merge of its own come out the same, so nothing below them runs.
+    untouched = {"prepare-data", "train@fine", "train-merges", "split", "solve-unconstrained", "compare-students"}
+    assert clone.reproduce() == ALL - untouched - CONNECTIVITY
     clone.write_params(train={"lr": 0.05}, cluster={"restarts": 3}, merge={"method": "random"}, permute={"restarts": 1})
     assert clone.reproduce() == {"permute", "interpolate", "linearity", "report"}
 
