@@ -34,8 +34,9 @@ from torch import Tensor, nn
 
 from hidden_structure import params
 from hidden_structure.networks.build import build
+from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, apply, draw, identity, invert
-from hidden_structure.permutation.symmetry import Symmetry, derive
+from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import TOLERANCE, Ascent, match_weights, objective
 from hidden_structure.seeding import global_seed, torch_generator
 

@@ -9,6 +9,7 @@ from hidden_structure import artifacts, params, paths
 from hidden_structure.batches import evaluation_batches
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
+from hidden_structure.permutation.coverage import summary, unread
 from hidden_structure.permutation.matching import OBJECTIVES, match
 from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.symmetry import derive
@@ -38,6 +39,9 @@ def main() -> None:
             networks.append(network)
         a, b = (network.state_dict() for network in networks)
         symmetry, seeds = derive(networks[0], next(evaluation_batches(images, 2))), (pair.a[0], pair.b[0])
+        print(f"{pair.cell.name}, {seeds}: {summary(symmetry, a)}", flush=True)
+        if unread(symmetry):
+            print(f"{pair.cell.name}: activations leave {', '.join(unread(symmetry))} in place, which nothing reads")
         for method, found in match(symmetry, networks, images, targets, study.permute, precision, *seeds).items():
             file = paths.permutation(pair.cell.name, *seeds, method)
             artifacts.write_arrays(file, {name: entries.numpy() for name, entries in found.permutation.items()})

@@ -12,3 +12,7 @@ torch.set_num_threads(1)
 # A busy machine is no failure, and the same examples every time make a failure one that can be looked into.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--random-networks", type=int, default=320, help="how many the symmetries are derived of")

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from test_permuting import grouped, same
-from test_symmetry import IMAGES, Attention, Multihead, Tokens, narrow, own, randomise, tensors
+from test_symmetry import IMAGES, Attention, Function, Multihead, Tokens, narrow, own, parameter, randomise, tensors
 from torch import nn
 
 from hidden_structure.errors import InputError
@@ -193,3 +193,29 @@ def test_networks_of_different_shapes_are_refused(independent, other):
     with pytest.raises(InputError) as error:
         match_weights(symmetry, a, b, generator())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_how_weights_are_stored_does_not_matter(index):
+    """Of (inputs, outputs), multiplied from the right, the same start and the same ascent find the same permutation."""
+    sizes = [(192, 12), (12, 12), (12, 12), (12, 4)]
+    layers = {f"w{place}": parameter(*size) for place, size in enumerate(sizes)}
+    turned = {f"w{place}": parameter(*reversed(size)) for place, size in enumerate(sizes)}
+
+    def forward(m, x):
+        return ((x.flatten(1) @ m.w0).relu() @ m.w1).relu() @ m.w2 @ m.w3
+
+    def forward_turned(m, x):
+        hidden = nn.functional.linear(x.flatten(1), m.w0).relu()
+        return nn.functional.linear(nn.functional.linear(nn.functional.linear(hidden, m.w1).relu(), m.w2), m.w3)
+
+    a, b = (dict(randomise(Function(forward, **layers), f"{name} {index}").state_dict()) for name in "ab")
+    a, b = ({name: tensor.clone() for name, tensor in state.items()} for state in (a, b))
+    found = []
+    for network, states in (
+        (Function(forward, **layers), (a, b)),
+        (Function(forward_turned, **turned), [{name: w.T.contiguous() for name, w in of.items()} for of in (a, b)]),
+    ):
+        symmetry = derive(randomise(network), tensors(*IMAGES))
+        found.append(match_weights(symmetry, *states, generator()).after)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)

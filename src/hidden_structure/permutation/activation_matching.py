@@ -16,8 +16,8 @@ from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
 from hidden_structure.graphs import bind
 from hidden_structure.permutation.families import Place, best, families, gain, places
+from hidden_structure.permutation.group import Reading, Symmetry
 from hidden_structure.permutation.permuting import identity
-from hidden_structure.permutation.symmetry import Reading, Symmetry
 from hidden_structure.permutation.weight_matching import Matched
 
 RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean does not vary, but for float32's rounding

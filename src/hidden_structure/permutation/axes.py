@@ -151,7 +151,7 @@ def _unify_products(left: Segment, right: Segment) -> None:
         one, two = left[0], right[0]
         if one is two or one.size == two.size:
             _substitute(one, [(two,)])
-            left, right = left[1:], right[1:]
+            left, right = _only(left[1:]), _only(right[1:])  # a node may stand again further on
         else:
             larger, smaller = (one, two) if one.size > two.size else (two, one)
             if larger.size % smaller.size:

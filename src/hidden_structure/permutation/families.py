@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from hidden_structure.errors import InputError
-from hidden_structure.permutation.symmetry import Layout, Symmetry
+from hidden_structure.permutation.group import Layout, Symmetry
 
 Relative = dict[str, Tensor]  # a permutation of some groups, from where they are now
 

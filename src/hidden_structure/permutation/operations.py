@@ -8,43 +8,13 @@ import re
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hidden_structure.errors import InputError
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Axis, Node
 
-# By name: a function, a method of tensors and an in-place form share theirs.
-POINTWISE = frozenset(
-    """relu relu6 gelu silu sigmoid tanh elu selu celu leaky_relu hardtanh hardswish hardsigmoid mish softplus softsign
-    logsigmoid threshold exp log sqrt rsqrt square abs neg sin cos erf clamp clip pow dropout dropout2d dropout3d
-    alpha_dropout feature_alpha_dropout stochastic_depth contiguous clone to float double half bfloat16 detach type_as
-    rrelu tanhshrink softshrink hardshrink nan_to_num
-    add sub mul truediv div iadd imul isub itruediv maximum minimum rsub true_divide multiply""".split()
-)
-# What scales the entries along a dimension by something they have in common.
-ALONG_A_DIMENSION = frozenset({"softmax", "log_softmax", "softmin", "normalize"})
-ALONG_A_DIMENSION_MODULES = (nn.Softmax, nn.LogSoftmax, nn.Softmin)
-POOLING = frozenset(
-    """max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d
-    adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool2d interpolate
-    upsample""".split()
-)
-REDUCTIONS = frozenset({"mean", "sum", "amax", "amin", "var", "std", "logsumexp"})
-POINTWISE_MODULES = (
-    nn.Identity, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.ELU, nn.SELU, nn.CELU, nn.LeakyReLU,
-    nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Mish, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Threshold,
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Tanhshrink,
-    nn.Softshrink, nn.Hardshrink, nn.RReLU,
-)  # fmt: skip
-POOLING_MODULES = (
-    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d,
-    nn.LPPool1d, nn.LPPool2d, nn.Upsample, nn.ZeroPad1d, nn.ZeroPad2d, nn.ReflectionPad1d, nn.ReflectionPad2d,
-    nn.ReplicationPad1d, nn.ReplicationPad2d,
-)  # fmt: skip
-NORMS_OF_CHANNELS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LETTERS = "ABCDEFGHIJ"  # of the dimensions of tensors in an einsum; x, y and z are free for others
 
 Labels = Any  # list[Axis] for a tensor, a tuple of such for several, None for what is no tensor
 
@@ -71,39 +41,61 @@ def layer_norm(labels: list[Axis], *parameters: list[Axis] | None) -> list[Axis]
     return labels
 
 
-def group_norm(labels: list[Axis], groups: int, *parameters: list[Axis] | None) -> list[Axis]:
-    """Groups are permuted together, and inside each its channels."""
-    if groups > 1:
-        outer = Node(groups)
-        axes.unify(labels[1], [(outer, Node(axes.size_of(labels[1]) // groups, outer))])
-    return of_channels(labels, *parameters)
-
-
-def linear(labels: list[Axis], weight: list[Axis], bias: list[Axis] | None) -> list[Axis]:
-    axes.unify(weight[1], labels[-1])
+def of_last(weight: list[Axis], bias: list[Axis] | None) -> None:
     if bias is not None:
         axes.unify(bias[0], weight[0])
-    return [*labels[:-1], weight[0]]
+
+
+def in_groups(axis: Axis, groups: int) -> tuple[Axis, Axis]:
+    """The groups of channels that an operation keeps apart, permuted as wholes, and the channels inside each."""
+    if groups == 1:
+        return axes.fixed_axis(1), axis
+    outer = Node(groups)
+    inner = Node(axes.size_of(axis) // groups, outer)
+    axes.unify(axis, [(outer, inner)])
+    return [(outer,)], [(inner,)]
+
+
+def grouped(labels: list[Axis], groups: int) -> tuple[dict, set]:
+    """What a norm over groups of channels runs along, and which of these axes it mixes: all inside a group."""
+    outer, inner = in_groups(labels[1], groups)
+    terms = {0: labels[0], "groups": outer, "channels": inner} | dict(enumerate(labels[2:], start=2))
+    return terms, terms.keys() - {0, "groups"}
 
 
 def convolution(
-    labels: list[Axis], weight: list[Axis], bias: list[Axis] | None, groups: int, value: Tensor
-) -> list[Axis]:
+    labels: list[Axis], weight: list[Axis], bias: list[Axis] | None, groups: int, transposed: bool, value: Tensor
+) -> tuple[list[Axis], list[dict], set]:
+    """The output's labels; its operands' axes by what they run along; and what is summed over.
+
+    Groups move together on both sides; inside each, inputs and outputs have permutations of their own. The first axis
+    of the weights holds all channels of its side, the second those inside a group, whose parent lies on the first.
+    """
     channel = channel_of(labels, weight)
     for axis in (*weight[2:], *labels[channel + 1 :]):
         axes.fix(axis)
     if groups == 1:
-        axes.unify(weight[1], labels[channel])
-    else:  # groups move together on both sides; inside each, inputs and outputs have permutations of their own
-        outer = Node(groups)
-        inputs = Node(axes.size_of(weight[1]), outer)
-        outputs = Node(axes.size_of(weight[0]) // groups, outer)
-        axes.unify(labels[channel], [(outer, inputs)])
-        axes.unify(weight[0], [(outer, outputs)])
-        axes.unify(weight[1], [(inputs,)])
-    if bias is not None:
-        axes.unify(bias[0], weight[0])
-    return [*labels[:channel], weight[0], *all_fixed(value)[channel + 1 :]]
+        outer, inputs, made = axes.fixed_axis(1), *(weight[:2] if transposed else (weight[1], weight[0]))
+        axes.unify(inputs, labels[channel])
+        outputs = made
+    else:
+        node = Node(groups)
+        outer: Axis = [(node,)]
+        first, second = Node(axes.size_of(weight[0]) // groups, node), Node(axes.size_of(weight[1]), node)
+        read, given = (first, second) if transposed else (second, first)
+        inputs, outputs = [(read,)], [(given,)]
+        axes.unify(labels[channel], [(node, read)])
+        axes.unify(weight[0], [(node, first)])
+        axes.unify(weight[1], [(second,)])
+        made = [(node, given)] if transposed else weight[0]
+    of_last([made], bias)
+    pixels = dict(enumerate(labels[channel + 1 :]))
+    sample = {"sample": labels[0]} if channel else {}
+    terms = [
+        {"groups": outer, "inputs": inputs} | sample | pixels,
+        {"groups": outer, "inputs": inputs, "outputs": outputs},
+    ]
+    return [*labels[:channel], made, *all_fixed(value)[channel + 1 :]], terms, {"inputs", *pixels}
 
 
 def channel_of(labels: list[Axis], weight: list[Axis]) -> int:
@@ -121,7 +113,7 @@ def pooling(labels: list[Axis], value: Any, dims: int) -> Labels:
 
 def pointwise(operands: list[list[Axis]]) -> str:
     """A pointwise operation on tensors of these labels, aligned at their last dimension, as an einsum."""
-    letters = "ABCDEFGHIJ"[: max(map(len, operands))]
+    letters = LETTERS[: max(map(len, operands))]
     return ",".join(letters[len(letters) - len(labels) :] for labels in operands) + f"->{letters}"
 
 
@@ -203,13 +195,17 @@ def product(left: list[Axis], right: list[Axis]) -> str:
     return f"{one}ik,{two}kj->{letters}ij"
 
 
-def einsum(equation: str, operands: list[list[Axis]]) -> tuple[list[Axis], list[dict[str, Axis]]]:
-    """The output's axes, and each operand's by their letters; an axis of size 1 goes with any other."""
+def einsum(equation: str, operands: list[list[Axis]]) -> tuple[list[Axis], list[dict[str, Axis]], set[str]]:
+    """The output's axes, each operand's by their letters, and the letters summed over.
+
+    An axis of size 1 goes with any other.
+    """
     inputs, arrow, output = equation.replace(" ", "").partition("->")
-    if not arrow or "." in equation:
-        raise InputError("only einsum with an explicit output and no ellipsis is understood")
-    found: dict[str, Axis] = {}
     terms = [(letters, labels) for letters, labels in zip(inputs.split(","), operands, strict=True)]
+    repeats = any(len(set(letters)) < len(letters) for letters, _ in terms)
+    if not arrow or "." in equation or repeats:
+        raise InputError("only einsum with an explicit output, no ellipsis and no diagonal is understood")
+    found: dict[str, Axis] = {}
     for stays in (True, False):  # the dimensions that stay first, so that dependences on them are known
         for letters, labels in terms:
             for letter, axis in zip(letters, labels, strict=True):
@@ -218,14 +214,7 @@ def einsum(equation: str, operands: list[list[Axis]]) -> tuple[list[Axis], list[
                         found[letter] = axis
                     elif axes.size_of(axis) > 1:
                         axes.unify(found[letter], axis)
-    return [found[letter] for letter in output], [dict(zip(*term, strict=True)) for term in terms]
-
-
-def attention_units(module: nn.MultiheadAttention) -> tuple[Axis, Axis]:
-    """The axes of queries and keys, and of values: heads together, and inside each head units of its own."""
-    heads = Node(module.num_heads)
-    matched, carried = (Node(module.head_dim, heads) for _ in range(2))
-    return [(heads, matched)], [(heads, carried)]
+    return [found[letter] for letter in output], [dict(zip(*term, strict=True)) for term in terms], {*found} - {*output}
 
 
 def spatial(name: str, labels: list[Axis]) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hidden_structure.errors import InputError
-from hidden_structure.permutation.symmetry import Layout, Segment, Symmetry
+from hidden_structure.permutation.group import Group, Layout, Segment, Symmetry, layout_length
 
 Permutation = dict[str, Tensor]
 
@@ -81,7 +81,7 @@ def check_state(symmetry: Symmetry, state: Mapping[str, Tensor]) -> None:
     if missing:
         raise InputError(f"the state is not of the permutation's network: it lacks {', '.join(sorted(missing))[:120]}")
     for name, layouts in symmetry.layouts.items():
-        if [_length(layout) for layout in layouts] != list(state[name].shape):
+        if [layout_length(layout) for layout in layouts] != list(state[name].shape):
             shape = tuple(state[name].shape)
             raise InputError(f"the state is not of the permutation's network: {name} is of shape {shape}")
 
@@ -98,8 +98,18 @@ def apply(symmetry: Symmetry, permutation: Mapping[str, Tensor], state: Mapping[
 
 def permute_tensor(symmetry: Symmetry, permutation: Mapping[str, Tensor], name: str, tensor: Tensor) -> Tensor:
     """One tensor of the state dict; groups that the permutation does not name stay as they are."""
-    layouts = symmetry.layouts.get(name, ())
-    if name in symmetry.across:
+    return permute(symmetry, permutation, symmetry.layouts.get(name, ()), tensor, name in symmetry.across)
+
+
+def permute(
+    symmetry: Symmetry,
+    permutation: Mapping[str, Tensor],
+    layouts: tuple[Layout, ...],
+    tensor: Tensor,
+    across: bool | None = None,
+) -> Tensor:
+    """A tensor whose axes have these layouts; across: whether a group's parent lies on another axis, if known."""
+    if across or (across is None and has_parent_outside(symmetry.groups, layouts)):
         return _by_factors(symmetry, permutation, layouts, tensor)
     for dim, layout in enumerate(layouts):
         if any(factor.group in permutation for segment in layout for factor in segment):
@@ -114,7 +124,7 @@ def axis_index(symmetry: Symmetry, permutation: Mapping[str, Tensor], layout: La
     parts, start = [], 0
     for segment in layout:
         parts.append(start + _segment_index(symmetry, permutation, segment))
-        start += _length((segment,))
+        start += layout_length((segment,))
     return torch.cat(parts)
 
 
@@ -139,34 +149,32 @@ def _by_factors(
     symmetry: Symmetry, permutation: Mapping[str, Tensor], layouts: tuple[Layout, ...], tensor: Tensor
 ) -> Tensor:
     """Permute a tensor seen as one dimension a factor: parents first, then by the row of each parent's entry."""
-    factors: list[tuple[int, str | None]] = []
+    factors: list[tuple[int, str | None, int]] = []  # size, group, and axis
     for dim, layout in enumerate(layouts):
         if len(layout) == 1:
-            factors += [(factor.size, factor.group) for factor in layout[0]]
+            factors += [(factor.size, factor.group, dim) for factor in layout[0]]
         else:  # a concatenated axis stays one dimension
-            factors.append((_length(layout), None))
-            tensor = tensor.index_select(dim, axis_index(symmetry, permutation, layout).to(tensor.device))
-    names = [name for _, name in factors]
-    shape, blocks = tensor.shape, tensor.reshape([size for size, _ in factors])
-    for dim, name in enumerate(names):
+            factors.append((layout_length(layout), None, dim))
+            if any(factor.group in permutation for segment in layout for factor in segment):
+                tensor = tensor.index_select(dim, axis_index(symmetry, permutation, layout).to(tensor.device))
+    shape, blocks = tensor.shape, tensor.reshape([size for size, _, _ in factors])
+    for dim, (_, name, _) in enumerate(factors):
         if name in permutation and permutation[name].dim() == 1:
             blocks = blocks.index_select(dim, permutation[name].to(tensor.device))
-    for dim, name in enumerate(names):
+    for dim, (_, name, axis) in enumerate(factors):
         if name in permutation and permutation[name].dim() == 2:
-            parent = names.index(symmetry.groups[name].parent)
+            wanted = symmetry.groups[name].parent
+            places = [place for place, (_, other, _) in enumerate(factors) if other == wanted]
+            parent = min(places, key=lambda place: factors[place][2] != axis)  # the one beside it, if there is one
             table = permutation[name].to(tensor.device)
-            view = [1] * len(names)
+            view = [1] * len(factors)
             view[parent], view[dim] = table.shape
             table = (table if parent < dim else table.T).reshape(view)
             blocks = blocks.gather(dim, table.expand_as(blocks))
     return blocks.reshape(shape)
 
 
-def _length(layout: Layout) -> int:
-    total = 0
-    for segment in layout:
-        entries = 1
-        for factor in segment:
-            entries *= factor.size
-        total += entries
-    return total
+def has_parent_outside(groups: Mapping[str, Group], layouts: tuple[Layout, ...]) -> bool:
+    """Whether a group's parent lies on another axis than the group."""
+    segments = [{factor.group for factor in segment} for layout in layouts for segment in layout]
+    return any({groups[name].parent for name in names & groups.keys()} - {None} - names for names in segments)

@@ -19,8 +19,8 @@ from hidden_structure.batches import Images, evaluation_batches, training_batche
 from hidden_structure.device import autocast
 from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
+from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, permute_tensor
-from hidden_structure.permutation.symmetry import Symmetry
 from hidden_structure.permutation.weight_matching import Ascent, Matched
 from hidden_structure.progress import track
 from hidden_structure.sections import StraightThrough

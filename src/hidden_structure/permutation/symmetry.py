@@ -7,7 +7,6 @@ torch.fx can trace, instead of written by hand.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,73 +17,30 @@ from hidden_structure.features import evaluation_mode
 from hidden_structure.graphs import bind, trace
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
+from hidden_structure.permutation.equivariance import check
+from hidden_structure.permutation.group import Factor, Group, Layout, Reading, Symmetry
 from hidden_structure.permutation.operations import Labels
+from hidden_structure.permutation.permuting import has_parent_outside
 from hidden_structure.permutation.tracing import Tracer
-
-
-@dataclass(frozen=True)
-class Group:
-    """`size` entries permuted together; with a parent, on their own for each of the parent's entries."""
-
-    size: int
-    parent: str | None = None
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One factor of a product of entries; `group` is None where nothing is permuted."""
-
-    size: int
-    group: str | None
-
-
-Segment = tuple[Factor, ...]
-Layout = tuple[Segment, ...]  # of one axis: segments one after the other, each a product, its first factor the slowest
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Activations that weights read: dimension `dimension` of what a node of the graph gives has that layout.
-
-    attention: None, or the attention module that computes them from the node's output, and "q", "k" or "v".
-    """
-
-    node: str
-    dimension: int
-    layout: Layout
-    attention: tuple[str, str] | None
-
-
-@dataclass(frozen=True)
-class Symmetry:
-    """groups: by name. layouts: of every tensor of the state dict that has a permuted axis, one layout an axis.
-
-    frozen: groups that stay as they are but are the parent of others. across: tensors in which a group and its parent
-    lie on different axes, as in grouped convolutions. readings, graph, and its
-    constants, which no network holds: for matching of activations.
-    """
-
-    groups: dict[str, Group]
-    layouts: dict[str, tuple[Layout, ...]]
-    frozen: dict[str, int] = field(default_factory=dict)
-    across: frozenset[str] = frozenset()
-    readings: tuple[Reading, ...] = ()
-    graph: fx.Graph | None = field(default=None, compare=False, repr=False)
-    constants: dict[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
 
 
 @torch.no_grad()
 def derive(network: nn.Module, images: Tensor) -> Symmetry:
-    """The symmetries of a network that maps images (b, channels, H, W), on which it is run once, to logits.
+    """The symmetries of a network that maps images (b, channels, H, W), on which it is run, to logits.
 
-    Raises InputError if torch.fx cannot trace the network, or at an operation whose symmetries are not known.
+    They are checked: random elements of the group act on a copy of the network, and what every operation computes must
+    be permuted as derived (`equivariance.py`). Network and images are left as they are.
+
+    Raises InputError if torch.fx cannot trace the network, at an operation whose symmetries are not known, and at one
+    where what was derived is wrong.
     """
     graph, constants = trace(network)
+    parameter = next(network.parameters(), images)
+    images = images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype)
     with evaluation_mode(network):
         tracer = Tracer(bind(network, graph, constants))
-        parameter = next(network.parameters(), images)
         try:
-            tracer.run(images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype))
+            tracer.run(images.clone())  # operations may work in place
         except InputError as error:  # torch.fx adds lines of its own to the message
             raise InputError(str(error).partition("\n")[0]) from error
     state = network.state_dict(keep_vars=True)
@@ -95,14 +51,16 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
             for axis in labels:
                 axes.fix(axis)
     _drop_lost_parents(tracer)
-    return _named(known, tracer, graph, constants)
+    symmetry, layouts = _named(known, tracer, graph, constants)
+    check(network, symmetry, layouts, images)
+    return symmetry
 
 
 def _drop_lost_parents(tracer: Tracer) -> None:
     """Let a node have its own permutation for each entry of its parent only where every operation allows it.
 
-    The parent must be in every tensor that the node is in, once; where tensors are multiplied or added, along the
-    same dimension in all; and nothing may mix its entries while it leaves the node's apart.
+    The parent must be in every tensor that the node is in, once, and have none itself; where tensors are multiplied or
+    added, it must be along the same dimension in all; and nothing may mix its entries while it leaves the node's apart.
     """
     tensors = list(tracer.tensors.values())
     for labels in tracer.labels.values():
@@ -110,8 +68,10 @@ def _drop_lost_parents(tracer: Tracer) -> None:
     changed = True
     while changed:
         lost = {node for labels in tensors for node in _without_parent(labels)}
-        lost |= {node for terms in tracer.joint for node in _apart(terms)}
-        lost |= {node for labels, dims in tracer.mixed for node in _mixed(labels, dims)}
+        for terms, mixed in tracer.joint:
+            lost |= {node for term in terms for node in _mixed(term, mixed)} | set(_apart(terms))
+        if not lost:
+            lost = {node for labels in tensors for node in _below_a_child(labels)}
         for node in lost:
             axes.leave_parent(node)
         changed = bool(lost)
@@ -120,15 +80,17 @@ def _drop_lost_parents(tracer: Tracer) -> None:
 def _dependent(labels: Mapping[Any, axes.Axis]) -> Iterator[tuple[Node, Any, list]]:
     """Every node with a parent in a tensor of these axes: (node, key of its axis, keys of the axes its parent is on).
 
-    A parent beside the node in its segment is its parent there, whatever stands elsewhere.
+    A parent beside the node in its segment is its parent there, whatever stands elsewhere. On another axis it is one
+    only if both axes are single segments: beside a concatenation some entries would have no parent.
     """
-    for key, axis in labels.items():
-        for segment in axes.expand(axis):
+    expanded = {key: axes.expand(axis) for key, axis in labels.items()}
+    for key, axis in expanded.items():
+        for segment in axis:
             for node in segment:
                 if node.parent is not None:
                     parent = axes.parent(node)
-                    elsewhere = (other for other in labels if other != key)
-                    others = [other for other in elsewhere for found in axes.atoms(labels[other]) if found is parent]
+                    elsewhere = [other for other in expanded if other != key and len(expanded[other]) == len(axis) == 1]
+                    others = [other for other in elsewhere for found in expanded[other][0] if found is parent]
                     yield node, key, [key] * segment.count(parent) or others
 
 
@@ -136,8 +98,14 @@ def _without_parent(labels: list[axes.Axis]) -> list[Node]:
     return [node for node, _, places in _dependent(dict(enumerate(labels))) if len(places) != 1]
 
 
-def _apart(terms: list[dict[str, axes.Axis]]) -> list[Node]:
-    """Nodes whose parent runs along different letters in different operands."""
+def _below_a_child(labels: list[axes.Axis]) -> list[Node]:
+    """The first node whose parent has a parent: permutations are one level deep."""
+    found = [node for node, _, _ in _dependent(dict(enumerate(labels))) if axes.parent(node).parent is not None]
+    return found[:1]
+
+
+def _apart(terms: list[dict[Any, axes.Axis]]) -> list[Node]:
+    """Nodes whose parent runs along different axes in different operands."""
     found: dict[tuple[Node, str], set[tuple]] = defaultdict(set)
     for term in terms:
         for node, letter, places in _dependent(term):
@@ -145,12 +113,9 @@ def _apart(terms: list[dict[str, axes.Axis]]) -> list[Node]:
     return [node for (node, _), places in found.items() if len(places) > 1]
 
 
-def _mixed(labels: list[axes.Axis], dims: set[int] | None) -> list[Node]:
+def _mixed(labels: Mapping[Any, axes.Axis], mixed: set) -> list[Node]:
     """Nodes whose parent's entries are mixed while their own are left apart."""
-    dependent = _dependent(dict(enumerate(labels)))
-    if dims is None:
-        return [node for node, dim, places in dependent if places != [dim]]
-    return [node for node, dim, places in dependent if dim not in dims and dims & set(places)]
+    return [node for node, key, places in _dependent(labels) if key not in mixed and mixed & set(places)]
 
 
 def _tensor_labels(labels: Labels) -> list[list[axes.Axis]]:
@@ -163,7 +128,8 @@ def _tensor_labels(labels: Labels) -> list[list[axes.Axis]]:
 
 def _named(
     known: dict[str, list[axes.Axis]], tracer: Tracer, graph: fx.Graph, constants: dict[str, Tensor]
-) -> Symmetry:
+) -> tuple[Symmetry, dict[str, Any]]:
+    """The symmetry, and of every node of the graph the layouts of what it gives."""
     names: dict[Node, str] = {}
 
     everything = [node for labels in known.values() for axis in labels for node in axes.atoms(axis)]
@@ -178,23 +144,43 @@ def _named(
     def layout(axis: axes.Axis) -> Layout:
         return tuple(tuple(Factor(node.size, names.get(node)) for node in segment) for segment in axes.expand(axis))
 
+    def nested(labels: Labels) -> Any:
+        if labels is None:
+            return None
+        return tuple(map(nested if isinstance(labels, tuple) else layout, labels))
+
     groups = {}
     for node, name in names.items():
         if not node.fixed:
             parent = axes.parent(node)
             groups[name] = Group(node.size, None if parent is None else names[parent])
     layouts = {name: tuple(map(layout, labels)) for name, labels in known.items()}
-    frozen = {name: node.size for node, name in names.items() if node.fixed}
     readings = dict.fromkeys(Reading(node, dim, layout(axis), how) for node, dim, axis, how in tracer.readings)
     moving = {name: found for name, found in layouts.items() if _has_groups(found, groups)}
-    across = frozenset(name for name, found in moving.items() if _has_parent_outside(found, groups))
-    return Symmetry(groups, moving, frozen, across, tuple(readings), graph, constants)
+    symmetry = Symmetry(
+        groups=groups,
+        layouts=moving,
+        frozen={name: node.size for node, name in names.items() if node.fixed},
+        across=frozenset(name for name, found in moving.items() if has_parent_outside(groups, found)),
+        read={name: _contracted(known[name], tracer) for name in moving},
+        stays={name: _reasons(known[name], tracer) for name in known.keys() - moving.keys()},
+        readings=tuple(readings),
+        graph=graph,
+        constants=constants,
+    )
+    return symmetry, {node.name: nested(labels) for node, labels in tracer.labels.items()}
 
 
 def _has_groups(layouts: tuple[Layout, ...], groups: dict[str, Group]) -> bool:
     return any(factor.group in groups for layout in layouts for segment in layout for factor in segment)
 
 
-def _has_parent_outside(layouts: tuple[Layout, ...], groups: dict[str, Group]) -> bool:
-    segments = [{factor.group for factor in segment} for layout in layouts for segment in layout]
-    return any({groups[name].parent for name in names & groups.keys()} - {None} - names for names in segments)
+def _contracted(labels: list[axes.Axis], tracer: Tracer) -> frozenset[int]:
+    """The axes of a parameter along which products with activations are summed."""
+    return frozenset(dim for dim, axis in enumerate(labels) if any(axis is other for other in tracer.contracted))
+
+
+def _reasons(labels: list[axes.Axis], tracer: Tracer) -> tuple[str, ...]:
+    """The operations at which the entries of a tensor came to be fixed, in order."""
+    nodes = [node for axis in labels for node in axes.atoms(axis) if node.size > 1]
+    return tuple(dict.fromkeys(tracer.reasons[node] for node in nodes if node in tracer.reasons))

@@ -26,8 +26,8 @@ from hidden_structure.permutation.families import (
     is_still,
     places,
 )
+from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, check_state, compose, draw, identity, permute_tensor
-from hidden_structure.permutation.symmetry import Symmetry
 
 TOLERANCE = 1e-7  # of sum |A| |B|: above the rounding of float32 sums, in which the ascent could go in circles
 
@@ -49,10 +49,7 @@ class Term:
     group: str
     place: Place
     alone: bool  # no other place of the family in this weight, so that the score is exact
-
-    @property
-    def reads(self) -> bool:
-        return self.place.axis == 1
+    reads: bool  # the weight reads these units, others make them
 
 
 class Ascent:
@@ -80,7 +77,8 @@ class Ascent:
             own = places(self.symmetry, self.symmetry.layouts[name])
             count = Counter(family_of[group] for group, _ in own)
             for group, place in own:
-                found[family_of[group]].append(Term(name, group, place, count[family_of[group]] == 1))
+                alone, reads = count[family_of[group]] == 1, place.axis in self.symmetry.read[name]
+                found[family_of[group]].append(Term(name, group, place, alone, reads))
         return found
 
     def _score(self, term: Term) -> Tensor:

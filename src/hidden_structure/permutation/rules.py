@@ -1,0 +1,353 @@
+"""What every known operation does to the axes of what it takes, by its name.
+
+A name is that of a function, a method of tensors, an operator or a module of torch.nn alike, in lower case and without
+underscores. A rule gives the labels of the output, unifies or fixes axes on the way, and reports to the tracer which
+axes the operation mixes: that is all that a permutation inside each entry of a parent must not cross. Every rule that
+mixes stands in MIXING.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from hidden_structure.permutation import axes, operations
+from hidden_structure.permutation.attention import attention
+from hidden_structure.permutation.axes import Axis
+from hidden_structure.permutation.call import Call
+from hidden_structure.permutation.operations import Labels
+
+Rule = Callable[[Call], Labels]
+
+POINTWISE = """relu relu6 gelu silu sigmoid tanh elu selu celu leakyrelu hardtanh hardswish hardsigmoid mish softplus
+    softsign logsigmoid threshold exp expm1 log log1p sqrt rsqrt square abs neg sin cos tan sinh cosh atan erf erfc sign
+    reciprocal floor ceil round clamp clampmin clampmax clip pow dropout dropout1d dropout2d dropout3d alphadropout
+    featurealphadropout stochasticdepth contiguous clone to float double half bfloat16 detach typeas rrelu tanhshrink
+    softshrink hardshrink nantonum identity add sub mul truediv div iadd imul isub itruediv ipow maximum minimum rsub
+    truedivide multiply subtract addcmul addcdiv lerp where maskedfill eq ne lt le gt ge logicaland logicalor logicalnot
+    invert bitwisenot isnan isinf isfinite zeroslike oneslike fulllike""".split()
+REDUCTIONS = "mean sum amax amin var std logsumexp prod all any".split()
+POOLINGS = [
+    f"{kind}{dims}d"
+    for kind in """maxpool avgpool adaptiveavgpool adaptivemaxpool lppool zeropad constantpad reflectionpad
+    replicationpad circularpad""".split()
+    for dims in (1, 2, 3)
+]
+
+
+def pointwise(call: Call) -> Labels:
+    sources = [node for node in call.node.all_input_nodes if call.tracer.labels[node] is not None]
+    operands = [call.tracer.labels[node] for node in sources]
+    return call.together(operations.pointwise(operands), operands, sources)
+
+
+def softmax(call: Call) -> Labels:
+    labels, dim = call.labels(), call.get(1, "dim")
+    if dim is None:  # torch's own guess
+        dim = 0 if len(labels) in (0, 1, 3) else 1
+    return call.mix(labels, [dim])
+
+
+def normalize(call: Call) -> Labels:
+    return call.mix(call.labels(), call.get(2, "dim", default=1))
+
+
+def reduction(call: Call) -> Labels:
+    if not isinstance(call.value, Tensor):
+        return call.unknown()
+    dims = call.get(1, "dim", "axis")
+    return _reduced(call, None if isinstance(dims, bool) else dims)  # var(False) is over all, with no correction
+
+
+def vector_norm(call: Call) -> Labels:
+    order, dims = call.get(1, "p", "ord"), call.get(2, "dim")
+    both = dims is None or (isinstance(dims, list | tuple) and len(dims) == 2)
+    if isinstance(order, str) or (call.name == "linalgnorm" and order is not None and both):
+        return call.unknown()  # a norm of matrices
+    return _reduced(call, dims)
+
+
+def _reduced(call: Call, dims: int | list[int] | None) -> Labels:
+    labels = call.mix(call.labels(), range(len(call.labels())) if dims is None else dims)
+    return operations.reduction(labels, dims, call.value)
+
+
+def pooling(call: Call) -> Labels:
+    return _pooled(call, operations.spatial(call.name, call.labels()))
+
+
+def pad(call: Call) -> Labels:
+    return _pooled(call, len(call.get(1, "pad")) // 2)
+
+
+def _pooled(call: Call, dims: int) -> Labels:
+    labels = call.labels()
+    call.mix(labels, range(len(labels) - dims, len(labels)))
+    return operations.pooling(labels, call.value, dims)
+
+
+def linear(call: Call) -> Labels:
+    labels, weight, bias = call.labels(), call.labels(1, "weight"), call.labels(2, "bias")
+    letters = operations.LETTERS[: len(labels) - 1]
+    result = call.together(f"{letters}y,zy->{letters}z", [labels, weight], [call.source(), call.source(1, "weight")])
+    operations.of_last(weight[:1], bias)
+    return result
+
+
+def convolution(call: Call) -> Labels:
+    labels, weight, bias = call.labels(), call.labels(1, "weight"), call.labels(2, "bias")
+    transposed = "transpose" in call.name
+    groups = call.get(6, "groups", default=1)
+    result, terms, mixed = operations.convolution(labels, weight, bias, groups, transposed, call.value)
+    call.read(call.source(), operations.channel_of(labels, weight))
+    call.contract(weight[0 if transposed else 1])
+    call.along(terms, mixed)
+    return result
+
+
+def batch_norm(call: Call) -> Labels:
+    labels = call.labels()
+    instance = "instance" in call.name  # which keeps samples apart
+    call.mix(labels, range(2 if instance else 0, len(labels)) if instance else [0, *range(2, len(labels))])
+    positions = enumerate(("running_mean", "running_var", "weight", "bias"), start=1)
+    return operations.of_channels(labels, *(call.labels(position, name) for position, name in positions))
+
+
+def group_norm(call: Call) -> Labels:
+    labels, groups = call.labels(), call.get(1, "num_groups")
+    terms, mixed = operations.grouped(labels, groups)
+    call.along([terms], mixed)
+    return operations.of_channels(labels, call.labels(2, "weight"), call.labels(3, "bias"))
+
+
+def layer_norm(call: Call) -> Labels:
+    shape = call.get(1, "normalized_shape")
+    labels = call.mix(call.labels(), range(-(1 if isinstance(shape, int) else len(shape)), 0))
+    return operations.layer_norm(labels, call.labels(2, "weight"), call.labels(3, "bias"))
+
+
+def slopes(call: Call) -> Labels:
+    labels, weight = call.labels(), call.labels(1, "weight")
+    return operations.of_channels(labels, weight if weight and axes.size_of(weight[0]) > 1 else None)
+
+
+def embedding(call: Call) -> Labels:
+    weight = call.labels(1, "weight")
+    axes.fix(weight[0])
+    return [*call.labels(), weight[1]]
+
+
+def gated_linear_unit(call: Call) -> Labels:
+    labels = call.labels()
+    dim = call.get(1, "dim", default=-1) % len(labels)
+    halves = axes.sections(labels[dim], [axes.size_of(labels[dim]) // 2] * 2)
+    operands = [[half if index == dim else axis for index, axis in enumerate(labels)] for half in halves]
+    return call.together(operations.pointwise(operands), operands, [])
+
+
+def pixel_shuffle(call: Call) -> Labels:
+    factor = call.get(1, "upscale_factor")
+    labels = call.labels()
+    kept, *moved = axes.split_axis(labels[-3], [axes.size_of(labels[-3]) // factor**2, factor, factor])
+    for axis in (*moved, *labels[-2:]):
+        axes.fix(axis)
+    terms = dict(enumerate([*labels[:-3], kept, *moved, *labels[-2:]]))
+    call.along([terms], set(range(len(labels) - 2, len(terms))))
+    return [*labels[:-3], kept, *operations.all_fixed(call.value)[-2:]]
+
+
+def pixel_unshuffle(call: Call) -> Labels:
+    factor, labels = call.get(1, "downscale_factor"), call.labels()
+    call.mix(labels, [-2, -1])
+    for axis in labels[-2:]:
+        axes.fix(axis)
+    channels = axes.merged([labels[-3], axes.fixed_axis(factor), axes.fixed_axis(factor)])
+    return [*labels[:-3], channels, *operations.all_fixed(call.value)[-2:]]
+
+
+def channel_shuffle(call: Call) -> Labels:
+    groups, labels = call.get(1, "groups"), call.labels()
+    outer, inner = axes.split_axis(labels[1], [groups, axes.size_of(labels[1]) // groups])
+    return [labels[0], axes.merged([inner, outer]), *labels[2:]]
+
+
+def reshaped(call: Call) -> Labels:
+    return axes.reshaped(call.labels(), list(call.value.shape))
+
+
+def reordered(call: Call) -> Labels:
+    arguments = [call.get(index) for index in range(1, len(call.node.args))]
+    options = {name: call.get(99, name) for name in call.node.kwargs if name not in ("input", "self")}
+    return operations.reordered(call.torch_name, call.labels(), arguments, options)
+
+
+def concatenated(call: Call) -> Labels:
+    parts = [part for part in map(call.of, call.source(0, "tensors")) if part]
+    return operations.concatenated(parts, call.get(1, "dim", "axis", default=0))
+
+
+def stacked(call: Call) -> Labels:
+    parts, dim = list(map(call.of, call.source(0, "tensors"))), call.get(1, "dim", default=0)
+    for part in parts[1:]:
+        for axis, other in zip(parts[0], part, strict=True):
+            axes.unify(axis, other)
+    dim %= len(parts[0]) + 1
+    return [*parts[0][:dim], axes.fixed_axis(len(parts)), *parts[0][dim:]]
+
+
+def sectioned(call: Call) -> Labels:
+    dim = call.get(1 if call.name == "unbind" else 2, "dim", default=0)
+    if call.name == "unbind":
+        call.mix(call.labels(), dim)
+    return operations.sectioned(call.labels(), dim, call.value)
+
+
+def item(call: Call) -> Labels:
+    labels, index = call.labels(), call.get(1)
+    if isinstance(labels, tuple):
+        return labels[index]
+    return _indexed(call, list(index) if isinstance(index, tuple) else [index])
+
+
+def narrowed(call: Call) -> Labels:
+    dim = call.get(1, "dim") % len(call.labels())
+    taken = call.get(2, "index") if call.name == "select" else slice(
+        call.get(2, "start"), call.get(2, "start") + call.get(3, "length")
+    )  # fmt: skip
+    return _indexed(call, [slice(None)] * dim + [taken])
+
+
+def _indexed(call: Call, indices: list) -> Labels:
+    labels = call.labels()
+    found = operations.indexed(labels, indices)
+    if found is None:
+        return call.unknown()
+    kept = [dim for dim, axis in enumerate(labels) if any(axis is other for other in found)]
+    call.mix(labels, [dim for dim in range(len(labels)) if dim not in kept])
+    return found
+
+
+def expanded(call: Call) -> Labels:
+    return operations.expanded(call.labels(), call.value)
+
+
+def repeated(call: Call) -> Labels:
+    """Copies one behind the other, as in a concatenation with itself."""
+    fixed, labels = operations.all_fixed(call.value), call.labels()
+    first = len(fixed) - len(labels)
+    copies = [size // axes.size_of(axis) for size, axis in zip(call.value.shape[first:], labels, strict=True)]
+    kept = [
+        other if axes.size_of(axis) == 1 else axis * count
+        for axis, other, count in zip(labels, fixed[first:], copies, strict=True)
+    ]
+    return fixed[:first] + kept
+
+
+def each_repeated(call: Call) -> Labels:
+    """Copies beside each entry."""
+    labels, count, dim = call.labels(), call.get(1, "repeats"), call.get(2, "dim")
+    if not isinstance(count, int) or dim is None:
+        return call.unknown()
+    dim %= len(labels)
+    axis = axes.merged([labels[dim], axes.fixed_axis(count)])
+    return [axis if index == dim else other for index, other in enumerate(labels)]
+
+
+def product(call: Call) -> Labels:
+    return _product(call, (call.source(), call.source(1, "other", "mat2")))
+
+
+def _product(call: Call, sources: tuple[fx.Node, fx.Node]) -> list[Axis]:
+    operands = [call.of(source) for source in sources]
+    return call.together(operations.product(*operands), operands, sources)
+
+
+def product_added(call: Call) -> Labels:
+    names = ("mat1", "mat2") if call.name == "addmm" else ("batch1", "batch2")
+    result = _product(call, tuple(call.source(index, name) for index, name in enumerate(names, start=1)))
+    operands = [call.labels(), result]
+    return call.together(operations.pointwise(operands), operands, [])
+
+
+def dot_product_attention(call: Call) -> Labels:
+    query, key, value = (call.source(index, name) for index, name in enumerate(("query", "key", "value")))
+    left, right = call.of(query), call.of(key)
+    turned = [*right[:-2], right[-1], right[-2]]
+    call.read(query, len(left) - 1)
+    call.read(key, len(right) - 1)
+    scores = call.together(operations.product(left, turned), [left, turned], [])
+    mask = call.labels(3, "attn_mask")
+    if mask is not None:
+        scores = call.together(operations.pointwise([scores, mask]), [scores, mask], [])
+    if call.get(5, "is_causal"):
+        for axis in scores[-2:]:
+            axes.fix(axis)
+    call.mix(scores, -1)
+    operands = [scores, call.of(value)]
+    return call.together(operations.product(*operands), operands, [])
+
+
+def einsum(call: Call) -> Labels:
+    sources = call.node.args[1] if isinstance(call.node.args[1], list | tuple) else call.node.args[1:]
+    return call.together(str(call.node.args[0]), list(map(call.of, sources)), sources)
+
+
+def _named(names: list[str], rule: Rule) -> dict[str, Rule]:
+    return dict.fromkeys(names, rule)
+
+
+CONVOLUTIONS = [f"conv{kind}{dims}d" for kind in ("", "transpose") for dims in (1, 2, 3)]
+MIXING: dict[str, Rule] = {
+    **_named(["softmax", "logsoftmax", "softmin"], softmax),
+    "normalize": normalize,
+    **_named(REDUCTIONS, reduction),
+    **_named(["norm", "linalgnorm", "linalgvectornorm"], vector_norm),
+    **_named([*POOLINGS, "interpolate", "upsample"], pooling),
+    "pad": pad,
+    "linear": linear,
+    **_named(CONVOLUTIONS, convolution),
+    **_named(["batchnorm", "instancenorm", "syncbatchnorm"], batch_norm),
+    **_named([f"{kind}norm{dims}d" for kind in ("batch", "instance") for dims in (1, 2, 3)], batch_norm),
+    "groupnorm": group_norm,
+    **_named(["layernorm", "rmsnorm"], layer_norm),
+    "pixelshuffle": pixel_shuffle,
+    "pixelunshuffle": pixel_unshuffle,
+    "getitem": item,
+    "unbind": sectioned,
+    **_named(["select", "narrow"], narrowed),
+    **_named(["matmul", "bmm", "mm", "imatmul"], product),
+    **_named(["addmm", "baddbmm"], product_added),
+    "scaleddotproductattention": dot_product_attention,
+    "einsum": einsum,
+    "multiheadattention": attention,
+}
+KEEPING: dict[str, Rule] = {
+    **_named(POINTWISE, pointwise),
+    "prelu": slopes,
+    "embedding": embedding,
+    "glu": gated_linear_unit,
+    "channelshuffle": channel_shuffle,
+    **_named("flatten reshape view unflatten squeeze unsqueeze viewas reshapeas ravel".split(), reshaped),
+    **_named("permute transpose swapaxes swapdims t movedim moveaxis".split(), reordered),
+    **_named(["cat", "concat", "concatenate"], concatenated),
+    "stack": stacked,
+    **_named(["chunk", "split", "tensorsplit", "splitwithsizes"], sectioned),
+    **_named(["expand", "expandas", "broadcastto"], expanded),
+    **_named(["repeat", "tile"], repeated),
+    "repeatinterleave": each_repeated,
+}
+RULES = MIXING | KEEPING
+
+
+def name_of(node: fx.Node, module: nn.Module | None) -> str:
+    """By which the tables know an operation."""
+    if module is not None:
+        name = type(module).__name__.removeprefix("Parametrized")
+    else:
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.replace("_", "").lower()
+
+
+def label(call: Call) -> Any:
+    rule = RULES.get(call.name)
+    return call.unknown() if rule is None else rule(call)
