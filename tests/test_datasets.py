@@ -164,6 +164,16 @@ def _replace(name: str, content: bytes):
     return lambda folder: (folder / name).write_bytes(content)
 
 
+def _folder(root: Path) -> None:
+    (root / TRAIN_IMAGES).unlink()
+    (root / TRAIN_IMAGES).mkdir()
+
+
+def _pipe(root: Path) -> None:
+    (root / TRAIN_IMAGES).unlink()
+    os.mkfifo(root / TRAIN_IMAGES)
+
+
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 DAMAGES = {
     "missing": (TRAIN_IMAGES, lambda folder: (folder / TRAIN_IMAGES).unlink()),
@@ -175,6 +185,10 @@ DAMAGES = {
     "no samples": (TRAIN_LABELS, _replace(TRAIN_LABELS, idx_bytes(np.zeros(0, np.uint8)))),
     "impossible size": (TRAIN_IMAGES, _replace(TRAIN_IMAGES, b"\0\0\x08\x03" + b"\xff" * 12)),
     "counts differ": (TRAIN_LABELS, _replace(TRAIN_LABELS, idx_bytes(np.zeros(19, np.uint8)))),
+    "class without image": (TRAIN_LABELS, _replace(TRAIN_LABELS, idx_bytes(np.arange(20, dtype=np.uint8) % 9))),
+    "another shape": (TRAIN_IMAGES, _replace(TRAIN_IMAGES, idx_bytes(np.zeros((20, 5, 4), np.uint8)))),
+    "a folder": (TRAIN_IMAGES, _folder),
+    "a pipe": (TRAIN_IMAGES, _pipe),
     "label out of range": (TRAIN_LABELS, _replace(TRAIN_LABELS, idx_bytes(np.full(20, 10, np.uint8)))),
 }
 
@@ -184,7 +198,8 @@ def test_a_damaged_idx_file_is_named(damage, tmp_path):
     write_mnist(tmp_path)
     name, do = DAMAGES[damage]
     do(tmp_path)
-    with pytest.raises(InputError, match=name) as caught:
+    whole = {"class without image", "another shape"}  # these two only the four files together show
+    with pytest.raises(InputError, match=f"four files in {tmp_path}" if damage in whole else name) as caught:
         load(data("mnist", tmp_path))
     assert "\n" not in str(caught.value)
 
@@ -223,6 +238,20 @@ def test_a_second_address_is_tried_when_the_first_fails(tmp_path, monkeypatch):
     monkeypatch.setattr("torchvision.datasets.utils.download_url", second_only)
     file = download.fetch(["https://first.test/file", "https://second.test/file"], tmp_path, "0" * 32, "mnist")
     assert file.read_bytes() == b"content"
+
+
+def test_a_download_that_breaks_leaves_nothing_behind_and_a_users_file_as_it_was(tmp_path, monkeypatch):
+    def breaks(address, root, filename, md5):
+        (root / filename).write_bytes(b"half")
+        raise RuntimeError("File not found or corrupted.")
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", breaks)
+    (tmp_path / "file").write_bytes(b"the user's own")
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(InputError, match=r"cannot download file .*corrupted.*or put that file into"):
+            download.fetch(["https://one.test/file"], folder, "0" * 32, "mnist")
+    assert [path.name for path in sorted(tmp_path.rglob("*")) if path.is_file()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"the user's own"
 
 
 def test_a_file_already_downloaded_is_taken_without_a_network(tmp_path):
@@ -288,28 +317,119 @@ def test_a_tree_of_other_sizes_than_cifars_is_refused(tmp_path):
         load(data("cifar10", tmp_path))
 
 
+def members_of(source: str) -> dict[str, bytes]:
+    """Every published file's name and small content: one record a class, of random pixels."""
+    rng, contents = np.random.default_rng(0), {}
+    fine = np.arange(len(cifar.class_names(source)), dtype=np.uint8)
+    labels = np.stack([fine // 5, fine], axis=1)[:, -cifar.LABEL_BYTES[source] :]
+    for member in [name for split in cifar.MEMBERS[source] for name in split]:
+        pixels = rng.integers(0, 256, (len(fine), 3072), dtype=np.uint8)
+        contents[member] = np.concatenate([labels, pixels], axis=1).tobytes()
+    return contents
+
+
+def entry(name: str, content: bytes = b"", **header) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    for key, value in ({"size": len(content)} | header).items():
+        setattr(info, key, value)
+    return info, content
+
+
+def write_archive(file: Path, entries: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w:gz") -> Path:
+    with tarfile.open(file, mode, format=tarfile.PAX_FORMAT) as tar:
+        for info, content in entries:
+            tar.addfile(info, io.BytesIO(content))
+    return file
+
+
 @pytest.mark.parametrize("source", ["cifar10", "cifar100"])
 def test_the_binary_archive_is_parsed_into_rows_columns_and_channels(source, tmp_path, monkeypatch):
-    rng, labels_per_record = np.random.default_rng(0), cifar.LABEL_BYTES[source]
-    classes = len(cifar.class_names(source))
-    archive = tmp_path / cifar.ARCHIVES[source][0]
-    written = {}
-    with tarfile.open(archive, "w:gz") as tar:
-        for member in [name for split in cifar.MEMBERS[source] for name in split]:
-            fine = np.arange(classes, dtype=np.uint8)
-            images = rng.integers(0, 256, (classes, 32, 32, 3), dtype=np.uint8)
-            labels = np.stack([fine // 5, fine], axis=1)[:, -labels_per_record:]
-            content = np.concatenate([labels, images.transpose(0, 3, 1, 2).reshape(classes, -1)], axis=1).tobytes()
-            entry = tarfile.TarInfo(member)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-            written[member] = images
+    contents, classes, skipped = members_of(source), len(cifar.class_names(source)), cifar.LABEL_BYTES[source]
+    others = [entry("batches.meta.txt", b"names"), entry("a/link", type=tarfile.SYMTYPE, linkname="/etc/passwd")]
+    archive = write_archive(tmp_path / "archive.tar.gz", [*others, *(entry(*each) for each in contents.items())])
     monkeypatch.setattr(download, "fetch", lambda *_args: archive)
     dataset = load(data(source))
-    train, test = (np.concatenate([written[name] for name in split]) for split in cifar.MEMBERS[source])
-    assert np.array_equal(dataset.train_images, train)
-    assert np.array_equal(dataset.test_images, test)
+    for split, images in zip(cifar.MEMBERS[source], (dataset.train_images, dataset.test_images), strict=True):
+        for part, name in zip(np.split(images, len(split)), split, strict=True):
+            records = np.frombuffer(contents[name], np.uint8).reshape(classes, -1)[:, skipped:]
+            assert np.array_equal(part.transpose(0, 3, 1, 2).reshape(classes, -1), records)
     assert np.array_equal(dataset.test_labels, np.arange(classes))
+
+
+TEST = "cifar-10-batches-bin/test_batch.bin"
+WHOLE = members_of("cifar10")[TEST]
+LINK = "cifar-10-batches-bin/data_batch_1.bin"
+ODD_ENTRIES = {  # in place of the file of test images
+    "directory": ([entry(TEST, type=tarfile.DIRTYPE)], "test_batch.bin in it is not a plain file"),
+    "symbolic link": ([entry(TEST, type=tarfile.SYMTYPE, linkname="data_batch_1.bin")], "not a plain file"),
+    "symbolic link out": ([entry(TEST, type=tarfile.SYMTYPE, linkname="../../../etc/passwd")], "not a plain file"),
+    "hard link": ([entry(TEST, type=tarfile.LNKTYPE, linkname=LINK)], "not a plain file"),
+    "hard link to itself": ([entry(TEST, type=tarfile.LNKTYPE, linkname=TEST)], "not a plain file"),
+    "FIFO": ([entry(TEST, type=tarfile.FIFOTYPE)], "not a plain file"),
+    "character device": ([entry(TEST, type=tarfile.CHRTYPE, devmajor=1, devminor=5)], "not a plain file"),
+    "block device": ([entry(TEST, type=tarfile.BLKTYPE)], "not a plain file"),
+    "sparse": (
+        [entry(TEST, b"0\n".ljust(512), pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"})],
+        "not a plain file",
+    ),
+    "missing": ([], "lacks .*test_batch.bin"),
+    "another folder": ([entry("/" + TEST, WHOLE), entry("../" + TEST, WHOLE)], "lacks .*test_batch.bin"),
+    "twice": ([entry(TEST, WHOLE), entry(TEST, WHOLE)], "holds .*test_batch.bin twice"),
+    "empty": ([entry(TEST)], "test_batch.bin in it has 0 bytes"),
+    "a byte short": ([entry(TEST, WHOLE[:-1])], r"has 30729 bytes, no multiple of a record's 3073"),
+    "16-bit pixels": ([entry(TEST, np.frombuffer(WHOLE, np.uint8).astype(np.uint16)[:-1].tobytes())], "no multiple"),
+    "a pickle": ([entry(TEST, b"\x80\x04cposix\nsystem\n")], "no multiple"),
+    "unknown label": ([entry(TEST, b"\x0a" + WHOLE[1:])], "holds the label 10, but cifar10 has classes 0 to 9"),
+    "class without image": ([entry(TEST, WHOLE[3073:])], "'airplane' has no test image"),
+}
+
+
+def refused_archive(archive: Path, named: str, monkeypatch) -> None:
+    before = sorted(archive.parent.rglob("*"))
+    monkeypatch.chdir(archive.parent)
+    monkeypatch.setattr(download, "fetch", lambda *_args: archive)
+    with pytest.raises(InputError, match=rf"archive\.tar\.gz is not the archive.*{named}.*delete it") as caught:
+        load(data("cifar10"))
+    assert "\n" not in str(caught.value)
+    assert sorted(archive.parent.rglob("*")) == before, "something was extracted"
+
+
+@pytest.mark.parametrize("kind", ODD_ENTRIES)
+def test_an_odd_member_of_the_archive_is_named_and_nothing_is_extracted(kind, tmp_path, monkeypatch):
+    odd, named = ODD_ENTRIES[kind]
+    sound = [entry(*each) for each in members_of("cifar10").items() if each[0] != TEST]
+    refused_archive(write_archive(tmp_path / "archive.tar.gz", [*sound, *odd]), named, monkeypatch)
+
+
+def test_a_member_that_unfolds_into_more_than_was_published_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar, "LARGEST", len(WHOLE) - 1)
+    entries = [entry(*each) for each in members_of("cifar10").items()]
+    refused_archive(write_archive(tmp_path / "archive.tar.gz", entries), "more than any published file", monkeypatch)
+
+
+SPOILT = {
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "without its checksum": lambda whole: whole[:-4],
+    "empty": lambda whole: b"",
+    "no gzip": lambda whole: gzip.decompress(whole),
+    "gzip of text": lambda whole: gzip.compress(b"plain" * 1000),
+    "gzip of nothing": lambda whole: gzip.compress(b""),
+    "damaged within": lambda whole: whole[:2000] + bytes(64) + whole[2064:],
+    "header overwritten": lambda whole: gzip.compress(b"\xff" * 512 + gzip.decompress(whole)[512:]),
+    "a folder": None,
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_spoilt_archive_is_named(kind, tmp_path, monkeypatch):
+    archive = write_archive(tmp_path / "archive.tar.gz", [entry(*each) for each in members_of("cifar10").items()])
+    spoil, whole = SPOILT[kind], archive.read_bytes()
+    archive.unlink()
+    if spoil is None:
+        archive.mkdir()
+    else:
+        archive.write_bytes(spoil(whole))
+    refused_archive(archive, "", monkeypatch)
 
 
 def test_real_cifar_images_have_the_published_statistics(tmp_path):

@@ -3,7 +3,9 @@
 The binary version is plain bytes; the better known "python version" is a pickle, which could run anything.
 """
 
+import gzip
 import tarfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -31,6 +33,7 @@ MEMBERS = {
     "cifar100": (["cifar-100-binary/train.bin"], ["cifar-100-binary/test.bin"]),
 }
 LABEL_BYTES = {"cifar10": 1, "cifar100": 2}  # of a record, before the pixels; CIFAR-100's are coarse, fine
+LARGEST = 50_000 * 3074  # bytes, of CIFAR-100's training file: a small archive may unfold into any amount of memory
 
 # Pairs of classes of like meaning. This grouping is our own reading, not taken from any publication.
 CIFAR10_SEMANTIC = {
@@ -96,14 +99,56 @@ def _from_tree(source: Source, root: Path) -> Dataset:
 
 def _from_binary(source: Source) -> Dataset:
     name, md5 = ARCHIVES[source]
-    with tarfile.open(download.fetch([ADDRESS + name], paths.DOWNLOADS, md5, source)) as archive:
-        splits = [_records(archive, members, LABEL_BYTES[source]) for members in MEMBERS[source]]
-    return Dataset(*splits[0], *splits[1], class_names(source))
+    file = download.fetch([ADDRESS + name], paths.DOWNLOADS, md5, source)
+    try:
+        with gzip.open(file) as stream:
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
+                contents = _contents(archive, [member for split in MEMBERS[source] for member in split])
+            while stream.read(2**20):  # to the end, where the checksum is, which tarfile does not look at
+                pass
+        splits = [_records(contents, members, source) for members in MEMBERS[source]]
+        return Dataset(*splits[0], *splits[1], class_names(source))
+    except MemoryError:
+        raise
+    except Exception as error:  # tarfile and gzip raise a dozen types; each means the same to the user
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{file} is not the archive that was published ({reason}): delete it, and it is fetched anew, or set"
+            " data.folder to a tree of the images"
+        ) from error
 
 
-def _records(archive: tarfile.TarFile, members: list[str], label_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+def _contents(archive: tarfile.TarFile, wanted: list[str]) -> dict[str, bytes]:
+    """The bytes of these members, which are read in memory and never written to disk; others are passed over.
+
+    Only a plain file is what it says: a link may lead to another member, a sparse file unfold into any size.
+    """
+    contents: dict[str, bytes] = {}
+    for member in archive:
+        if member.name not in wanted:
+            continue
+        if member.name in contents:
+            raise InputError(f"it holds {member.name} twice")
+        if not member.isreg() or member.issparse():
+            raise InputError(f"{member.name} in it is not a plain file")
+        if member.size > LARGEST:
+            raise InputError(f"{member.name} in it has {member.size} bytes, more than any published file")
+        contents[member.name] = archive.extractfile(member).read()
+    if missing := [name for name in wanted if name not in contents]:
+        raise InputError(f"it lacks {missing[0]}")
+    return contents
+
+
+def _records(contents: Mapping[str, bytes], members: list[str], source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (N, 32, 32, 3) and fine labels int64 (N,); a record is its labels, then 32 x 32 red, green, blue."""
-    content = b"".join(archive.extractfile(member).read() for member in members)
-    records = np.frombuffer(content, dtype=np.uint8).reshape(-1, label_bytes + 3072)
+    label_bytes, classes = LABEL_BYTES[source], len(class_names(source))
+    record = label_bytes + 3072
+    for member in members:
+        content = contents[member]
+        if not content or len(content) % record:
+            raise InputError(f"{member} in it has {len(content)} bytes, no multiple of a record's {record}")
+        if (label := max(content[label_bytes - 1 :: record])) >= classes:
+            raise InputError(f"{member} in it holds the label {label}, but {source} has classes 0 to {classes - 1}")
+    records = np.frombuffer(b"".join(contents[member] for member in members), dtype=np.uint8).reshape(-1, record)
     images = records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), records[:, label_bytes - 1].astype(np.int64)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hidden_structure.errors import InputError
 
@@ -12,12 +13,17 @@ def fetch(addresses: Iterable[str], folder: Path, md5: str, source: str) -> Path
 
     Every address ends in the file's name. Raises InputError if none gives it: there may be no network.
     """
-    from torchvision.datasets.utils import download_url
+    from torchvision.datasets.utils import check_integrity, download_url
 
     for address in addresses:
         name = address.rpartition("/")[2]
         try:
-            download_url(address, folder, filename=name, md5=md5)
+            if check_integrity(folder / name, md5):
+                return folder / name
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=folder, prefix=".downloading-") as beside:  # a break leaves no half a file
+                download_url(address, Path(beside), filename=name, md5=md5)
+                Path(beside, name).replace(folder / name)
         except (OSError, RuntimeError, HTTPException) as error:
             problem = error
         else:

@@ -54,7 +54,10 @@ def load(source: Source, folder: Path | None) -> Dataset:
     names, groups = (
         (FASHION_NAMES, LOOK_ALIKES) if source == "fashion-mnist" else (digits.CLASS_NAMES, digits.LOOK_ALIKES)
     )
-    return Dataset(*arrays, names, semantic=from_groups(groups, names, "LOOK_ALIKES"))
+    try:
+        return Dataset(*arrays, names, semantic=from_groups(groups, names, "LOOK_ALIKES"))
+    except InputError as error:
+        raise InputError(f"the four files in {folder} are not those of {source} ({error}): fetch them again") from error
 
 
 def _download(source: Source) -> Path:
