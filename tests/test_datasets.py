@@ -307,8 +307,10 @@ def test_a_tree_with_other_classes_than_cifars_is_refused(tmp_path):
     with pytest.raises(InputError, match="lacks the class 'truck'"):
         load(data("cifar10", tmp_path))
     shutil.rmtree(tmp_path / "test")
-    with pytest.raises(InputError, match="needs train/ and test/"):
+    with pytest.raises(InputError, match="neither test/ nor val/"):
         load(data("cifar10", tmp_path))
+    with pytest.raises(InputError, match="needs train/ and test/"):
+        load(data("cifar10", tmp_path / "train"))
 
 
 def test_a_tree_of_other_sizes_than_cifars_is_refused(tmp_path):

@@ -56,13 +56,79 @@ def test_one_level_of_classes_is_split_by_class_and_repeatably(tmp_path):
     assert not np.array_equal(dataset.test_images, load(tmp_path, fraction=0.3, seed=1).test_images)
 
 
-@pytest.mark.parametrize("held_out", ["test", "val"])
-def test_a_tree_with_its_own_splits_keeps_them(held_out, tmp_path):
-    write_tree(tmp_path / "train", count=3)
+@pytest.mark.parametrize("held_out", ["test", "Test", "testing", "val", "VALID", "Validation"])
+@pytest.mark.parametrize("trained", ["train", "Train", "training"])
+def test_a_tree_with_its_own_splits_keeps_them_in_every_common_spelling(trained, held_out, tmp_path):
+    write_tree(tmp_path / trained, count=3)
     write_tree(tmp_path / held_out, count=2)
+    (tmp_path / "README.roboflow.txt").write_text("exported")
     dataset = load(tmp_path)
+    assert dataset.class_names == ("cat", "dog")
     assert np.bincount(dataset.train_labels).tolist() == [3, 3]
     assert np.bincount(dataset.test_labels).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "Validation"])
+def test_validation_images_are_left_out_with_a_line_where_there_is_a_test_set(validation, tmp_path, capsys):
+    write_tree(tmp_path / "train", count=3)
+    write_tree(tmp_path / "Test", count=2)
+    write_tree(tmp_path / validation, count=4)
+    dataset = load(tmp_path)
+    assert np.bincount(dataset.test_labels).tolist() == [2, 2]
+    assert len(dataset.train_labels) == 6
+    assert f"{validation} is left out: Test/ is the test set" in capsys.readouterr().out
+
+
+AMBIGUOUS = {
+    "training set among classes": (("train", "cat", "dog"), "train/, which is a split, beside cat/, which is not"),
+    "test set among classes": (("Test", "bus", "car"), "Test/, which is a split, beside bus/, which is not"),
+    "class beside both": (("train", "test", "cat"), "beside cat/, which is not: move the classes into train/"),
+    "two spellings of training": (("train", "Training", "test"), "two folders of training images"),
+    "two spellings of test": (("train", "test", "testing"), "two folders of test images"),
+    "two spellings of validation": (("train", "val", "valid"), "two folders of validation images, val/ and valid/"),
+    "no training set": (("test", "valid"), "has test/ but no train/"),
+    "no test set": (("Training",), "has Training/ but neither test/ nor val/"),
+}
+
+
+@pytest.mark.parametrize("kind", AMBIGUOUS)
+def test_folders_that_may_be_splits_or_classes_are_refused(kind, tmp_path):
+    names, named = AMBIGUOUS[kind]
+    for name in names:
+        write_tree(tmp_path / name)
+        write(tmp_path / name / "0.png")
+    refused(tmp_path, named)
+
+
+def test_inside_a_split_a_class_may_be_called_as_a_split(tmp_path):
+    for split in ("train", "test"):
+        write_tree(tmp_path / split, classes=("bus", "test", "train"))
+    assert load(tmp_path).class_names == ("bus", "test", "train")
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"  # one text, as Linux and as macOS mostly spell it
+
+
+def test_two_spellings_of_one_name_in_unicode_are_one_class(tmp_path):
+    write_tree(tmp_path / "train", classes=(DECOMPOSED, "bar", "cafeteria"))
+    write_tree(tmp_path / "test", classes=("bar", "cafeteria", COMPOSED))
+    table = tmp_path / "table.yaml"
+    table.write_text(f"small: [{DECOMPOSED}, bar]\nlarge: [cafeteria]\n", encoding="utf-8")
+    dataset = load(tmp_path, superclasses=table)
+    assert dataset.class_names == ("bar", "cafeteria", COMPOSED)
+    assert np.bincount(dataset.test_labels).tolist() == [5, 5, 5]
+    assert dataset.superclass.coarse_of.tolist() == [0, 1, 0]
+
+
+def test_two_folders_of_one_class_are_refused_by_their_code_points(tmp_path):
+    write_tree(tmp_path, classes=(COMPOSED, DECOMPOSED, "bar"))
+    refused(tmp_path, r"\('caf\\xe9'\).*\('cafe\\u0301'\).*move the images of one into the other|u0301.*xe9")
+
+
+def test_classes_that_only_look_the_same_are_told_apart_in_the_message(tmp_path):
+    write_tree(tmp_path / "train", classes=("cat", "dog"))
+    write_tree(tmp_path / "test", classes=("c\u0430t", "dog"))  # a Cyrillic a
+    refused(tmp_path, r"class 'cat' is in .*train but not in .*test, which has .* \('c\\u0430t'\)")
 
 
 def test_hidden_files_and_those_of_file_managers_are_passed_over(tmp_path):

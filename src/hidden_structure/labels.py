@@ -5,6 +5,7 @@ Coarse supervision of a C-class data set is a map from its C fine classes to K c
 """
 
 import difflib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -94,13 +95,14 @@ def from_groups(groups: Mapping[str, Sequence[str]], class_names: Sequence[str],
     """The merge in which coarse class k has the classes of the k-th group.
 
     Raises InputError beginning with `where`, the key or file that holds the groups, unless there are at least two,
-    none is empty, and every class is in exactly one.
+    none is empty, and every class is in exactly one. Names that Unicode holds for one text are one.
     """
+    class_names = [unicodedata.normalize("NFC", name) for name in class_names]
     group_of: dict[str, str] = {}
     for group, members in groups.items():
         if not members:
             raise InputError(f"{where}: {group!r} has no class: give it one, or remove it")
-        for name in members:
+        for name in (unicodedata.normalize("NFC", member) for member in members):
             if name not in class_names:
                 close = difflib.get_close_matches(name, class_names, n=1)
                 hint = f"did you mean {close[0]!r}?" if close else f"the classes are {_listed(class_names)}"

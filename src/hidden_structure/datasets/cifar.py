@@ -84,9 +84,9 @@ def load(source: Source, root: Path | None) -> Dataset:
 
 
 def _from_tree(source: Source, root: Path) -> Dataset:
-    if not (root / "train").is_dir() or not (root / "test").is_dir():
+    tree = folder.scan(root, test_fraction=0.5, seed=0)
+    if not tree.divided:
         raise InputError(f"data.folder {root} needs train/ and test/, each with a folder of images for every class")
-    tree = folder.scan(root, test_fraction=0.5, seed=0)  # which split nothing here: the tree has its test set
     for name in sorted(set(tree.class_names) ^ set(class_names(source))):
         problem = "lacks the class" if name in class_names(source) else "has the unknown class"
         raise InputError(f"data.folder {root} {problem} {name!r}: it must have those of {source}, or use source folder")

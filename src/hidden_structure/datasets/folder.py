@@ -1,8 +1,10 @@
 """A user's own images: a folder with a folder of images for each class.
 
-Either train/<class>/* and test/<class>/* (or val/ for test/), or <class>/* alone, of which a share is held out.
+Either train/<class>/* and test/<class>/* (in the spellings of `splits`, or val/ for test/), or <class>/* alone, of
+which a share is held out.
 """
 
+import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from ruamel.yaml import YAML
 
 from hidden_structure.datasets.dataset import Dataset, stratified_split
 from hidden_structure.datasets.images import read_images
+from hidden_structure.datasets.splits import class_name, find_splits, spelt
 from hidden_structure.errors import InputError
 from hidden_structure.labels import Merge, from_groups
 
@@ -21,13 +24,17 @@ IGNORED = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave b
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """The image files of both splits in order of class and name, and their labels int64."""
+    """The image files of both splits in order of class and name, and their labels int64.
+
+    divided: whether the folder has a test set of its own.
+    """
 
     class_names: tuple[str, ...]
     train_files: list[Path]
     train_labels: np.ndarray
     test_files: list[Path]
     test_labels: np.ndarray
+    divided: bool
 
 
 def load(folder: Path, size: int | None, test_fraction: float, seed: int, superclasses: Path | None) -> Dataset:
@@ -53,20 +60,21 @@ def scan(folder: Path, test_fraction: float, seed: int) -> Tree:
     place asks for. Links are followed inside the folder only.
     """
     root = folder.resolve()
-    splits = {entry.name: entry for entry in _entries(folder, root) if entry.name in ("train", "test", "val")}
-    if "train" not in splits:
+    splits = find_splits(folder, _entries(folder, root))
+    if splits is None:
         classes = _class_files(folder, root)
         names, files, labels = tuple(classes), *_flatten(classes)
         train, test = stratified_split(labels, test_fraction, seed)
-        return Tree(names, [files[i] for i in train], labels[train], [files[i] for i in test], labels[test])
-    held_out = splits.get("test", splits.get("val"))
-    if held_out is None:
-        raise InputError(f"{folder} has train/ but neither test/ nor val/: add one (a class cannot be called train)")
-    train_classes, test_classes = _class_files(splits["train"], root), _class_files(held_out, root)
-    for name in sorted(train_classes.keys() ^ test_classes.keys()):
-        here, there = (splits["train"], held_out) if name in train_classes else (held_out, splits["train"])
-        raise InputError(f"class {name!r} is in {here} but not in {there}: both must have the same classes")
-    return Tree(tuple(train_classes), *_flatten(train_classes), *_flatten(test_classes))
+        return Tree(names, [files[i] for i in train], labels[train], [files[i] for i in test], labels[test], False)
+    found = [_class_files(split, root) for split in splits]
+    for here, there, where, elsewhere in ((*found, *splits), (*found[::-1], *splits[::-1])):
+        if lacking := sorted(here.keys() - there.keys()):
+            close = difflib.get_close_matches(lacking[0], there.keys() - here.keys(), n=1)
+            like = f", which has {spelt(close[0])}," if close else ""
+            raise InputError(
+                f"class {spelt(lacking[0])} is in {where} but not in {elsewhere}{like}: both must have the same classes"
+            )
+    return Tree(tuple(found[0]), *_flatten(found[0]), *_flatten(found[1]), True)
 
 
 def _flatten(classes: Mapping[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
@@ -76,21 +84,33 @@ def _flatten(classes: Mapping[str, list[Path]]) -> tuple[list[Path], np.ndarray]
 
 def _class_files(folder: Path, root: Path) -> dict[str, list[Path]]:
     """Class name -> its files, both in the order of their names."""
-    classes = {}
+    folders: dict[str, Path] = {}
     for entry in _entries(folder, root):
         if not entry.is_dir():
             raise InputError(f"{entry} lies beside the folders of classes: move it into one, or out of {folder}")
         if not entry.name.isprintable():
             raise InputError(f"{str(entry)!r} cannot name a class: rename the folder in printable characters")
-        classes[entry.name] = _entries(entry, root)
-        for file in classes[entry.name]:
-            if not file.is_file():
-                raise InputError(f"{file} is not a file: a class's folder may hold nothing but images")
-        if not classes[entry.name]:
-            raise InputError(f"{entry} holds no image: add some, or remove the folder")
-    if len(classes) < 2:
-        raise InputError(f"{folder} has folders of images for {len(classes)} classes, it needs two or more: add them")
-    return classes
+        name = class_name(entry)
+        if name in folders:
+            twins = " and ".join(spelt(twin.name) for twin in (folders[name], entry))
+            raise InputError(
+                f"{folder} has two folders for the class {name!r}, spelt {twins}, which is the same text in Unicode:"
+                " move the images of one into the other, or rename it"
+            )
+        folders[name] = entry
+    if len(folders) < 2:
+        raise InputError(f"{folder} has folders of images for {len(folders)} classes, it needs two or more: add them")
+    return {name: _files(folders[name], root) for name in sorted(folders)}
+
+
+def _files(folder: Path, root: Path) -> list[Path]:
+    files = _entries(folder, root)
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file} is not a file: a class's folder may hold nothing but images")
+    if not files:
+        raise InputError(f"{folder} holds no image: add some, or remove the folder")
+    return files
 
 
 def _entries(folder: Path, root: Path) -> list[Path]:
