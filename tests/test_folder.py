@@ -255,6 +255,52 @@ def test_16_bit_greys_are_scaled_not_clipped(tmp_path):
     assert images.shape[3] == 1
 
 
+def write_deep(file: Path, values: np.ndarray) -> Path:
+    """A PNG of 16 bits, as no Pillow writes it of colours: values (H, W) or (H, W, 3)."""
+    values = np.atleast_3d(values)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    colour = {1: 0, 3: 2}[values.shape[2]]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(png(struct.pack(">IIBBBBB", *values.shape[1::-1], 16, colour, 0, 0, 0), rows))
+    return file
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 15, 16])
+def test_greys_of_16_bits_keep_their_levels_however_many_bits_the_data_set_uses(bits, tmp_path, capsys):
+    most = 2**bits - 1
+    dark, bright = np.linspace(0, most // 3, 16).reshape(4, 4).round(), np.linspace(0, most, 16).reshape(4, 4).round()
+    files = [write_deep(tmp_path / f"{i}.png", values) for i, values in enumerate((dark, bright))]
+    Image.fromarray(np.full((4, 4), 77, np.uint8)).save(tmp_path / "plain.png")
+    images = read_images([*files, tmp_path / "plain.png"], None)[..., 0]
+    assert np.abs(images[0] - 255 * dark / most).max() <= 0.5, "not on the scale of the data set"
+    assert np.abs(images[1] - 255 * bright / most).max() <= 0.5
+    assert (images[2] == 77).all(), "an image of 8 bits has its own range"
+    assert f"use {bits} of them: 0 to {most} become 0 to 255" in capsys.readouterr().out
+
+
+def test_a_deep_grey_map_of_netpbm_is_read_too(tmp_path):
+    values = np.array([[0, 2047], [4095, 1]], dtype=">u2")
+    (tmp_path / "deep.pgm").write_bytes(b"P5 2 2 65535\n" + values.tobytes())
+    assert read_images([tmp_path / "deep.pgm"], None)[0, ..., 0].tolist() == [[0, 127], [255, 0]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "ppm"])
+def test_colours_of_16_bits_that_would_be_crushed_to_a_few_levels_are_refused(suffix, tmp_path):
+    file, values = tmp_path / f"deep.{suffix}", np.full((2, 2, 3), 3840)
+
+    def save(values: np.ndarray) -> None:
+        if suffix == "png":
+            write_deep(file, values)
+        else:
+            file.write_bytes(b"P6 2 2 65535\n" + values.astype(">u2").tobytes())
+
+    save(values)
+    with pytest.raises(InputError, match=rf"16 bits, such as .*deep\.{suffix}, use 12 of them, of which 16 levels"):
+        read_images([file], None)
+    save(16 * values)
+    assert read_images([file], None).min() >= 239
+
+
 def test_the_orientation_of_a_camera_is_applied(tmp_path):
     upright = Image.new("RGB", (8, 4), "white")
     upright.paste("black", (0, 0, 4, 4))
@@ -291,16 +337,16 @@ def test_images_keep_the_order_of_their_files(tmp_path):
     assert read_images(files, None)[:, 0, 0, 0].tolist() == list(range(100))
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size in its header and holds hardly any pixels."""
+def png(header: bytes, rows: bytes) -> bytes:
     chunks = b""
-    for kind, content in (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(b"\0" * 100)),
-        (b"IEND", b""),
-    ):
+    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
         chunks += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
     return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size in its header and holds hardly any pixels."""
+    return png(struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"\0" * 100)
 
 
 @pytest.mark.parametrize("width", [LARGEST // 5000 + 1, 20_000, 2_000_000])
@@ -323,6 +369,28 @@ def test_a_file_that_is_no_readable_image_is_named(kind, tmp_path):
     write_tree(tmp_path)
     (tmp_path / "dog" / "bad.png").write_bytes(BAD_FILES[kind])
     refused(tmp_path, r"dog/bad\.png is not a")
+
+
+def test_of_many_images_that_cannot_be_read_the_count_and_the_first_five_are_named(tmp_path):
+    write_tree(tmp_path, count=10)
+    bad = sorted(tmp_path.glob("*/[0-6].png"))
+    for file in bad:
+        file.write_bytes(b"some text")
+    with pytest.raises(InputError, match=r"^14 of 20 images cannot be used: .*; and 9 more$") as caught:
+        load(tmp_path)
+    assert str(caught.value).count("is not an image in") == 5
+    for file in bad[:2]:
+        file.unlink()
+    for file in bad[3:]:
+        write(file, colour=(1, 2, 3))
+    refused(tmp_path, rf"^{bad[2]} is not an image")
+
+
+def test_a_size_is_that_of_the_first_image_that_can_be_read(tmp_path):
+    write_tree(tmp_path)
+    for file in sorted((tmp_path / "cat").iterdir()):
+        file.write_bytes(b"some text")
+    refused(tmp_path, r"^5 of 10 images cannot be used: .*cat/4\.png is not an image in .*remove or convert it$")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tiff"])

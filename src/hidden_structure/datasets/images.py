@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hidden_structure.errors import InputError
 from hidden_structure.progress import track
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # plain raster formats: none runs another program
+NAMED = 5  # of the files that cannot be used, as many are named
 LARGEST = 50_000_000  # pixels, checked on the header: a small file may unfold into any amount of memory
 
 
@@ -20,47 +22,104 @@ def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
     """Images uint8 (N, H, W, channels) in the order of files; one channel if every file is grey, else RGB.
 
     Resized to size x size (bilinear with antialiasing); without a size all must have that of the first. EXIF
-    orientation is applied, alpha dropped, an animation's first image taken, 16-bit grey rounded to 8 bits.
+    orientation is applied, alpha dropped, an animation's first image taken. Greys of 16 bits are scaled from 0..2^b-1,
+    where b is the highest bit that any of these images uses (8 at least): cameras and scanners often use 12 of them.
 
-    Raises InputError naming the first file that cannot be read, is larger than 50 megapixels, or differs in size.
+    Raises InputError naming the files, the first five of them, that cannot be read or are larger than 50 megapixels;
+    one that differs in size; or colours of 16 bits whose highest is not used, of which a few levels would be left.
     """
     with warnings.catch_warnings():  # filters are shared by all threads, so they are set here, outside the pool
         warnings.simplefilter("ignore")  # such as malformed metadata, of no consequence for the pixels
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        height, width = decode(files[0], size).shape[:2]
+        first, (height, width) = _first_shape(files, size)
         try:
             images = np.empty((len(files), height, width, 3), dtype=np.uint8)
         except MemoryError as error:
             raise InputError(
                 f"{len(files)} images of {width} x {height} pixels do not fit in memory: set data.size to less"
             ) from error
+        problems: dict[int, InputError] = {}
+        others: dict[int, tuple[int, int]] = {}  # of another shape than the first
+        grey, brightest = np.zeros(len(files), bool), np.zeros(len(files), int)
 
-        def read(index: int) -> bool:
-            pixels = decode(files[index], size)
-            if pixels.shape[:2] != (height, width):
-                raise InputError(
-                    f"{files[index]} is {pixels.shape[1]} x {pixels.shape[0]} pixels, but {files[0]} is {width} x"
-                    f" {height}: set data.size to resize them all"
-                )
-            images[index] = pixels
-            return pixels.shape[2] == 1
+        def read(index: int, bits: int = 16) -> None:
+            try:
+                pixels, brightest[index] = decode(files[index], size, bits)
+                if pixels.shape[:2] != (height, width):
+                    others[index] = pixels.shape[:2]
+                    return
+                images[index], grey[index] = pixels, pixels.shape[2] == 1
+            except InputError as error:
+                problems[index] = error
 
         with ThreadPoolExecutor() as pool:
-            grey = all(list(track(pool.map(read, range(len(files))), "reading images", total=len(files))))
-    return np.ascontiguousarray(images[..., :1]) if grey else images
+            list(track(pool.map(read, range(len(files))), "reading images", total=len(files)))
+            _refuse([problems[index] for index in sorted(problems)], len(files))
+            for index in sorted(others)[:1]:
+                found, wanted = (f"{shape[1]} x {shape[0]}" for shape in (others[index], (height, width)))
+                raise InputError(
+                    f"{files[index]} is {found} pixels, but {first} is {wanted}: set data.size to resize them all"
+                )
+            _check_colours([files[index] for index in np.flatnonzero(brightest * ~grey)], brightest[~grey])
+            deep = np.flatnonzero(brightest * grey)
+            if len(deep):
+                bits = int(brightest[deep].max()).bit_length()
+                print(f"{len(deep)} grey images of 16 bits use {bits} of them: 0 to {2**bits - 1} become 0 to 255")
+                if bits < 16:
+                    list(pool.map(partial(read, bits=bits), deep))
+    return np.ascontiguousarray(images[..., :1]) if grey.all() else images
 
 
-def decode(file: Path, size: int | None) -> np.ndarray:
-    """One image as uint8 (H, W, 1) if it is grey, else (H, W, 3), resized to size x size unless that is None."""
+def _first_shape(files: Sequence[Path], size: int | None) -> tuple[Path, tuple[int, int]]:
+    """The first file that can be read, and what shape all have to have."""
+    problems = []
+    for file in files:
+        try:
+            return file, decode(file, size)[0].shape[:2]
+        except InputError as error:
+            problems.append(error)
+    _refuse(problems, len(files))
+    raise InputError("there are no images to read: add some")
+
+
+def _refuse(problems: Sequence[InputError], count: int) -> None:
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        named = "; ".join(str(problem) for problem in problems[:NAMED])
+        more = f"; and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+        raise InputError(f"{len(problems)} of {count} images cannot be used: {named}{more}")
+
+
+def _check_colours(files: Sequence[Path], brightest: np.ndarray) -> None:
+    if files and (bits := int(brightest.max()).bit_length()) < 16:
+        raise InputError(
+            f"{len(files)} colour images of 16 bits, such as {files[0]}, use {bits} of them, of which"
+            f" {2 ** (bits - 8)} levels a channel would be read: convert them to 8 bits"
+        )
+
+
+def decode(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, int]:
+    """One image as uint8 (H, W, 1) if it is grey, else (H, W, 3), resized to size x size unless that is None.
+
+    bits: that greys of 16 bits use. Also the largest value of an image of 16 bits, 255 at least; of others 0.
+    """
     try:
         with Image.open(file, formats=FORMATS) as image:
             if math.prod(image.size) > LARGEST:
                 raise Image.DecompressionBombError
+            wide = any(_is_wide(tile.args) for tile in image.tile)
             ImageOps.exif_transpose(image, in_place=True)
-            plain = _to_8_bits(image)
+            if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+                levels = np.asarray(image).astype(np.uint32)
+                brightest = max(int(levels.max()), 255)
+                plain = _to_8_bits(levels, bits)
+            else:
+                plain = _plain(image)
+                brightest = 256 * np.asarray(plain).max().item() + 255 if wide else 0
             if size is not None and plain.size != (size, size):
                 plain = plain.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(plain).reshape(plain.height, plain.width, -1)
+            return np.asarray(plain).reshape(plain.height, plain.width, -1), brightest
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(
             f"{file} has more than {LARGEST // 10**6} megapixels: make it smaller, or remove it"
@@ -72,11 +131,21 @@ def decode(file: Path, size: int | None) -> np.ndarray:
         raise InputError(f"{file} is not a readable image ({reason}): replace or remove it") from error
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
+def _is_wide(encoding: str | tuple | None) -> bool:
+    """Whether a file has more than 8 bits a channel, by what Pillow tells its decoder: a raw mode such as "RGB;16B",
+    or the largest value of a PPM."""
+    parts = encoding if isinstance(encoding, tuple) else (encoding,)
+    return any(";16" in part for part in parts if isinstance(part, str)) or (
+        len(parts) == 2 and isinstance(parts[1], int) and parts[1] > 255 and parts[0] == "RGB"
+    )
+
+
+def _to_8_bits(levels: np.ndarray, bits: int) -> Image.Image:
+    most = 2**bits - 1  # Pillow's own conversion clips everything above 255
+    return Image.fromarray(((510 * levels + most) // (2 * most)).astype(np.uint8))
+
+
+def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(f"mode {image.mode} has no fixed range of values")
-    if image.mode.startswith("I;16"):  # Pillow's own conversion clips everything above 255
-        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
