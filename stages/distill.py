@@ -11,6 +11,7 @@ from hidden_structure.device import describe
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
 from hidden_structure.labels import merge, tables
+from hidden_structure.pieces import check_room
 from hidden_structure.students import accuracy, tasks_of
 from hidden_structure.teaching import Course, School, train_teacher
 
@@ -40,10 +41,11 @@ def main() -> None:
     key = resume.fingerprint(described, Path(__file__), *arrays)
     folder, fine = paths.RESUME / f"distill-{key}", inputs.targets("train")
     course = Course.of(study, inputs.data["train_images"].shape[1:], tasks["train"], fine, folder)
+    teacher = course.build(study.network, classes, study.seeds[0])
+    check_room(settings, teacher)
     if settings.merge:
         teacher = train_teacher(course)
     else:
-        teacher = course.build(study.network, classes, study.seeds[0])
         teacher.load_state_dict(stored)
     school = School(course, teacher)
 

@@ -247,7 +247,7 @@ def test_without_seeds_there_is_nothing_and_nothing_is_read(tmp_path):
         (
             {},
             {"methods": ["kd", "lelp"], "subclasses": [31]},
-            "lelp, with distill.subclasses 31: subclasses: 31 is more than the null space",
+            "lelp, with distill.subclasses 31: subclasses: 31 pieces need as many axes",
         ),
         ({}, {"methods": ["kd", "kmeans"], "subclasses": [161]}, "kmeans, with distill.subclasses 161: "),
         ({}, {"validation": 0.99}, "train.batch_size"),
@@ -268,6 +268,18 @@ def test_bad_input_is_one_line_and_writes_no_metrics(tmp_path, sections, distill
     assert message in done.stderr
     assert "\n" not in done.stderr
     assert not (tmp_path / METRICS[0]).exists()
+
+
+@pytest.mark.parametrize("method", ["lelp", "random-projections"])
+def test_embeddings_without_room_for_the_pieces_are_refused_before_anything_is_trained(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "fit", None)
+    merge = {"method": "modulo", "classes": 8, "groups": None, "seed": 0}
+    network = tiny.OVERRIDES["network"] | {"width": 8}
+    folder = prepare(tmp_path, {"network": network}, merge=merge, methods=["kd", method], subclasses=[2])
+    message = stage(folder).stderr
+    assert message.startswith(f"error: {method}, with distill.subclasses 2: ")
+    assert "embeddings of 8 dimensions, less 8 that its output weights read" in message
+    assert "distill.lelp.null_space: false" in message
 
 
 def test_students_that_are_not_there_are_one_line(tmp_path):

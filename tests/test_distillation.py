@@ -1,6 +1,8 @@
 """Targets of pieces and their merging, and the projections of LELP: each step, alone and together."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,18 +224,35 @@ def test_more_weights_than_dimensions_that_they_read_leave_the_others():
     weight = torch.stack([WEIGHT[0], -WEIGHT[0], 2 * WEIGHT[0]])
     found = lelp(EMBEDDINGS, LABELS, weight, DIMENSION - 1, 1.0, torch_generator("lelp"))
     assert (found.directions @ WEIGHT[0]).abs().max() < 1e-5 * found.directions.norm(dim=2).max()
-    with pytest.raises(InputError, match=rf"has dimensions, {DIMENSION - 1}: lower it$"):
+    with pytest.raises(InputError, match=rf"less 1 that .*, leave {DIMENSION - 1}: lower .* to {DIMENSION - 1}"):
         lelp(EMBEDDINGS, LABELS, weight, DIMENSION, 1.0, torch_generator("lelp"))
 
 
 @pytest.mark.parametrize(
-    ("null_space", "most", "where"),
-    [(True, DIMENSION - CLASSES, "the null space"), (False, DIMENSION, "the teacher's embeddings")],
+    ("null_space", "most", "said"),
+    [
+        (True, DIMENSION - CLASSES, f"less {CLASSES} that its output weights read (null_space), leave"),
+        (False, DIMENSION, f"embeddings of {DIMENSION} dimensions: lower distill.subclasses to"),
+    ],
 )
-def test_no_more_pieces_than_dimensions(null_space, most, where):
+def test_no_more_pieces_than_dimensions(null_space, most, said):
     assert project(subclasses=most, null_space=null_space).directions.shape == (CLASSES, most, DIMENSION)
-    with pytest.raises(InputError, match=rf"^subclasses: {most + 1} is more than {where}.*, {most}: lower it$"):
+    with pytest.raises(InputError, match=re.escape(said) + rf" {most}") as caught:
         project(subclasses=most + 1, null_space=null_space)
+    assert ("set distill.lelp.null_space: false" in str(caught.value)) == null_space
+
+
+@pytest.mark.parametrize(("width", "classes"), [(2, 3), (3, 3), (4, 3), (3, 20)])
+def test_where_the_output_weights_read_all_the_embeddings_lowering_is_not_advised(width, classes):
+    embeddings, weight = draw(SAMPLES, width), draw(classes, width, name="w")
+    given = (embeddings, EVERY % classes, weight, 2, 1.0, torch_generator("lelp"))
+    with pytest.raises(
+        InputError, match=rf"embeddings of {width} dimensions, less {min(width, classes)} that"
+    ) as caught:
+        lelp(*given)
+    assert "lower" not in str(caught.value)
+    assert "set distill.lelp.null_space: false" in str(caught.value)
+    assert lelp(*given, null_space=False).directions.shape == (classes, 2, width)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -285,10 +304,49 @@ def test_a_class_that_varies_in_fewer_directions_than_pieces_can_be_split(rotate
     assert points[LABELS == 0].square().mean().item() == pytest.approx(1, abs=1e-3)
 
 
-def test_numpy_arrays_are_taken_as_they_are():
-    arrays = (array.numpy() for array in (EMBEDDINGS, LABELS, WEIGHT))
-    found = lelp(*arrays, SUBCLASSES, 1.0, torch_generator("lelp", 0))
-    assert torch.equal(found.directions, project().directions)
+def as_numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.numpy()
+
+
+def as_read_only_doubles(tensor: torch.Tensor) -> np.ndarray:
+    """As a memory map of a reversed big-endian table would give them."""
+    array = tensor.numpy()
+    array = np.flip(array.astype(">f8" if tensor.is_floating_point() else ">i8"), 0).copy()[::-1]
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("given", [as_numpy, as_read_only_doubles])
+def test_every_function_takes_numpy_arrays_and_gives_the_tensors_that_it_gives_of_tensors(given):
+    found, expected = lelp(*map(given, (EMBEDDINGS, LABELS, WEIGHT)), 4, 1.0, torch_generator("lelp", 0)), project()
+    pieces = EVERY // CLASSES % 4
+    assigned = assign(given(LABELS), given(pieces), CLASSES), assign(LABELS, pieces, CLASSES)
+    for split, like in ((found, expected), assigned, (whole(CLASSES), whole(CLASSES))):
+        assert close(split(given(EMBEDDINGS), given(EVERY)), like(EMBEDDINGS, EVERY), 1e-5)
+        assert close(split(EMBEDDINGS, EVERY), like(EMBEDDINGS, EVERY), 1e-5)
+    logits, q, outputs = EMBEDDINGS @ WEIGHT.T, expected(EMBEDDINGS, EVERY), draw(SAMPLES, CLASSES * 4)
+    wanted = targets(logits, q, 2.0)
+    assert close(targets(given(logits), given(q), 2.0), wanted, 1e-5)
+    assert close(merge(given(outputs), CLASSES, 2.0), merge(outputs, CLASSES, 2.0), 1e-5)
+    for mine in (outputs, given(outputs)):
+        for theirs in (wanted, given(wanted)):
+            assert loss(mine, theirs, 2.0).item() == pytest.approx(loss(outputs, wanted, 2.0).item(), rel=1e-5)
+    assert contrast(given(outputs), 0.5).item() == pytest.approx(contrast(outputs, 0.5).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("given", [lambda tensor: tensor, as_numpy, as_read_only_doubles])
+def test_the_example_of_the_readme_runs_on_tensors_and_on_numpy_arrays(given):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "import lelp" in block]
+    inputs = draw(50, 6, name="inputs")
+    student = torch.nn.Linear(6, 10)
+    teacher = {"embeddings": draw(50, 12), "labels": EVERY[:50] % 2, "weight": draw(2, 12, name="weight")}
+    teacher["logits"] = teacher["embeddings"] @ teacher["weight"].T
+    names = {"inputs": inputs, "student": student} | {name: given(array) for name, array in teacher.items()}
+    exec(code, names)
+    assert names["wanted"].shape == (50, 10)
+    assert names["wanted"].sum(1).numpy() == pytest.approx(1, abs=1e-5)
+    assert student.weight.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize(

@@ -541,5 +541,5 @@ def test_a_batch_larger_than_what_is_left_to_choose_on_is_named(tmp_path):
 
 
 def test_an_impossible_student_names_its_key(school, tmp_path):
-    with pytest.raises(InputError, match=r"^lelp, with distill\.subclasses 7: subclasses: 7 is more"):
+    with pytest.raises(InputError, match=r"^lelp, with distill\.subclasses 7: subclasses: 7 pieces need"):
         taught(school, "lelp", tmp_path / "x", choice=replace(CHOICE, subclasses=7))

@@ -7,12 +7,15 @@ so the student's C x S outputs merge back into classes without loss.
 
 The other ways of splitting are the baselines of that paper; Subclass Distillation (Mueller, Kornblith, Hinton 2020)
 has the teacher itself invent the pieces, under the auxiliary loss `contrast`.
+
+Every array may be a tensor or numpy's, also those that splitters are called with; what is returned is of tensors.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, one_hot
@@ -21,8 +24,10 @@ from hidden_structure.errors import InputError
 
 ROUNDING = 1e-6  # of the embeddings' length: less variation than that is no more than rounding, in float32
 
+Array = Tensor | np.ndarray
+
 # Embeddings (B, d) and the samples' numbers int64 (B,) to q(s | x, c): (B, C, S), sums over s are 1.
-Splitter = Callable[[Tensor, Tensor], Tensor]
+Splitter = Callable[[Array, Array], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +41,9 @@ class Projections:
     offsets: Tensor
     beta: float
 
-    def __call__(self, embeddings: Tensor, index: Tensor) -> Tensor:
+    def __call__(self, embeddings: Array, index: Array) -> Tensor:
         classes, subclasses, dimension = self.directions.shape
-        projected = embeddings @ self.directions.view(-1, dimension).T
+        projected = tensor(embeddings).to(self.directions) @ self.directions.view(-1, dimension).T
         return ((projected.view(-1, classes, subclasses) - self.offsets) / self.beta).softmax(2)
 
 
@@ -53,7 +58,8 @@ class Assigned:
     pieces: Tensor
     even: Tensor
 
-    def __call__(self, embeddings: Tensor, index: Tensor) -> Tensor:
+    def __call__(self, embeddings: Array, index: Array) -> Tensor:
+        index = tensor(index).to(self.classes.device)
         q = self.even.repeat(len(index), 1, 1)
         q[torch.arange(len(index), device=index.device), self.classes[index]] = one_hot(
             self.pieces[index], q.shape[2]
@@ -61,13 +67,21 @@ class Assigned:
         return q
 
 
-def assign(classes: Tensor, pieces: Tensor, count: int) -> Assigned:
+def tensor(array: Array) -> Tensor:
+    """A tensor as it is, or a numpy array as one: copied if it is read-only, strided or of the other byte order."""
+    if not isinstance(array, np.ndarray):
+        return torch.as_tensor(array)
+    return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "WRITEABLE"]))
+
+
+def assign(classes: Array, pieces: Array, count: int) -> Assigned:
     """One piece a sample, both int64 (N,): clusters, true subclasses, ... S is the largest piece and one.
 
     count: of classes, C.
 
     Raises InputError if a class has no sample, or labels and pieces are not one a sample.
     """
+    classes, pieces = tensor(classes), tensor(pieces)
     _check_labels(classes, len(pieces), count)
     present = torch.zeros(count, int(pieces.max()) + 1, device=pieces.device)
     present[classes, pieces] = 1
@@ -76,13 +90,13 @@ def assign(classes: Tensor, pieces: Tensor, count: int) -> Assigned:
 
 def whole(count: int) -> Splitter:
     """Classes left whole: S = 1, which makes vanilla distillation (Hinton, Vinyals, Dean 2015) of the same loss."""
-    return lambda embeddings, index: torch.ones(len(index), count, 1, device=index.device)
+    return lambda embeddings, index: torch.ones(len(index), count, 1, device=tensor(index).device)
 
 
 def lelp(
-    embeddings: Tensor,
-    labels: Tensor,
-    weight: Tensor,
+    embeddings: Array,
+    labels: Array,
+    weight: Array,
     subclasses: int,
     beta: float,
     generator: torch.Generator,
@@ -100,7 +114,7 @@ def lelp(
     out.
 
     Args:
-        embeddings: float (N, d), what the teacher's last layer reads; these three as tensors or numpy arrays.
+        embeddings: float (N, d), what the teacher's last layer reads.
         labels: int64 (N,) in 0..C-1, the classes.
         weight: (C, d), of the last layer.
         subclasses: S.
@@ -111,13 +125,11 @@ def lelp(
     Raises InputError if an argument is not as said here, a class has no sample, there are fewer dimensions than pieces,
     or a class does not vary.
     """
-    embeddings, labels, weight = (torch.as_tensor(array).detach() for array in (embeddings, labels, weight))
+    embeddings, labels, weight = (tensor(array).detach() for array in (embeddings, labels, weight))
     _check(embeddings, labels, weight, subclasses, beta)
     points, labels, weight = embeddings.cpu().double(), labels.cpu(), weight.cpu().double()
     basis = _null_space(weight) if null_space else torch.eye(points.shape[1]).double()
-    if subclasses > basis.shape[1]:
-        where = "the null space of its output weights" if null_space else "the teacher's embeddings"
-        raise InputError(f"subclasses: {subclasses} is more than {where} has dimensions, {basis.shape[1]}: lower it")
+    need_room(subclasses, points.shape[1], points.shape[1] - basis.shape[1])
     directions, offsets = [], []
     for label in range(len(weight)):
         own = points[labels == label]
@@ -134,6 +146,22 @@ def lelp(
         offsets.append(centre @ along)
     found = (torch.stack(each).to(embeddings.dtype).to(embeddings.device) for each in (directions, offsets))
     return Projections(*found, beta)
+
+
+def need_room(subclasses: int, width: int, read: int) -> None:
+    """Raises InputError if there are more pieces than axes to split along: the width of the embeddings, less the
+    dimensions that are read by the weights whose null space is asked for, or 0."""
+    room = width - read
+    if subclasses <= room:
+        return
+    mends = [f"lower distill.subclasses to {room}"] if room > 1 else []
+    mends += ["set distill.lelp.null_space: false"] if room < subclasses <= width and read else []
+    mends += ["widen the network whose embeddings they are"]
+    left = f", less {read} that its output weights read (null_space), leave {room}" if read else ""
+    raise InputError(
+        f"subclasses: {subclasses} pieces need as many axes, but embeddings of {width} dimensions{left}:"
+        f" {', or '.join(mends)}"
+    )
 
 
 def _check(embeddings: Tensor, labels: Tensor, weight: Tensor, subclasses: int, beta: float) -> None:
@@ -176,33 +204,35 @@ def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     return q * r.diagonal().sign()
 
 
-def targets(logits: Tensor, pieces: Tensor, temperature: float) -> Tensor:
+def targets(logits: Array, pieces: Array, temperature: float) -> Tensor:
     """p(c, s | x), (B, C * S) with the pieces of a class side by side, from logits (B, C) and q(s | x, c) (B, C, S)."""
-    return ((logits / temperature).softmax(1)[:, :, None] * pieces).flatten(1)
+    return ((tensor(logits) / temperature).softmax(1)[:, :, None] * tensor(pieces)).flatten(1)
 
 
-def merge(logits: Tensor, classes: int, temperature: float = 1.0) -> Tensor:
+def merge(logits: Array, classes: int, temperature: float = 1.0) -> Tensor:
     """log p(c | x), (B, C), of a network with C * S outputs (B, C * S): the probabilities of its pieces, summed.
 
     temperature: that of the training, at which alone the sums are what was learnt.
     """
-    return log_softmax(logits / temperature, 1).unflatten(1, (classes, -1)).logsumexp(2)
+    return log_softmax(tensor(logits) / temperature, 1).unflatten(1, (classes, -1)).logsumexp(2)
 
 
-def loss(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+def loss(logits: Array, wanted: Array, temperature: float) -> Tensor:
     """Mean cross-entropy (nats) of softmax(logits / T) to the targets, both (B, C * S), times T^2.
 
     Its gradient is that of the KL divergence; T^2 keeps its size as T changes (Hinton, Vinyals, Dean 2015).
     """
-    return cross_entropy(logits / temperature, wanted) * temperature**2
+    logits = tensor(logits)
+    return cross_entropy(logits / temperature, tensor(wanted).to(logits)) * temperature**2
 
 
-def contrast(logits: Tensor, temperature: float) -> Tensor:
+def contrast(logits: Array, temperature: float) -> Tensor:
     """The auxiliary loss of Subclass Distillation: how alike a batch's samples are to the teacher that splits classes.
 
     With v the logits (B, C * S) of a sample, scaled to mean 0 and length 1, it is the mean over i of
     log sum_j exp(v_i . v_j / t) / B, less 1 / t: 0 if all agree, and negative as samples use different pieces.
     """
+    logits = tensor(logits)
     centred = logits - logits.mean(1, keepdim=True)
     v = centred / (centred.norm(dim=1, keepdim=True) + 1e-6)
     return (v @ v.T / temperature).logsumexp(1).mean() - 1 / temperature - math.log(len(v))

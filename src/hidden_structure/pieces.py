@@ -1,17 +1,19 @@
 """How each method of distillation splits the classes, and which hyper-parameters it has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hidden_structure import params
 from hidden_structure.clustering import kmeans, reduce_within
-from hidden_structure.distillation import Splitter, assign, lelp, whole
+from hidden_structure.distillation import Splitter, assign, lelp, need_room, whole
 from hidden_structure.errors import InputError
+from hidden_structure.features import head
 from hidden_structure.seeding import numpy_generator, seed_of, torch_generator
 
 HYPERPARAMETERS = {  # of each method, in the order in which they are chosen
@@ -68,6 +70,26 @@ class Teacher:
         return reduce_within(features, labels, "tsne", settings.perplexity, settings.components, "distill")
 
 
+def check_room(settings: params.Distill, teacher: nn.Module) -> None:
+    """Before anything is trained: raises InputError if the teacher's embeddings have no room for the pieces of LELP or
+    of random projections. Trained weights read as many dimensions as there are classes."""
+    layer = head(teacher)
+    width = layer.in_features
+    read = min(width, layer.out_features) if settings.lelp.null_space else 0
+    for method in settings.methods:
+        if method in ("lelp", "random-projections"):
+            with _named(method, subclasses := max(settings.subclasses)):
+                need_room(subclasses, width, read)
+
+
+@contextmanager
+def _named(method: str, subclasses: int) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{method}, with distill.subclasses {subclasses}: {error}") from error
+
+
 def splitter(method: str, choice: Choice, teacher: Teacher, steps: Mapping[str, bool]) -> Splitter:
     """The pieces of a method whose teacher is one of classes: of any but subclass.
 
@@ -76,10 +98,8 @@ def splitter(method: str, choice: Choice, teacher: Teacher, steps: Mapping[str, 
 
     Raises InputError, naming the method and the number of pieces, where the embeddings cannot be split so.
     """
-    try:
+    with _named(method, choice.subclasses):
         return _split(method, choice, teacher, steps)
-    except InputError as error:
-        raise InputError(f"{method}, with distill.subclasses {choice.subclasses}: {error}") from error
 
 
 def _split(method: str, choice: Choice, teacher: Teacher, steps: Mapping[str, bool]) -> Splitter:
