@@ -89,6 +89,55 @@ def test_collapsed_features_are_no_obstacle():
     assert probing.accuracy(probe, features, labels) > 0.9
 
 
+def mislabelled(scale: float = 1.0, spread: float = 0.03) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Sixty nearly collapsed classes in fifty dimensions, and one label in twenty drawn at random, as clusters give."""
+    generator, classes, samples = torch_generator("mislabelled"), 60, 300
+    labels = torch.arange(samples) % classes
+    features = torch.randn(classes, 50, generator=generator)[labels]
+    features = features + spread * torch.randn(samples, 50, generator=generator)
+    wrong = torch.rand(samples, generator=generator) < 0.05
+    return (
+        scale * features,
+        torch.where(wrong, torch.randint(classes, (samples,), generator=generator), labels),
+        classes,
+    )
+
+
+@pytest.mark.parametrize(("scale", "spread"), [(1.0, 0.03), (1.0, 0.0), (100.0, 0.03)])
+def test_many_collapsed_classes_with_wrong_labels_among_them_are_fitted_to_the_optimum(scale, spread):
+    features, labels, classes = mislabelled(scale, spread)
+    probe = probing.fit(features, labels, classes, 1e-4)
+    weight, bias = probe.weight.clone().requires_grad_(), probe.bias.clone().requires_grad_()
+    objective(weight, bias, features, labels, 1e-4).backward()
+    assert weight.grad.abs().max() < 1e-5 * scale
+    assert bias.grad.abs().max() < 1e-5
+    again = probing.fit(features, labels, classes, 1e-4)
+    assert torch.equal(again.weight, probe.weight)
+    assert torch.equal(again.bias, probe.bias)
+
+
+def test_that_optimum_is_scikit_learns_too():
+    from sklearn.linear_model import LogisticRegression
+
+    (features, labels, classes), l2 = mislabelled(), 1e-4
+    probe = probing.fit(features, labels, classes, l2)
+    peer = LogisticRegression(C=1 / (l2 * len(labels)), tol=1e-10, max_iter=1000, solver="newton-cg")
+    peer.fit(features.double().numpy(), labels.numpy())
+    peer_value = objective(torch.from_numpy(peer.coef_), torch.from_numpy(peer.intercept_), features, labels, l2)
+    value = objective(probe.weight, probe.bias, features, labels, l2)
+    assert value.item() == pytest.approx(peer_value.item(), rel=1e-8)
+
+
+def test_the_damped_method_finds_the_optimum_of_the_plain_one(monkeypatch):
+    features, labels = problem()
+    plain = probing.fit(features, labels, 4, 1e-3)
+    monkeypatch.setattr(probing, "NEWTON_STEPS", 2)
+    damped = probing.fit(features, labels, 4, 1e-3)
+    values = [objective(each.weight, each.bias, features, labels, 1e-3).item() for each in (plain, damped)]
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+    torch.testing.assert_close(damped.weight, plain.weight, rtol=1e-4, atol=1e-4)
+
+
 def test_without_a_penalty_separable_classes_are_still_learnt():
     labels = torch.arange(60) % 3
     features = torch.cat([torch.eye(3)[labels], torch.zeros(60, 2)], 1)
@@ -100,5 +149,8 @@ def test_what_has_no_optimum_is_refused(monkeypatch):
     with pytest.raises(InputError, match="NaN or infinity"):
         probing.fit(features * torch.nan, labels, 4, 1e-4)
     monkeypatch.setattr(probing, "NEWTON_STEPS", 2)
-    with pytest.raises(InputError, match=r"raise cluster\.l2 \(0\.0001\)"):
+    monkeypatch.setattr(probing, "DAMPED_STEPS", 2)
+    with pytest.raises(
+        InputError, match=r"about .* nats above it, of features whose standard .*: raise cluster\.l2 \(0\.0001\)"
+    ):
         probing.fit(features, labels, 4, 1e-4)
