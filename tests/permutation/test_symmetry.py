@@ -676,6 +676,10 @@ MIXING = {
         lambda m, x: m.d((heads(m, x) - heads(m, x).mean(1, keepdim=True)).relu().flatten(1)),
         {"c": lin(192, 12), "d": lin(12, 4)},
     ),
+    "group norm across heads, twice over": (
+        lambda m, x: m.d(m.norm(torch.cat([heads(m, x).transpose(1, 2).flatten(1)] * 2, 1)).relu()),
+        {"c": lin(192, 12), "norm": nn.GroupNorm(8, 24, affine=False), "d": lin(24, 4)},
+    ),
     "heads joined": (
         lambda m, x: m.d((torch.cat([heads(m, x), heads(m, x).relu()], 1) * m.s).flatten(1)),
         {"c": lin(192, 12), "s": parameter(6, 4), "d": lin(24, 4)},

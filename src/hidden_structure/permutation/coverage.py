@@ -20,8 +20,9 @@ def kept_in_place(symmetry: Symmetry, state: Mapping[str, Tensor]) -> dict[str, 
     A tensor that several operations keep counts for the first one.
     """
     sizes, kept = _sizes(state), defaultdict(int)
-    for name, reasons in symmetry.stays.items():
-        kept[reasons[0] if reasons else "nothing that reads it"] += sizes.get(name, 0)
+    for name in sorted(sizes.keys() - symmetry.layouts.keys()):
+        reasons = symmetry.stays.get(name, ("no part in the forward pass",))
+        kept[reasons[0] if reasons else "their own shape"] += sizes[name]
     total = max(sum(sizes.values()), 1)
     return {reason: size / total for reason, size in sorted(kept.items(), key=lambda item: -item[1]) if size}
 

@@ -114,8 +114,9 @@ def _apart(terms: list[dict[Any, axes.Axis]]) -> list[Node]:
 
 
 def _mixed(labels: Mapping[Any, axes.Axis], mixed: set) -> list[Node]:
-    """Nodes whose parent's entries are mixed while their own are left apart."""
-    return [node for node, key, places in _dependent(labels) if key not in mixed and mixed & set(places)]
+    """Nodes whose parent's entries are mixed, or not told apart here, while their own are left apart."""
+    dependent = [(node, places) for node, key, places in _dependent(labels) if key not in mixed]
+    return [node for node, places in dependent if not places or mixed & set(places)]
 
 
 def _tensor_labels(labels: Labels) -> list[list[axes.Axis]]:
