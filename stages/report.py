@@ -9,7 +9,7 @@ from hidden_structure import artifacts, chapters, distill_summary, page, params,
 from hidden_structure.connectivity_summary import accuracies, objectives
 from hidden_structure.errors import one_line_errors
 from hidden_structure.linearity_summary import stitching
-from hidden_structure.plotting import save
+from hidden_structure.plotting import save, without_glyph
 from hidden_structure.summary import summarise
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "matplotlib", "dvc")
@@ -47,6 +47,8 @@ def main() -> None:
     numbers = summarise({name: values for part in parts for name, values in part.measured.items()}, described)
     rows = [row for part in parts for row in part.claims]
 
+    if lacking := without_glyph([*labels["fine"]["names"], *labels["coarse"]["names"]]):
+        print(f"figures show {lacking} as code points: no font has them, install one such as Noto Sans CJK")
     pictures = {}
     for name, figure in {name: figure for part in parts for name, figure in part.figures.items()}.items():
         save(figure, paths.figure(study.study, name, "pdf"))

@@ -4,7 +4,9 @@ Sized for print (columns of 3.4 inches, pages of 7), in colours that colour-blin
 Nothing draws through pyplot, so no state is global.
 """
 
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.style
@@ -12,11 +14,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager, get_font
 
 from hidden_structure.artifacts import write_atomically
 
+FALLBACKS = (  # for glyphs that matplotlib's own font lacks, most of them Chinese, Japanese and Korean: in this order
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "IPAexGothic", "IPAGothic", "NanumGothic"),
+    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic"),
+    *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Arial Unicode MS"),
+)
+FAMILY = ["DejaVu Sans", *(name for name in FALLBACKS if name in fontManager.get_font_names())]
 COLUMN, PAGE = 3.4, 7.0  # widths in inches
 STYLE = {
+    "font.family": FAMILY,  # a glyph comes from the first that has it, so that more fonts change no other text
     "font.size": 8,
     "axes.titlesize": 8,
     "legend.fontsize": 7,
@@ -44,10 +55,26 @@ METHODS = {  # of aligning two networks
 
 
 def plain(name: str, length: int = 18) -> str:
-    """A class name as one short line that matplotlib takes for neither mathematics nor a hidden legend entry."""
+    """A class name as one short line that matplotlib takes for neither mathematics nor a hidden legend entry.
+
+    Characters of which no font has a glyph are shown as their code points: "U+732B.72AC" rather than two boxes.
+    """
     text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
+    runs = itertools.groupby(text, key=lambda character: ord(character) in _glyphs())
+    text = "".join("".join(run) if drawn else "U+" + ".".join(f"{ord(c):04X}" for c in run) for drawn, run in runs)
     text = text if len(text) <= length else text[: length - 1] + "…"
     return (" " + text if text.startswith("_") else text).replace("$", r"\$")
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    """The code points that the family has glyphs of."""
+    return frozenset().union(*(get_font(findfont(name)).get_charmap() for name in FAMILY))
+
+
+def without_glyph(names: Iterable[str]) -> str:
+    """The characters of these names that no installed font of the family can draw, each once, in order."""
+    return "".join(sorted({c for name in names for c in name if c.isprintable() and ord(c) not in _glyphs()}))
 
 
 @styled
