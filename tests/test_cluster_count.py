@@ -27,6 +27,15 @@ def test_one_cluster_is_one_by_the_gap_statistic_and_never_by_the_silhouette():
     assert silhouette(blobs(1), "test") >= 2
 
 
+@pytest.mark.parametrize("noise", [-1e-15, 0.0, 1e-15])
+def test_of_numbers_of_clusters_that_are_as_good_the_least_is_taken_whatever_the_rounding(noise, monkeypatch):
+    scores = {3: 0.7, 5: 0.7 + noise}
+    monkeypatch.setattr(
+        cluster_count, "silhouette_score", lambda distances, found, metric: scores.get(len(set(found)), 0.5)
+    )
+    assert silhouette(blobs(2, each=20), "test") == 3
+
+
 def test_a_long_thin_cluster_is_one_cluster_whichever_way_it_lies():
     """Uniform draws from a box that is not turned along with the points would be wider than they are."""
     long = blobs(1) * [30, 1]

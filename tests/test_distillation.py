@@ -183,6 +183,16 @@ def test_random_axes_are_orthonormal_and_others_for_another_generator():
     assert not close(found, project(**PLAIN).directions, 0.1)
 
 
+@pytest.mark.parametrize("noise", range(5))
+def test_rounding_does_not_turn_an_axis_whose_entries_are_alike(noise):
+    along = torch.tensor([1.0, -1, 1, -1])
+    points = draw(60, 1, name="along").double() * along + 1e-13 * draw(60, 4, name=noise).double()
+    labels, weight = EVERY[:60] % 1, torch.ones(1, 4)
+    found = lelp(points, labels, weight, 1, 1.0, torch_generator("lelp"), null_space=False, rotate=False)
+    direction = found.directions[0, 0] / found.directions.norm()
+    assert close(direction, along / 2, 1e-6)
+
+
 def test_the_same_generator_gives_the_same_bytes_and_only_the_rotation_draws():
     assert torch.equal(project().directions, project().directions)
     assert not close(project(seed=1).directions, project().directions, 0.1)

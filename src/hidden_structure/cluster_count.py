@@ -14,6 +14,7 @@ from hidden_structure.seeding import Name, numpy_generator, seed_of
 MOST = 12  # clusters that are looked for
 SAMPLES = 2000  # points that are looked at: the silhouette needs all their distances
 RESTARTS = 3  # of k-means
+ROUNDING = 1e-9  # of silhouettes, which lie in -1..1: the fewest clusters of those that are as good are taken
 REFERENCES = 10  # draws of points without clusters
 
 
@@ -44,7 +45,8 @@ def silhouette(points: np.ndarray, *names: Name) -> int:
     for clusters in range(2, most + 1):
         found, _ = _cluster(points, clusters, *names)
         scores[clusters] = silhouette_score(distances, found, metric="precomputed")
-    return max(scores, key=lambda clusters: scores[clusters], default=1)
+    best = max(scores.values(), default=0.0) - ROUNDING
+    return next((clusters for clusters, score in scores.items() if score > best), 1)
 
 
 @threadpool_limits.wrap(limits=1)

@@ -193,9 +193,12 @@ def _null_space(weight: Tensor) -> Tensor:
 
 
 def _principal_axes(centred: Tensor, count: int) -> Tensor:
-    """(n, m) to the (m, count) axes of most variance; signs such that the entry largest in size is positive."""
+    """(n, m) to the (m, count) axes of most variance; signs such that the entry largest in size is positive, the first
+    of those that are as large but for rounding."""
     axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :count]
-    return axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+    sizes = axes.abs()
+    first = (sizes > (1 - ROUNDING) * sizes.amax(0)).int().argmax(0, keepdim=True)
+    return axes * axes.gather(0, first).sign()
 
 
 def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
