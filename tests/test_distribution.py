@@ -101,6 +101,18 @@ def test_signs_are_kept_down_to_the_least_magnitude():
     assert collected(values).quantile(0.6).item() == pytest.approx(1.1e-7, rel=0.01)
 
 
+@pytest.mark.parametrize("value", [1.0, -1.0, 0.0, 0.5, 2.0, MOST])
+def test_rounding_decides_no_quantile_of_what_exact_arithmetic_gives(value):
+    """Whether a processor rounds 1 up or down is no property of the quantity."""
+    rounded = [value - 4e-16 * max(abs(value), 1), value, value + 4e-16 * max(abs(value), 1)]
+    found = [collected([[one] * 9]).summaries()[0] for one in rounded]
+    for name in QUANTILES:
+        assert len({summary[name] for summary in found}) == 1
+        assert found[0][name] == pytest.approx(value, rel=0.005)
+        if value in (1, -1, 0, MOST):
+            assert found[0][name] == value
+
+
 def test_what_is_beyond_the_most_has_its_moments_and_counts_as_the_most():
     values = np.array([[-1e30, -5000.0, -1001.0, 1.0, 1001.0, 5000.0, 1e30]])
     found = collected(values, 2)

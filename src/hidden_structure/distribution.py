@@ -1,5 +1,7 @@
 """Mean, spread and quantiles of values that come in parts, in memory that does not grow with their number."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -7,11 +9,17 @@ LEAST, MOST, PER_DECADE = 1e-7, 1e3, 230  # bins of magnitudes, each 1 % above t
 QUANTILES = {"q05": 0.05, "q50": 0.5, "q95": 0.95}
 
 
-def _edges() -> Tensor:
-    decades = torch.log10(torch.tensor([LEAST, MOST], dtype=torch.float64))
-    steps = round(PER_DECADE * (decades[1] - decades[0]).item()) + 1
-    magnitudes = torch.logspace(*decades.tolist(), steps, dtype=torch.float64)
-    return torch.cat([-magnitudes.flip(0), magnitudes])
+def _bins() -> tuple[Tensor, Tensor]:
+    """Edges (2 n,), and the centres (2 n + 1,) of what they part; 0 and 1 are centres.
+
+    Coefficients of linear layers are 1 up to rounding: at an edge, rounding alone would choose the bin.
+    """
+    places = range(round(PER_DECADE * math.log10(LEAST)), round(PER_DECADE * math.log10(MOST)) + 1)
+    centres, edges = (
+        torch.tensor([10 ** ((place - below) / PER_DECADE) for place in places], dtype=torch.float64)
+        for below in (0, 0.5)
+    )
+    return torch.cat([-edges.flip(0), edges]), torch.cat([-centres.flip(0), torch.zeros(1).double(), centres])
 
 
 class Distributions:
@@ -21,8 +29,8 @@ class Distributions:
     """
 
     def __init__(self, rows: int) -> None:
-        self.edges = _edges()
-        self.counts = torch.zeros(rows, len(self.edges) + 1, dtype=torch.int64)
+        self.edges, self.centres = _bins()
+        self.counts = torch.zeros(rows, len(self.centres), dtype=torch.int64)
         self.mean = torch.zeros(rows, dtype=torch.float64)
         self.scatter = torch.zeros(rows, dtype=torch.float64)  # sum of squared differences from the mean
         self.count = 0
@@ -41,10 +49,7 @@ class Distributions:
     def quantile(self, share: float) -> Tensor:
         """float64 (rows,): the value that this share of the values does not exceed."""
         reached = self.counts.cumsum(1) >= share * self.count
-        bins = reached.int().argmax(1)
-        low, high = (self.edges[(bins + shift).clamp(0, len(self.edges) - 1)] for shift in (-1, 0))
-        middle = len(self.edges) // 2
-        return torch.where(bins == middle, 0.0, (low + high) / 2)
+        return self.centres[reached.int().argmax(1)]
 
     def summaries(self) -> list[dict[str, float]]:
         """{"mean", "spread" (sample standard deviation), and the QUANTILES} of every quantity, to six digits."""
