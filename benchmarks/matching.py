@@ -39,6 +39,7 @@ from hidden_structure.permutation.permuting import Permutation, apply, draw, ide
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import TOLERANCE, Ascent, match_weights, objective
 from hidden_structure.seeding import global_seed, torch_generator
+from hidden_structure.weights import load_state
 
 CASES = {  # name -> network, image shape, repeats
     "MLP 3 x 512": (params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1), 7),
@@ -139,7 +140,7 @@ def as_peer(folder: Path) -> None:
     for repeat in range(repeats + 1 if repeats > 3 else repeats):
         networks = [network_of(case, 0) for _ in "ab"]
         for network, name in zip(networks, "ab", strict=True):
-            network.load_state_dict(load_file(folder / f"{name}.safetensors"))
+            load_state(network, load_file(folder / f"{name}.safetensors"))
         seconds, descent = timed(lambda pair=networks: PermutationCoordinateDescent(*pair, example(case)))
         tracing.append(seconds)
         with global_seed("benchmark", repeat):  # of its random order

@@ -18,6 +18,7 @@ from hidden_structure.networks.build import build
 from hidden_structure.progress import track
 from hidden_structure.recovery import Merged, cluster_and_probe, probe_accuracy
 from hidden_structure.semantics import above_chance, confusion, similarity_of_means, within
+from hidden_structure.weights import load_state
 
 
 @one_line_errors
@@ -63,7 +64,7 @@ def similarities(study: params.Study, images: np.ndarray, fine: Mapping[str, np.
     features, confusions = [], []
     for seed in study.seeds:
         stored = artifacts.read_tensors(paths.features("fine", seed))
-        network.load_state_dict(artifacts.read_tensors(paths.model("fine", seed)))
+        load_state(network, artifacts.read_tensors(paths.model("fine", seed)))
         with torch.no_grad():
             logits = head(network)(stored["test/penultimate"])
         features.append(similarity_of_means(stored["train/penultimate"].numpy(), fine["train"], classes))

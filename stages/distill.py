@@ -14,6 +14,7 @@ from hidden_structure.labels import merge, tables
 from hidden_structure.pieces import check_room
 from hidden_structure.students import accuracy, tasks_of
 from hidden_structure.teaching import Course, School, train_teacher
+from hidden_structure.weights import load_state
 
 
 @one_line_errors
@@ -46,7 +47,7 @@ def main() -> None:
     if settings.merge:
         teacher = train_teacher(course)
     else:
-        teacher.load_state_dict(stored)
+        load_state(teacher, stored)
     school = School(course, teacher)
 
     found: dict = {"coarse_of": coarse_of.tolist(), "tried": [], "rows": []}

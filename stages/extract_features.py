@@ -7,6 +7,7 @@ from hidden_structure.errors import one_line_errors
 from hidden_structure.features import PENULTIMATE, extract
 from hidden_structure.inputs import read
 from hidden_structure.progress import track
+from hidden_structure.weights import load_state
 
 
 @one_line_errors
@@ -21,7 +22,7 @@ def main() -> None:
         inputs = both[supervision]
         network = inputs.build(study.network)
         weights = paths.snapshot("coarse", seed, 0) if name == "untrained" else paths.model(supervision, seed)
-        network.load_state_dict(artifacts.read_tensors(weights))
+        load_state(network, artifacts.read_tensors(weights))
         network.to(inputs.device)
         tensors = {}
         for split, images in inputs.images.items():

@@ -17,6 +17,7 @@ from hidden_structure.permutation.weight_matching import objective
 from hidden_structure.progress import track
 from hidden_structure.seeding import torch_generator
 from hidden_structure.spawning import pairs
+from hidden_structure.weights import load_state
 
 
 @one_line_errors
@@ -35,7 +36,7 @@ def main() -> None:
         networks = []
         for seed, name in (pair.a, pair.b):
             network = inputs.build(pair.cell.network).to(device)
-            network.load_state_dict(artifacts.read_tensors(paths.spawned(pair.cell.name, seed, name)))
+            load_state(network, artifacts.read_tensors(paths.spawned(pair.cell.name, seed, name)))
             networks.append(network)
         a, b = (network.state_dict() for network in networks)
         symmetry, seeds = derive(networks[0], next(evaluation_batches(images, 2))), (pair.a[0], pair.b[0])

@@ -171,7 +171,7 @@ def test_each_network_computes_what_it_computes_alone(networks):
     names = [name for name in layer_names(networks[0], images) if name != "penultimate"]
     expected = [activations(network, images.clone(), [*names, "logits"]) for network in networks]
     before, calls, compared = images.clone(), Counter(), set()
-    in_step = InStep(networks)
+    in_step = InStep(networks, images)
     for node in in_step.start(images):
         outputs = in_step.advance(node)
         if node.op == "call_module" and isinstance(outputs[0], torch.Tensor):
@@ -199,7 +199,7 @@ def test_each_network_computes_what_it_computes_alone(networks):
 def test_finishing_a_network_by_itself_gives_its_output_and_disturbs_nothing(networks):
     networks, images = networks
     expected = [network(images.clone()) for network in networks]
-    in_step = InStep(networks)
+    in_step = InStep(networks, images)
     operations = [node for node in in_step.nodes if node.op != "placeholder"]
     chosen = set(operations[:: max(1, len(operations) // 10)] + operations[-2:])
     mixed = 0
@@ -221,7 +221,7 @@ def test_at_the_ends_a_stitched_network_is_the_upper_or_the_lower_one():
     images = images_of(3)
     with torch.no_grad():
         lower, upper = (network(images) for network in networks)
-        in_step = InStep(networks)
+        in_step = InStep(networks, images)
         for node in in_step.start(images):
             in_step.advance(node)
             if node.target == "conv":  # everything behind the first layer
@@ -239,12 +239,12 @@ def test_an_operation_on_another_argument_leaves_the_values_alone():
         networks = others_of(NETWORKS["shared ReLU"][0]().eval(), 2)
     images, seen = images_of(2), 0
     expected = [network(images) for network in networks]
-    in_step = InStep(networks)
+    in_step = InStep(networks, images)
     for node in in_step.start(images):
         if node.target == "relu":
-            own_input = in_step.arguments(node)[0][0].clone()
+            own_input = in_step.inputs(node)[0].clone()
             assert torch.equal(in_step.on(node, -own_input), (-own_input).relu())
-            assert torch.equal(in_step.arguments(node)[0][0], own_input)
+            assert torch.equal(in_step.inputs(node)[0], own_input)
             seen += 1
         outputs = in_step.advance(node)
     assert seen == 3
@@ -255,7 +255,7 @@ def test_an_operation_on_another_argument_leaves_the_values_alone():
 def test_values_are_forgotten_after_their_last_use():
     layers = [layer for _ in range(20) for layer in (nn.Linear(192, 192), nn.Tanh())]
     networks = others_of(nn.Sequential(nn.Flatten(), *layers), 2)
-    in_step, made, most = InStep(networks), [], 0
+    in_step, made, most = InStep(networks, images_of(2)), [], 0
     for node in in_step.start(images_of(2)):
         outputs = in_step.advance(node)
         made += [weakref.ref(output) for output in outputs if node.op == "call_module"]
@@ -273,7 +273,7 @@ def test_what_a_shortcut_needs_is_kept_until_then_and_no_longer():
 
     layers = {name: nn.Linear(size, 6) for name, size in {"first": 192, "second": 6, "third": 6, "head": 6}.items()}
     networks, alive = others_of(Function(forward, **layers), 2), {}
-    in_step, stream = InStep(networks), None
+    in_step, stream = InStep(networks, images_of(2)), None
     for node in in_step.start(images_of(2)):
         outputs = in_step.advance(node)
         if node.target == "first":
@@ -295,7 +295,7 @@ def test_what_a_shortcut_needs_is_kept_until_then_and_no_longer():
 @torch.no_grad()
 def test_starting_again_forgets_a_run_broken_off():
     network = own("resnet", 8, 4, "batch").eval()
-    in_step, images = InStep([network]), images_of(3)
+    in_step, images = InStep([network], images_of(2)), images_of(3)
     for count, node in enumerate(in_step.start(images_of(2) + 1)):
         in_step.advance(node)
         if count == 7:
@@ -307,7 +307,7 @@ def test_starting_again_forgets_a_run_broken_off():
 
 def test_weights_are_shared_and_not_copied():
     network = own("mlp", 2, 7, "none")
-    in_step, images = InStep([network]), images_of(2)
+    in_step, images = InStep([network], images_of(2)), images_of(2)
     with torch.no_grad():
         network.head.bias.add_(1)
         for node in in_step.start(images):
@@ -316,7 +316,7 @@ def test_weights_are_shared_and_not_copied():
 
 
 def test_only_what_depends_on_the_images_is_of_the_images():
-    in_step = InStep([NETWORKS["bias of positions"][0]().eval()])
+    in_step = InStep([NETWORKS["bias of positions"][0]().eval()], images_of(2))
     apart = {in_step.names[node] for node in in_step.nodes if node not in in_step.of_images}
     assert {"inner", "outer", "relu", "places"} <= apart
     assert {in_step.names[node] for node in in_step.of_images} >= {"conv", "head.0", "head.1", "output"}
@@ -336,7 +336,7 @@ def test_no_operation_takes_the_name_of_a_module():
             return self.head(self.relu(-hidden))
 
     network = Named().eval()
-    in_step = InStep([network])
+    in_step = InStep([network], images_of(2))
     modules = [in_step.names[node] for node in in_step.nodes if node.op == "call_module"]
     assert modules == ["features", "relu", "head"] == layer_names(network, images_of(1))[:-1]
     assert len(set(in_step.names.values())) == len(in_step.nodes)
@@ -347,7 +347,7 @@ def test_one_module_under_two_names_is_called_by_the_first():
         lambda m, x: m.b(m.second(m.a(m.first(x.flatten(1))))), a=nn.Linear(192, 192), b=nn.Linear(192, 2)
     )
     network.first = network.second = nn.ReLU()
-    in_step, names = InStep([network]), layer_names(network, images_of(1))[:-1]
+    in_step, names = InStep([network], images_of(2)), layer_names(network, images_of(1))[:-1]
     assert [in_step.names[node] for node in in_step.nodes if node.op == "call_module"] == names
     assert names == ["first:0", "a", "first:1", "b"]
 
@@ -370,7 +370,7 @@ def test_a_network_that_cannot_be_traced_is_one_line(forward):
     assert len(str(caught.value)) < 300
     assert [network.training, network.head.training, network.dropout.training] == [True, False, True]
     with pytest.raises(InputError, match="cannot be traced"):
-        InStep([network, deepcopy(network)])
+        InStep([network, deepcopy(network)], images_of(2))
 
 
 def test_tracing_leaves_the_network_as_it_was():

@@ -615,14 +615,14 @@ def test_activations_are_known_as_modules_and_as_functions():
 
     for name, module in ACTIVATIONS.items():
         graphs = [
-            InStep([network(module)]),
-            InStep([Function(partial(on_layer, functions[name]), layer=nn.Linear(4, 9))]),
+            InStep([network(module)], torch.ones(2, 4)),
+            InStep([Function(partial(on_layer, functions[name]), layer=nn.Linear(4, 9))], torch.ones(2, 4)),
         ]
         for in_step in graphs:
             kinds = [linearity.is_activation(in_step.module, node) for node in in_step.nodes]
             assert kinds == [False, False, True, False], name
     for module in OTHERS:
-        in_step = InStep([network(module)])
+        in_step = InStep([network(module)], torch.ones(2, 4))
         assert not any(linearity.is_activation(in_step.module, node) for node in in_step.nodes), module
 
 
@@ -638,7 +638,6 @@ def test_the_callers_network_and_states_are_left_as_they_were():
     before, attributes = state_of(network), set(vars(network))
     a, b = network.state_dict(), state_of(other)
     measure(network, a, b, ALPHAS, split_of(10))
-    linearity.batch_size(network, split_of(10)[0])
     assert [module.training for module in network.modules()] == modes
     assert set(vars(network)) == attributes
     for state in (network.state_dict(), a):
@@ -668,7 +667,11 @@ def test_what_does_not_depend_on_the_images_is_no_layer_of_theirs(monkeypatch):
 
 
 def test_batches_are_as_large_as_activations_leave_room_for():
-    (images, _), size = split_of(2, Images), linearity.batch_size
+    images, _ = split_of(2, Images)
+
+    def size(network, images):
+        return linearity.batch_size(InStep([network], images.normalise(images.pixels)), images)
+
     budget, largest = linearity.BATCH_BYTES["cpu"], 8 * 8 * 3 * 4
     wide = nn.Sequential(nn.Flatten(), nn.Linear(192, 30_000))
     assert size(wide, images) == budget // (30_000 * 4)

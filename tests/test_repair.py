@@ -1,8 +1,11 @@
 """REPAIR: statistics that are exactly those asked for, and nothing else touched."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 from hidden_structure import params, seeding
 from hidden_structure.batches import Images
@@ -210,6 +213,136 @@ def test_dead_units_stay_as_they_are():
     assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
     assert torch.equal(network.hidden.linear2.weight[3], torch.zeros(16, dtype=torch.float64))
     assert network.hidden.linear2.bias[3] == 0.7
+
+
+PARAMETRISED = {
+    "weight_norm": parametrizations.weight_norm,
+    "weight_norm's hook": weight_norm,
+    "pruned": lambda layer: prune.random_unstructured(layer, "weight", 0.3),
+    "exponential": lambda layer: parametrize.register_parametrization(layer, "weight", Positive()),
+    "bias": lambda layer: parametrize.register_parametrization(layer, "bias", Positive()),
+}
+
+
+class Positive(nn.Module):
+    def forward(self, stored):
+        return stored.exp()
+
+    def right_inverse(self, value):
+        return value.abs().log()
+
+
+class Parametrised(nn.Module):
+    """Two layers whose weights are computed from others, and a head; everything in float64."""
+
+    def __init__(self, how, seed):
+        super().__init__()
+        with seeding.global_seed("initialisation", seed), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the older hooks are deprecated, and in use
+            self.first, self.second = nn.Conv2d(3, 6, 3), nn.Linear(6, 7)
+            self.head = nn.Linear(7, 5)
+            self.double()
+            for layer in (self.first, self.second):
+                how(layer)
+
+    def forward(self, images):
+        return self.head(self.second(self.first(images).relu().mean((2, 3))).relu())
+
+
+@pytest.mark.parametrize("how", PARAMETRISED.values(), ids=PARAMETRISED)
+def test_parametrised_layers_get_the_statistics_asked_for(how):
+    a, b, network = (Parametrised(how, seed) for seed in range(3))
+    images = images_of(40)
+    for part in ("first", "second"):  # above 0, for positive biases
+        a.get_submodule(part).bias.data += 5
+    units = [unit_statistics(end, [images]) for end in (a, b)]
+    if how is PARAMETRISED["bias"]:
+        units = [{name: (mean.abs() + 9, std) for name, (mean, std) in found.items()} for found in units]
+    rescale(network, [images], *units, 0.25)
+    for name, (mean, std) in unit_statistics(network, [images]).items():
+        torch.testing.assert_close(mean, 0.75 * units[0][name][0] + 0.25 * units[1][name][0])
+        torch.testing.assert_close(std, 0.75 * units[0][name][1] + 0.25 * units[1][name][1])
+
+
+@pytest.mark.parametrize(
+    "how", [spectral_norm, parametrizations.spectral_norm, parametrizations.orthogonal], ids=["hook", "norm", "frame"]
+)
+def test_a_parametrisation_that_no_rescaled_weight_has_is_refused(how):
+    networks, images = [Parametrised(nn.Identity(), seed) for seed in range(3)], images_of(40)
+    units = [unit_statistics(end, [images]) for end in networks[:2]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        how(networks[2].second)
+    before = copy_of(networks[2].state_dict())
+    with pytest.raises(InputError, match=r"^second cannot be rescaled.*remove it from the networks"):
+        rescale(networks[2], [images], *units, 0.5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in networks[2].state_dict().items())
+
+
+class Tied(nn.Module):
+    """A recurrent layer, or two layers with one weight."""
+
+    def __init__(self, twice):
+        super().__init__()
+        self.first = nn.Linear(192, 192)
+        self.second = self.first if twice else nn.Linear(192, 192)
+        self.second.weight = self.first.weight
+        self.head = nn.Linear(192, 5)
+        self.double()
+
+    def forward(self, images):
+        return self.head(self.second(self.first(images.flatten(1)).relu()))
+
+
+@pytest.mark.parametrize(
+    ("twice", "reason"), [(True, "first is called several times"), (False, "first and second share a parameter")]
+)
+def test_what_one_scale_cannot_repair_is_refused(twice, reason):
+    network, images = Tied(twice), images_of(10)
+    units = unit_statistics(network, [images])
+    before = copy_of(network.state_dict())
+    with pytest.raises(InputError, match=reason):
+        rescale(network, [images], units, units, 0.5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_one_layer_under_two_names_is_one_layer():
+    network, images = network_of(0), images_of(10)
+    network.other = network.hidden.linear1
+    units = unit_statistics(network, [images])
+    before = copy_of(network.state_dict())
+    rescale(network, [images], units, units, 0.5)
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, before[name])
+
+
+def test_a_norm_called_several_times_averages_over_its_calls():
+    class Twice(Norms):
+        def forward(self, images):
+            self.seen.append(images)
+            self.seen.append(self.first(images) * 2 + 1)
+            return self.head(self.first(input=self.seen[-1]).mean((2, 3)))
+
+    network, images = Twice(), images_of(40)
+    network.seen = []
+    recompute_batch_norm(network, images.split([25, 15]))
+    moments = [(x.mean((0, 2, 3)), x.var((0, 2, 3)), len(x)) for x in network.seen]
+    mean, variance = (sum(moment[index] * moment[2] for moment in moments) / 80 for index in (0, 1))
+    torch.testing.assert_close(network.first.running_mean, mean)
+    torch.testing.assert_close(network.first.running_var, variance)
+
+
+def test_networks_that_work_in_place_leave_the_images_alone():
+    class InPlace(Norms):
+        def forward(self, images):
+            return super().forward(images.sub_(1).mul_(2))
+
+    images = images_of(20)
+    before = images.clone()
+    recompute_batch_norm(InPlace(), images.split(10))
+    units = unit_statistics(InPlace(), images.split(10))
+    rescale(InPlace(), images.split(10), units, units, 0.5)
+    assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])

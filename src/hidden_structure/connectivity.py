@@ -15,6 +15,7 @@ from hidden_structure.batches import Images
 from hidden_structure.errors import InputError
 from hidden_structure.progress import track
 from hidden_structure.training import evaluate
+from hidden_structure.weights import as_state
 
 State = Mapping[str, Tensor]  # a network's state dict
 Repair = Callable[[nn.Module, float | None], None]  # mends the network at alpha, in place; None: on no line
@@ -38,7 +39,7 @@ def interpolate(a: State, b: State, alpha: float, into: State | None = None) -> 
     Raises InputError if the keys, shapes or types of the two differ.
     """
     _check_alike(a, b)
-    found = into or {name: torch.empty_like(tensor) for name, tensor in a.items()}
+    found = into or as_state({name: torch.empty_like(tensor) for name, tensor in a.items()}, a)
     for name, target in found.items():
         if target.is_floating_point():
             torch.lerp(a[name], b[name], alpha, out=target)  # which is exact at both ends
@@ -123,7 +124,7 @@ class Plane:
         (_, (b_x, _), (c_x, c_y)), (a, b, c) = self.networks.tolist(), self.states
         third = y / c_y
         second = (x - third * c_x) / b_x
-        found = into or {name: torch.empty_like(tensor) for name, tensor in a.items()}
+        found = into or as_state({name: torch.empty_like(tensor) for name, tensor in a.items()}, a)
         for name, target in found.items():
             target.copy_(a[name])
             if target.is_floating_point():

@@ -46,7 +46,7 @@ def layer_names(network: nn.Module, images: Tensor) -> list[str]:
             names.append(name)
 
     with evaluation_mode(network), _hooked(_submodules(network), note):
-        network(images)
+        network(images.clone())  # for networks that work in place
     calls, seen = Counter(names), Counter[str]()
     for index, name in enumerate(names):
         if calls[name] > 1:
@@ -82,7 +82,7 @@ def activations(network: nn.Module, images: Tensor, layers: Sequence[str]) -> di
 
     heads = {PENULTIMATE: head(network)} if PENULTIMATE in layers else {}
     with _hooked({name: submodules[name] for name in module_of.values()}, keep), _hooked(heads, keep_input):
-        found[LOGITS] = network(images)
+        found[LOGITS] = network(images.clone())  # for networks that work in place
     if heads and head_output is not found[LOGITS]:
         raise InputError(
             f"network.name: {type(network).__name__} does not end in a linear layer: choose another network"
@@ -132,7 +132,11 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 @contextmanager
 def _hooked(modules: Mapping[str, nn.Module], hook: Callable[[str, nn.Module, tuple, Any], None]) -> Iterator[None]:
     """hook(name, module, inputs, output) after each module's forward inside the block; all hooks removed after it."""
-    handles = [module.register_forward_hook(partial(hook, name)) for name, module in modules.items()]
+
+    def after(name: str, module: nn.Module, inputs: tuple, named: dict[str, Any], output: Any) -> None:
+        hook(name, module, (*inputs, *named.values()), output)
+
+    handles = [module.register_forward_hook(partial(after, name), with_kwargs=True) for name, module in modules.items()]
     try:
         yield
     finally:

@@ -1,34 +1,144 @@
 """A network as torch.fx's graph of its operations, and several networks run in step through one graph."""
 
+import inspect
+import re
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
+from hidden_structure.weights import copy_of
 
 Values = dict[fx.Node, Any]  # what a network has computed and is still needed
+
+
+class _Tracer(fx.Tracer):
+    """Traces a network as it is called with images alone: torch.fx would make every argument an input."""
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        name = next(iter(inspect.signature(self.root.forward).parameters))
+        return root_fn, [self.root, self.create_proxy("placeholder", name, (), {})]
 
 
 def trace(network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
     """The operations of the network in evaluation mode, and the constants among them that no network holds.
 
-    Raises InputError if torch.fx cannot trace it.
+    Its only input are the images; what else forward takes has its default.
+
+    Raises InputError if torch.fx cannot trace it, and says where.
     """
+    _check_one_input(network)
+    tracer, before = _Tracer(), set(vars(network))
+    try:
+        with evaluation_mode(network):
+            graph = tracer.trace(network)
+    except Exception as error:  # tracing runs the network's own code, which fails in its own ways
+        where = _place(tracer, error)
+        raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {_reason(error)}{where}") from error
+    finally:  # torch.fx puts constants of the code on the network, where they do not belong
+        added = [name for name in vars(network) if name.startswith("_tensor_constant") and name not in before]
+        constants = {name: vars(network).pop(name) for name in added}
+    return graph, constants
+
+
+@torch.no_grad()
+def traced(network: nn.Module, images: Tensor) -> tuple[fx.Graph, dict[str, Tensor]]:
+    """As `trace`, of a network whose graph puts out what the network itself does for these images.
+
+    images: (b, channels, H, W) as the network takes them, of its own device and type. They and the network are left as
+    they are: what an operation in place would overwrite are copies.
+
+    Raises InputError if torch.fx cannot trace the network, if the network cannot take the images or does not put out
+    one tensor, or if the two outputs differ by more than rounding.
+    """
+    name, network = type(network).__name__, copy_of(network)
+    given = f"images of shape {tuple(images.shape)} and type {images.dtype}".replace("torch.", "")
+    graph, constants = trace(network)
     with evaluation_mode(network):
         try:
-            graph = fx.symbolic_trace(network).graph
-        except Exception as error:  # tracing runs the network's own code, which fails in its own ways
-            reason = " ".join(str(error).split())
-            raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {reason:.200}") from error
-    constants = {name: value for name, value in vars(network).items() if name.startswith("_tensor_constant")}
-    for name in constants:  # torch.fx puts constants of the code on the network, where they do not belong
-        delattr(network, name)
+            expected = network(images.clone())
+        except Exception as error:  # forward is the user's
+            raise InputError(f"{name} cannot take {given}, {_reason(error)}: give it what it was made for") from error
+        if not isinstance(expected, Tensor):
+            kind = type(expected).__name__
+            raise InputError(f"{name} puts out a {kind}, not one tensor: wrap it in a module that gives the logits")
+        try:
+            output = bind(network, graph, constants)(images.clone())
+        except Exception as error:
+            raise InputError(f"{name} as torch.fx traces it cannot take {given}: {_reason(error)}") from error
+        if not _alike(output, expected):
+            if not _alike(network(images.clone()), expected):
+                raise InputError(f"{name} puts out something else each time: draw nothing in evaluation mode")
+            raise InputError(
+                f"{name} as torch.fx traces it puts out something else than by itself: let its forward consist of "
+                "operations on tensors, without hooks, attributes it changes, or a forward of the instance's own"
+            )
     return graph, constants
+
+
+def _alike(output: Any, expected: Tensor) -> bool:
+    """Up to rounding: half of the digits that the type has, of the largest value."""
+    if not isinstance(output, Tensor) or output.shape != expected.shape or output.dtype != expected.dtype:
+        return False
+    if not expected.is_floating_point():
+        return torch.equal(output, expected)
+    finite = expected[expected.isfinite()].abs()
+    largest = finite.max().item() if finite.numel() else 0.0
+    rounding = torch.finfo(expected.dtype).eps ** 0.5 * largest
+    return torch.allclose(output, expected, rtol=0.0, atol=rounding, equal_nan=True)
+
+
+def _check_one_input(network: nn.Module) -> None:
+    try:
+        inspect.signature(network.forward).bind(None)
+    except TypeError as error:
+        name = type(network).__name__
+        raise InputError(
+            f"{name} cannot be called with images alone, for its forward is {error}: wrap it in a module that can be"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What torch, or the network's code, has to say, in one line and without torch.fx's own words."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = re.sub(r"( object)? at 0x[0-9a-f]+", "", reason)
+    for words, plain in OPAQUE.items():
+        if words in reason:
+            return plain
+    if "Proxy" in reason:
+        plain = re.sub(r"Proxy\(\w+\)", "such a value", reason)
+        return f"Python code uses the value of what depends on the images or their shape ({plain:.120})"
+    return reason if len(reason) <= 200 else f"{reason:.200}..."
+
+
+OPAQUE = {  # what torch.fx says, and what it means
+    "inputs to control flow": "a decision (if, while, assert, and, or) depends on values or the shape of the images",
+    "cannot be iterated": "a loop, or an assignment to several names, runs over a tensor made of the images",
+    "'len' is not supported": "len() of a tensor made of the images is taken: write its .shape[0]",
+    "cannot be interpreted as an integer": "a Python number (of range, a list or a size) depends on the images",
+    "not installed as a submodule": "a module is called that is no attribute of the network: register it",
+}
+
+
+def _place(tracer: fx.Tracer, error: Exception) -> str:
+    """The submodule, and the line of the network's own code, in which tracing failed."""
+    torchs = Path(torch.__file__).parent
+    found = [f"in {path}" for path, _ in list(tracer.module_stack.values())[-1:] if path]
+    lines = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    theirs = [(file, line) for file, line in lines if file.is_file() and not file.is_relative_to(torchs)]
+    for file, line in theirs[1:][-1:]:  # the first is this module's
+        found.append(f"at {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}:{line}")
+    return f" ({', '.join(found)})" if found else ""
 
 
 def bind(network: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> fx.GraphModule:
@@ -52,10 +162,13 @@ class InStep:
     of_images: the nodes whose values depend on the images, which parameters and what is made of them alone do not.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        """Raises InputError if torch.fx cannot trace the networks, which are put into evaluation mode."""
+    def __init__(self, networks: Sequence[nn.Module], images: Tensor) -> None:
+        """The networks are put into evaluation mode; images: a few, to see whether the graph is the network.
+
+        Raises InputError as `traced` does.
+        """
         self.networks = [network.eval() for network in networks]
-        graph, constants = trace(networks[0])
+        graph, constants = traced(networks[0], images)
         bound = [bind(network, graph, constants) for network in networks]
         self.module, self.nodes = bound[0], list(graph.nodes)
         self.names, self.of_images = _names(self.nodes), _of_images(self.nodes)
@@ -76,9 +189,10 @@ class InStep:
                 for values in self._values:
                     self._forget(node, values)
 
-    def arguments(self, node: fx.Node) -> list[tuple]:
-        """Of the operation, in each network; an operation in place overwrites them when it is advanced."""
-        return [_filled(node.args, values) for values in self._values]
+    def inputs(self, node: fx.Node) -> list[Any]:
+        """The operation's first argument in each network; an operation in place overwrites it when it is advanced."""
+        first = node.args[0] if node.args else node.kwargs["input"]
+        return [_filled(first, values) for values in self._values]
 
     def advance(self, node: fx.Node) -> list[Any]:
         """What the operation gives in each network."""
@@ -89,11 +203,16 @@ class InStep:
     def on(self, node: fx.Node, value: Tensor) -> Tensor:
         """What the first network's operation gives for another first argument, which it may overwrite."""
         values = self._values[0]
-        return self._calls[node][0](value, *_filled(node.args[1:], values), **_filled(node.kwargs, values))
+        others = {name: argument for name, argument in node.kwargs.items() if node.args or name != "input"}
+        return self._calls[node][0](value, *_filled(node.args[1:], values), **_filled(others, values))
 
     def finish(self, lower: int, upper: int, node: fx.Node) -> Any:
-        """What network `upper` puts out if everything up to this node, that included, was computed by `lower`."""
-        needed = self._values[lower]  # copied for operations in place; what shares memory, as views do, still shares it
+        """What network `upper` puts out if everything up to this node, that included, was computed by `lower`.
+
+        Everything of the images, that is: parameters that are read above are `upper`'s, wherever they were named first.
+        """
+        needed = {node: self._values[lower if node in self.of_images else upper][node] for node in self._values[lower]}
+        # Copied for operations in place; what shares memory, as views do, still shares it.
         values = dict(zip(needed, deepcopy([*needed.values()]), strict=True))
         for later in self.nodes[self.nodes.index(node) + 1 :]:
             call = self._calls[later][upper]

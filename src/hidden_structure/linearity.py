@@ -10,20 +10,20 @@ compute in their own precision, mostly float32, so what is below 1e-6 is roundin
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.linalg import vecdot
+from torch.nn.functional import linear
 
 from hidden_structure.batches import Images
 from hidden_structure.connectivity import Repair, Split, State, interpolate
 from hidden_structure.distribution import Distributions
 from hidden_structure.errors import InputError
-from hidden_structure.features import evaluation_mode
 from hidden_structure.graphs import InStep
+from hidden_structure.weights import computed, copy_of, load_state
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and without underscores
@@ -49,25 +49,20 @@ def is_activation(module: nn.Module, node: fx.Node) -> bool:
     return node.op.startswith("call") and name.replace("_", "") in ACTIVATIONS
 
 
-def batch_size(network: nn.Module, images: Images) -> int:
-    """How many images the network's largest values leave room for."""
+def batch_size(in_step: InStep, images: Images) -> int:
+    """How many images the networks' largest values leave room for."""
     largest = 1
-    with evaluation_mode(network):
-        in_step = InStep([network])
-        for node in in_step.start(images.normalise(images.pixels[:1])):
-            for value in in_step.advance(node):
-                if isinstance(value, Tensor) and node in in_step.of_images:
-                    largest = max(largest, value.nbytes)
+    for node in in_step.start(images.normalise(images.pixels[:1])):
+        for value in in_step.advance(node):
+            if isinstance(value, Tensor) and node in in_step.of_images:
+                largest = max(largest, value.nbytes)
     return max(1, min(AT_MOST, BATCH_BYTES[images.pixels.device.type] // largest))
 
 
 def with_state(network: nn.Module, state: State) -> nn.Module:
     """A copy of the network, with that state. Raises InputError if it does not fit."""
-    network = deepcopy(network)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:  # names every tensor that does not fit
-        raise InputError(f"the state is of another architecture than the network: {error!s:.200}") from error
+    network = copy_of(network)
+    load_state(network, state)
     return network
 
 
@@ -93,18 +88,18 @@ def measure(
     test_error: fractions of the images on which the ends err (a, b; either: at least one), and at every alpha the
         merged network, the interpolated logits, and (disagreement) on which these two decide differently.
 
-    Raises InputError if torch.fx cannot trace the network, the states do not fit, or a feature is not finite, or too
-    large for its square to be.
+    Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, or a feature is not
+    finite, or too large for its square to be.
     """
     networks = []
     for alpha in (0.0, 1.0, *alphas):
         networks.append(with_state(network, interpolate(a, b, alpha)))
         if repair is not None:
             repair(networks[-1], alpha)
-    in_step = InStep(networks)
-    layers = _Layers(in_step, _difference(*networks[:2]), alphas)
     images, labels = split
-    size = batch_size(network, images)
+    in_step = InStep(networks, images.normalise(images.pixels[:2]))
+    layers = _Layers(in_step, alphas)
+    size = batch_size(in_step, images)
     rows: list[Key] = []
     distributions = decisions = None
     for pixels, targets in zip(images.pixels.split(size), labels.split(size), strict=True):
@@ -126,13 +121,14 @@ def measure(
 
 
 class _Layers:
-    """What is measured at every layer on one batch. Networks: the ends A and B, then one an alpha.
+    """What is measured at every layer on one batch. Networks: the ends A and B, then one an alpha."""
 
-    difference: a network whose linear and convolutional layers have the weights W_A - W_B and no bias.
-    """
-
-    def __init__(self, in_step: InStep, difference: nn.Module, alphas: Sequence[float]) -> None:
-        self.in_step, self.difference, self.alphas = in_step, difference, alphas
+    def __init__(self, in_step: InStep, alphas: Sequence[float]) -> None:
+        self.in_step, self.alphas = in_step, alphas
+        ends = in_step.networks[:2]
+        names = [name for name, module in ends[0].named_modules() if isinstance(module, WEIGHTED)]
+        self.weights = {name: [computed(end.get_submodule(name), "weight") for end in ends] for name in names}
+        self.differences = {name: a - b for name, (a, b) in self.weights.items()}
 
     def of(self, images: Tensor) -> tuple[Found, list[Tensor]]:
         """Every quantity of every layer, and the networks' logits."""
@@ -145,7 +141,7 @@ class _Layers:
                 continue
             module = in_step.module.get_submodule(node.target) if node.op == "call_module" else None
             activation, weighted = is_activation(in_step.module, node), isinstance(module, WEIGHTED)
-            inputs = [arguments[0] for arguments in in_step.arguments(node)[:2]] if activation or weighted else []
+            inputs = in_step.inputs(node)[:2] if activation or weighted else []
             additive = [in_step.on(node, torch.lerp(*inputs, alpha)) for alpha in self.alphas] if activation else []
             outputs = in_step.advance(node)
             if node.op == "output":
@@ -179,9 +175,9 @@ class _Layers:
         """(W_A - W_B)(H_A - H_B) is the difference of the two sides of commutativity."""
         modules = [network.get_submodule(target) for network in self.in_step.networks[:2]]
         apart = inputs[0] - inputs[1]
-        crossed, together = self.difference.get_submodule(target)(apart), outputs[0] + outputs[1]
+        crossed, together = _linear_part(modules[0], apart, self.differences[target]), outputs[0] + outputs[1]
         if modules[0].bias is not None:
-            ones = [1] * (modules[0].weight.dim() - 2)
+            ones = [1] * (self.differences[target].dim() - 2)
             together -= (modules[0].bias + modules[1].bias).view(-1, *ones)
         together, crossed = _as_rows(together, crossed)
         one, other = _dots(together, together), _dots(together, crossed)
@@ -199,8 +195,8 @@ class _Layers:
                 layer[quantity] = summary
         for node, name in self.in_step.names.items():
             if "commutativity" in layers.get(name, ()):
-                a, b = (network.get_submodule(node.target).weight for network in self.in_step.networks[:2])
-                inner, *squared = (_dots(x.reshape(1, -1), y.reshape(1, -1)) for x, y in ((a, b), (a, a), (b, b)))
+                a, b = (weight.reshape(1, -1) for weight in self.weights[node.target])
+                inner, *squared = (_dots(x, y) for x, y in ((a, b), (a, a), (b, b)))
                 layers[name]["weights"] = distance(inner, *squared).item()
         return list(layers.values())
 
@@ -229,14 +225,10 @@ class _Decisions:
         return single | {name: [count / self.count for count in counts] for name, counts in self.along.items()}
 
 
-def _difference(a: nn.Module, b: nn.Module) -> nn.Module:
-    network = deepcopy(a)
-    for module, other in zip(network.modules(), b.modules(), strict=True):
-        if isinstance(module, WEIGHTED):
-            module.weight = nn.Parameter(module.weight - other.weight)  # a new one, for layers may share theirs
-            if module.bias is not None:
-                module.bias.zero_()
-    return network
+def _linear_part(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
+    """What a linear or convolutional layer with this weight and no bias gives."""
+    bias = None if module.bias is None else torch.zeros_like(module.bias)
+    return linear(inputs, weight, bias) if isinstance(module, nn.Linear) else module._conv_forward(inputs, weight, bias)
 
 
 def _as_rows(*values: Tensor) -> list[Tensor]:

@@ -5,6 +5,7 @@ more the deeper the layer. Networks with BatchNorm get its statistics recomputed
 the interpolation of the ends' means and standard deviations.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hidden_structure.connectivity import BATCH_SIZE, Repair, State
 from hidden_structure.device import autocast
 from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode, head
+from hidden_structure.weights import load_state, writer
 
 Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
 Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
@@ -36,8 +38,9 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replace every BatchNorm's running statistics by the averages over these batches, in place.
 
     Each batch counts by its size: running_mean becomes the mean over all samples, running_var the average of the
-    batches' unbiased variances. Every BatchNorm sees inputs that those before it have normalised by their batch, as in
-    training; everything else is in evaluation mode, and modes and momenta are put back, also after an error.
+    batches' unbiased variances; of a BatchNorm that is called several times in a pass, over all its calls. Every
+    BatchNorm sees inputs that those before it have normalised by their batch, as in training; everything else is in
+    evaluation mode, and modes and momenta are put back, also after an error.
 
     batches: float (b, channels, H, W) where the network is.
 
@@ -46,21 +49,25 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     norms = _batch_norms(network)
     momenta = [norm.momentum for norm in norms]
     seen = 0
-    try:
-        with evaluation_mode(network):
-            for norm in norms:
-                norm.reset_running_stats()
-                norm.training = True
-            for images in batches:
-                seen += len(images)
-                if len(images) < 2:
-                    raise InputError("a single image has no variance: raise interpolate.repair_samples")
-                for norm in norms:
-                    norm.momentum = len(images) / seen
-                network(images)
-    finally:
+    counts = Counter[_BatchNorm]()  # what each has seen itself: one that is called twice in a pass sees more
+
+    def count_in(norm: _BatchNorm, inputs: tuple, named: dict[str, Tensor]) -> None:
+        (values,) = (*inputs, *named.values())
+        counts[norm] += len(values)
+        norm.momentum = len(values) / counts[norm]
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluation_mode(network))
         for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+            stack.callback(setattr, norm, "momentum", momentum)
+            stack.callback(norm.register_forward_pre_hook(count_in, with_kwargs=True).remove)
+            norm.reset_running_stats()
+            norm.training = True
+        for images in batches:
+            seen += len(images)
+            if len(images) < 2:
+                raise InputError("a single image has no variance: raise interpolate.repair_samples")
+            network(images.clone())  # for networks that work in place
     if not seen:
         raise InputError("there are no images to recompute statistics from: raise interpolate.repair_samples")
 
@@ -82,7 +89,12 @@ def rescale(network: nn.Module, batches: Iterable[Tensor], units_a: Units, units
     see what they will see; the correction by the statistics of all batches then goes into weights and biases, like the
     paper's BatchNorm layers once they are fused. A layer without bias keeps its means (times the scale), and dead
     units stay as they are.
+
+    Raises InputError, and changes nothing, if layers share a parameter or one is called several times in a pass, for
+    they would need several scales; or if a parametrised weight cannot take the rescaled value.
     """
+    layers = _layers(network)
+    _refuse_shared(network, layers)
     targets = {
         name: tuple(torch.lerp(start, end, alpha) for start, end in zip(units_a[name], units_b[name], strict=True))
         for name in units_a
@@ -92,14 +104,22 @@ def rescale(network: nn.Module, batches: Iterable[Tensor], units_a: Units, units
         scale, shift = (part.to(outputs) for part in _correction(module, (mean, std), targets[name]))
         return outputs * scale + shift
 
-    found = _observe(network, batches, correct)
-    layers = _layers(network)
-    for name, statistics in found.items():
-        layer = layers[name]
-        scale, shift = (part.to(layer.weight) for part in _correction(layer, statistics, targets[name]))
-        layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))
-        if layer.bias is not None:
-            layer.bias.mul_(scale).add_(shift)
+    writers = []
+    statistics = _observe(network, batches, correct)
+    with evaluation_mode(network):  # in training, spectral_norm changes whenever its weight is looked at
+        for name, found in statistics.items():
+            layer = layers[name]
+            scale, shift = (part.to(layer.weight) for part in _correction(layer, found, targets[name]))
+            writers.append(writer(layer, "weight", scale.view(-1, *[1] * (layer.weight.dim() - 1))))
+            if layer.bias is not None:
+                writers.append(writer(layer, "bias", scale, shift))
+            if None in writers:
+                raise InputError(
+                    f"{name} cannot be rescaled, for its parametrisation does not allow the values: remove it from the "
+                    "networks first (torch.nn.utils.parametrize.remove_parametrizations), or leave out their repair"
+                )
+    for write in writers:
+        write()
 
 
 def repairer(
@@ -112,7 +132,7 @@ def repairer(
     a, b: other tensors than the network's own, which are overwritten.
     images: the training images that the statistics come from.
 
-    Raises InputError if the images are too few for a variance.
+    Raises InputError if the images are too few for a variance; the repair, as what it calls does.
     """
     count = -(-len(images.pixels) // batch_size)
 
@@ -122,7 +142,7 @@ def repairer(
             yield images.normalise(pixels)
 
     def measured(state: State) -> Units:
-        network.load_state_dict(state)
+        load_state(network, state)
         with autocast(images.pixels.device, precision):
             return unit_statistics(network, batches())
 
@@ -152,6 +172,17 @@ def _layers(network: nn.Module) -> dict[str, nn.Module]:
     }
 
 
+def _refuse_shared(network: nn.Module, layers: dict[str, nn.Module]) -> None:
+    names: dict[int, str] = {}
+    for name, module in network.named_modules():
+        for parameter in module.parameters(recurse=False):
+            other = names.setdefault(id(parameter), name)
+            if other != name and {name, other} & layers.keys():
+                raise InputError(
+                    f"{other} and {name} share a parameter, and REPAIR would scale it for both: give each its own"
+                )
+
+
 @dataclass
 class _Moments:
     """Of samples that come in parts, merged without cancellation (Chan, Golub, LeVeque 1979)."""
@@ -175,6 +206,7 @@ def _observe(network: nn.Module, batches: Iterable[Tensor], correct: Correct | N
     correct gets the output as (positions, units) and its statistics over this batch.
     """
     found: dict[str, _Moments] = {}
+    called: set[str] = set()  # in this pass
 
     def hook(name: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor | None:
         values = output if isinstance(module, nn.Linear) else output.movedim(1, -1)
@@ -184,6 +216,9 @@ def _observe(network: nn.Module, batches: Iterable[Tensor], correct: Correct | N
         moments = _Moments(len(flat), mean.cpu().double(), (flat - mean).square_().mean(0).cpu().double())
         corrected = None
         if correct is not None:
+            if name in called:
+                raise InputError(f"{name} is called several times in a pass, and REPAIR would scale all alike: copy it")
+            called.add(name)
             corrected = correct(module, name, flat, moments.mean, moments.variance.sqrt()).to(output).view(values.shape)
             corrected = corrected if isinstance(module, nn.Linear) else corrected.movedim(-1, 1)
         if name in found:
@@ -197,7 +232,8 @@ def _observe(network: nn.Module, batches: Iterable[Tensor], correct: Correct | N
         for name, module in _layers(network).items():
             stack.callback(module.register_forward_hook(partial(hook, name)).remove)
         for images in batches:
-            network(images)
+            called.clear()
+            network(images.clone())  # for networks that work in place
     return {name: (moments.mean, moments.variance.sqrt()) for name, moments in found.items()}
 
 

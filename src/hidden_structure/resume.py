@@ -14,6 +14,7 @@ import torch
 
 from hidden_structure.artifacts import read_tensors, write_tensors
 from hidden_structure.training import TrainingState
+from hidden_structure.weights import load_state
 
 
 def fingerprint(description: dict, script: Path, *arrays: np.ndarray) -> str:
@@ -50,7 +51,7 @@ def load(path: Path, state: TrainingState) -> bool:
     tensors = read_tensors(path)
     record = json.loads(bytes(tensors.pop("record").tolist()))
     network = {name.removeprefix("network/"): t for name, t in tensors.items() if name.startswith("network/")}
-    state.network.load_state_dict(network)
+    load_state(state.network, network)
     parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, torch.Tensor]] = {}
     for name in tensors.keys() - {f"network/{name}" for name in network}:

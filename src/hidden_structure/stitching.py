@@ -20,19 +20,20 @@ UPPER = ("a_below_b", "b_below_a")
 def stitch(network: nn.Module, a: State, b: State, split: Split) -> dict[str, Any]:
     """Test error of the networks stitched after every activation, in both directions, and of the two themselves.
 
-    What passes around the cut, as a shortcut does, comes from the lower network too.
+    What passes around the cut, as a shortcut does, comes from the lower network too; parameters read above it, also
+    those read below it as well, are the upper's.
 
     a, b: state dicts; b permuted towards a where the pair is aligned. network: their architecture; left as it is.
 
     Returns layers (names, in order of execution), a_below_b and b_below_a (an error each), error_a and error_b.
 
-    Raises InputError if torch.fx cannot trace the network, or the states do not fit.
+    Raises InputError if torch.fx cannot trace the network, or not as it is, or the states do not fit.
     """
-    in_step = InStep([with_state(network, state) for state in (a, b)])
+    images, labels = split
+    in_step = InStep([with_state(network, state) for state in (a, b)], images.normalise(images.pixels[:2]))
     cuts = [node for node in in_step.nodes if node in in_step.of_images and is_activation(in_step.module, node)]
     wrong = {name: [0] * len(cuts) for name in UPPER}
-    ends, (images, labels) = [0, 0], split
-    size = batch_size(network, images)
+    ends, size = [0, 0], batch_size(in_step, images)
     for pixels, targets in zip(images.pixels.split(size), labels.split(size), strict=True):
         for node in in_step.start(images.normalise(pixels)):
             outputs = in_step.advance(node)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hidden_structure.errors import InputError
 from hidden_structure.permutation.group import Group, Layout, Segment, Symmetry, layout_length
+from hidden_structure.weights import as_state
 
 Permutation = dict[str, Tensor]
 
@@ -93,7 +94,8 @@ def apply(symmetry: Symmetry, permutation: Mapping[str, Tensor], state: Mapping[
     """
     check(symmetry, permutation)
     check_state(symmetry, state)
-    return {name: permute_tensor(symmetry, permutation, name, tensor) for name, tensor in state.items()}
+    permuted = {name: permute_tensor(symmetry, permutation, name, tensor) for name, tensor in state.items()}
+    return as_state(permuted, state)
 
 
 def permute_tensor(symmetry: Symmetry, permutation: Mapping[str, Tensor], name: str, tensor: Tensor) -> Tensor:
