@@ -1,7 +1,9 @@
 """Networks in step: each computes what it computes alone, whatever it overwrites, and forgets what is no more used."""
 
+import math
+import re
 import weakref
-from collections import Counter
+from collections import Counter, OrderedDict
 from copy import deepcopy
 
 import pytest
@@ -16,7 +18,7 @@ from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer,
 from hidden_structure import params
 from hidden_structure.errors import InputError
 from hidden_structure.features import activations, layer_names
-from hidden_structure.graphs import InStep, trace
+from hidden_structure.graphs import InStep, bind, trace, traced
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed, torch_generator
 
@@ -352,25 +354,146 @@ def test_one_module_under_two_names_is_called_by_the_first():
     assert names == ["first:0", "a", "first:1", "b"]
 
 
-@pytest.mark.parametrize(
-    "forward",
-    [
-        lambda m, x: m.head(x.flatten(1)) if x.sum() > 0 else x,
-        lambda m, x: m.missing(x),
-        lambda m, x: m.head(torch.stack([image.flatten() for image in x])),
-    ],
-    ids=["branches on the images", "lacks a layer", "iterates over the images"],
-)
-def test_a_network_that_cannot_be_traced_is_one_line(forward):
-    network = Function(forward, head=nn.Linear(192, 5), dropout=nn.Dropout()).train()
-    network.head.eval()
-    with pytest.raises(InputError, match=r"Function cannot be traced by torch\.fx: ") as caught:
+def looped(m, x):
+    return m.head(torch.stack([image.flatten() for image in x]))
+
+
+def branching(m, x):
+    hidden = x.flatten(1)
+    if x.sum() > 0:
+        return m.head(hidden)
+    return hidden
+
+
+UNTRACEABLE = {
+    "branches on the images": (branching, "a decision .* depends on values or the shape of the images", 2),
+    "lacks a layer": (lambda m, x: m.missing(x), "has no attribute 'missing'", 0),
+    "iterates over the images": (looped, "a loop, .* runs over a tensor made of the images", 1),
+    "takes a length": (lambda m, x: m.head(x.flatten(1) / len(x)), "write its .shape", 0),
+    "counts to a size": (lambda m, x: [m.head(x.flatten(1)) for _ in range(x.shape[0])][0], "a Python number", 0),
+    "looks a size up": (lambda m, x: {2: m.head(x.flatten(1))}[x.shape[0]], "Python code uses the value of", 0),
+    "calls what is no attribute": (lambda m, x: nn.Linear(192, 5)(x.flatten(1)), "register it", 0),
+    "prints an address": (lambda m, x: {}[object()], "<object>", 0),
+}
+
+
+@pytest.mark.parametrize(("forward", "reason", "line"), UNTRACEABLE.values(), ids=UNTRACEABLE)
+@pytest.mark.parametrize("path", ["", "body.0."])
+def test_a_network_that_cannot_be_traced_is_one_line(forward, reason, line, path):
+    """It names the submodule, and the line of the network's own code."""
+    inner = network = Function(forward, head=nn.Linear(192, 5), dropout=nn.Dropout()).train()
+    inner.head.eval()
+    if path:
+        network = nn.Sequential(OrderedDict(body=nn.Sequential(inner)))
+    with pytest.raises(
+        InputError, match=rf"{type(network).__name__} cannot be traced by torch\.fx: .*{reason}"
+    ) as caught:
         trace(network)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 300
-    assert [network.training, network.head.training, network.dropout.training] == [True, False, True]
+    message, first = str(caught.value), forward.__code__.co_firstlineno
+    assert "\n" not in message
+    assert len(message) < 300
+    assert not re.search(r"0x|Proxy\(|co_varnames", message)
+    assert re.search(rf"test_graphs\.py:{first + line}\)$", message)
+    assert ("(in body.0, at " in message) == bool(path)
+    assert [inner.training, inner.head.training, inner.dropout.training] == [True, False, True]
+    assert not [name for name in vars(network) if "constant" in name]
     with pytest.raises(InputError, match="cannot be traced"):
         InStep([network, deepcopy(network)], images_of(2))
+
+
+class Optional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(192, 5)
+
+    def forward(self, images, mask=None, *others, scale=2.0, **options):
+        hidden = images.flatten(1) if mask is None else images.flatten(1) * mask
+        return self.head(hidden) * scale
+
+
+def test_only_the_images_are_an_input():
+    network, images = Optional(), images_of(3)
+    graph, constants = traced(network, images)
+    assert [node.op for node in graph.nodes].count("placeholder") == 1
+    with torch.no_grad():
+        assert torch.equal(bind(network, graph, constants)(images), network(images))
+
+
+class Masked(Optional):
+    def forward(self, images, mask):
+        return self.head(images.flatten(1) * mask)
+
+
+class Counting(Optional):
+    """Changes itself, and its input, whenever it is run."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("runs", torch.zeros(1))
+
+    def forward(self, images):
+        self.runs.add_(1)
+        return self.head(images.mul_(2).flatten(1)) + self.runs
+
+
+def hooked():
+    network = Optional()
+    network.register_forward_hook(lambda module, inputs, output: output * 2)
+    return network
+
+
+def function(forward):
+    return lambda: Function(forward, head=nn.Linear(192, 5))
+
+
+ODD = {
+    "two inputs": (Masked, "cannot be called with images alone, .* 'mask'"),
+    "a tuple": (function(lambda m, x: (m.head(x.flatten(1)), x)), "puts out a tuple"),
+    "a dict": (function(lambda m, x: {"logits": m.head(x.flatten(1))}), "puts out a dict"),
+    "other channels": (lambda: nn.Conv2d(1, 4, 3), r"cannot take images of shape \(2, 3, 8, 8\) and type float32"),
+    "noise": (function(lambda m, x: m.head(F.dropout(x.flatten(1)))), "something else each time"),
+    "a hook": (hooked, "traces it puts out something else"),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), ODD.values(), ids=ODD)
+def test_a_graph_that_is_not_the_network_is_refused(make, reason):
+    with pytest.raises(InputError, match=reason) as caught:
+        traced(make(), images_of(2))
+    assert "\n" not in str(caught.value)
+
+
+def test_images_of_another_type_are_refused():
+    with pytest.raises(InputError, match=r"Optional cannot take images of shape \(2, 3, 8, 8\) and type uint8 \("):
+        traced(Optional(), images_of(2).to(torch.uint8))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30, float("inf"), float("nan")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_graph_may_differ_by_rounding_and_no_more(scale, dtype):
+    class Inexact(Optional):
+        """Differs from its trace by a factor."""
+
+        def forward(self, images):
+            traced_now = isinstance(images, torch.fx.Proxy)
+            return self.head(images.flatten(1)) * (scale * (1 + self.off if traced_now else 1))
+
+    network, images = Inexact().to(dtype), images_of(2).to(dtype)
+    network.off = torch.finfo(dtype).eps
+    traced(network, images)
+    if math.isfinite(scale):
+        network.off = 0.3
+        with pytest.raises(InputError, match="something else than by itself"):
+            traced(network, images)
+
+
+def test_comparing_leaves_the_network_and_the_images_as_they_were():
+    network, images = Counting().train(), images_of(2)
+    before = images.clone()
+    traced(network, images)
+    assert torch.equal(images, before)
+    assert network.runs.item() == 0
+    assert network.training
 
 
 def test_tracing_leaves_the_network_as_it_was():

@@ -1,6 +1,7 @@
 """Layerwise linear feature connectivity: what is measured, by definition, and where theory says what it must be."""
 
 import json
+import warnings
 from collections import Counter
 from copy import deepcopy
 from functools import partial
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from test_graphs import NETWORKS, Function
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 from hidden_structure import linearity, params, seeding
 from hidden_structure.batches import Images
@@ -22,6 +24,7 @@ from hidden_structure.networks.build import build
 from hidden_structure.permutation.permuting import apply, draw, invert
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.repair import repairer
+from hidden_structure.stitching import stitch
 
 ALPHAS = [0.25, 0.5, 0.9]
 
@@ -132,7 +135,9 @@ def recorded(network, images):
         order.append((names[module], calls[names[module]], (module, module.read, output.clone())))
         calls[names[module]] += 1
 
-    names = {module: name for name, module in network.named_modules() if not list(module.children())}
+    modules = {name: module for name, module in network.named_modules() if ".parametrizations" not in name}
+    modules = {n: m for n, m in modules.items() if not list(m.children()) or parametrize.is_parametrized(m)}
+    names = {module: name for name, module in modules.items()}
     handles = [module.register_forward_pre_hook(before) for module in names]
     handles += [module.register_forward_hook(after) for module in names]
     with torch.no_grad():
@@ -217,6 +222,59 @@ def test_every_quantity_is_that_of_its_definition(case):
     assert_same(found["layers"], expected, 1e-12)
     assert sum("additivity" in layer for layer in found["layers"]) >= 3
     assert sum("commutativity" in layer for layer in found["layers"]) >= 3
+
+
+PARAMETRISED = {
+    "weight_norm": parametrizations.weight_norm,
+    "spectral_norm": parametrizations.spectral_norm,
+    "weight_norm's hook": weight_norm,
+    "spectral_norm's hook": spectral_norm,
+    "pruned": lambda layer: prune.l1_unstructured(layer, "weight", 0.3),
+}
+
+
+@pytest.mark.parametrize("how", PARAMETRISED.values(), ids=PARAMETRISED)
+def test_parametrised_layers_are_measured_by_the_weights_they_compute(how):
+    def make():
+        network = odd()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the older hooks are deprecated, and in use
+            how(network[2])
+            how(network[6])
+        return network
+
+    networks, split = pair_of(make), split_of(40)
+    found = measured(networks, split)["layers"]
+    with torch.no_grad():
+        for network in networks:  # or deepcopy would refuse what hooks have computed
+            network(all_of(split))
+    assert_same(found, by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split)), 1e-9)
+
+
+class Called(nn.Module):
+    """One network in two spellings: layers called by position alone, or by names, with arguments left at defaults."""
+
+    def __init__(self, plainly):
+        super().__init__()
+        self.first, self.relu, self.head = nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 10)
+        self.plainly = plainly
+
+    def forward(self, images, mask=None, *others, scale=0.5, **options):
+        if self.plainly:
+            return self.head(self.relu(F.gelu(self.first(images.flatten(1)))) * 0.5)
+        hidden = self.relu(input=F.gelu(input=self.first(input=images.flatten(1)), approximate="none"))
+        if mask is not None:
+            hidden = hidden * mask
+        return self.head(input=hidden * scale)
+
+
+def test_how_a_network_is_written_decides_nothing():
+    found = []
+    for plainly in (True, False):
+        networks, split = pair_of(lambda plainly=plainly: Called(plainly)), split_of(20)
+        found.append((measured(networks, split), stitch(networks[0], *map(state_of, networks), split)))
+    assert found[0] == found[1]
+    assert [layer["name"] for layer in found[0][0]["layers"]] == ["first", "gelu", "relu", "head"]
 
 
 @pytest.mark.parametrize("case", ["mlp with norm", "resnet", "vgg"])

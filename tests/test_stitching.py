@@ -4,9 +4,11 @@ from copy import deepcopy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from test_graphs import NETWORKS, Function
 from test_linearity import CASES, Exact, all_of, network_of, pair_of, split_of, state_of
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from hidden_structure import linearity, seeding
 from hidden_structure.errors import InputError
@@ -92,6 +94,40 @@ def test_the_cuts_are_the_activations_that_linearity_measures():
         networks, split = CASES[case](), split_of(10)
         layers = measure(networks[0], *(state_of(network) for network in networks), [0.5], split)["layers"]
         assert stitched(networks, split)["layers"] == [layer["name"] for layer in layers if "additivity" in layer]
+
+
+class Tied(nn.Module):
+    """One weight on both sides of the cut, read by the code itself: as it is, or as its parametrisation computes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.shared = nn.Linear(192, 12), nn.Linear(12, 12)
+        self.scale, self.head = nn.Parameter(torch.rand(12) + 0.5), nn.Linear(12, 10)
+
+    def forward(self, images):
+        scale, hidden = self.scale.exp(), self.first(images.flatten(1))
+        hidden = F.linear(hidden * scale, self.shared.weight).relu()
+        return self.head(F.linear(hidden, self.shared.weight * scale).relu())
+
+
+@pytest.mark.parametrize("how", [lambda layer: None, weight_norm], ids=["plain", "parametrised"])
+def test_above_the_cut_a_shared_parameter_is_that_of_the_upper_network(how):
+    networks = pair_of(Tied)
+    for network in networks:
+        how(network.shared)
+    split = labelled_by(networks[0], split_of(300))
+
+    def by_hand(lower, upper, cut, images):
+        hidden = F.linear(lower.first(images.flatten(1)) * lower.scale.exp(), lower.shared.weight).relu()
+        after = upper if cut == 0 else lower
+        return upper.head(F.linear(hidden, after.shared.weight * after.scale.exp()).relu())
+
+    found = stitched(networks, split)
+    with torch.no_grad():
+        for name, pair in (("a_below_b", networks), ("b_below_a", networks[::-1])):
+            logits = [by_hand(*pair, cut, all_of(split)) for cut in (0, 1)]
+            assert found[name] == [pytest.approx((of.argmax(1) != split[1]).double().mean().item()) for of in logits]
+    assert len(set(found["a_below_b"] + found["b_below_a"])) > 2
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -68,14 +68,14 @@ def traced(network: nn.Module, images: Tensor) -> tuple[fx.Graph, dict[str, Tens
         try:
             expected = network(images.clone())
         except Exception as error:  # forward is the user's
-            raise InputError(f"{name} cannot take {given}, {_reason(error)}: give it what it was made for") from error
+            raise InputError(f"{name} cannot take {given} ({_reason(error)}): give it what it was made for") from error
         if not isinstance(expected, Tensor):
             kind = type(expected).__name__
             raise InputError(f"{name} puts out a {kind}, not one tensor: wrap it in a module that gives the logits")
         try:
             output = bind(network, graph, constants)(images.clone())
         except Exception as error:
-            raise InputError(f"{name} as torch.fx traces it cannot take {given}: {_reason(error)}") from error
+            raise InputError(f"{name} cannot be run as torch.fx traces it: {_reason(error)}") from error
         if not _alike(output, expected):
             if not _alike(network(images.clone()), expected):
                 raise InputError(f"{name} puts out something else each time: draw nothing in evaluation mode")
@@ -116,8 +116,8 @@ def _reason(error: Exception) -> str:
         if words in reason:
             return plain
     if "Proxy" in reason:
-        plain = re.sub(r"Proxy\(\w+\)", "such a value", reason)
-        return f"Python code uses the value of what depends on the images or their shape ({plain:.120})"
+        plain = "" if re.fullmatch(r"Proxy\(\w+\)", reason) else f" ({reason:.120})"
+        return f"Python code uses the value of what depends on the images or their shape{plain}"
     return reason if len(reason) <= 200 else f"{reason:.200}..."
 
 
@@ -126,6 +126,7 @@ OPAQUE = {  # what torch.fx says, and what it means
     "cannot be iterated": "a loop, or an assignment to several names, runs over a tensor made of the images",
     "'len' is not supported": "len() of a tensor made of the images is taken: write its .shape[0]",
     "cannot be interpreted as an integer": "a Python number (of range, a list or a size) depends on the images",
+    "already exists": "code reads a weight that a hook computes: use torch.nn.utils.parametrizations in its place",
     "not installed as a submodule": "a module is called that is no attribute of the network: register it",
 }
 
@@ -259,4 +260,7 @@ def _of_images(nodes: list[fx.Node]) -> set[fx.Node]:
     for node in nodes:
         if node.op == "placeholder" or not found.isdisjoint(node.all_input_nodes):
             found.add(node)
+            name = node.target if isinstance(node.target, str) else node.target.__name__
+            if node.args and node.op in ("call_method", "call_function") and re.search(r"[^_]_$", name):
+                found.add(node.args[0])  # an operation in place has written to it
     return found

@@ -62,6 +62,28 @@ def test_a_planted_permutation_is_found(name, score):
             assert wrong <= silent.get(group, 0), group
 
 
+@pytest.mark.parametrize("score", SCORES)
+def test_networks_that_work_in_place_each_get_the_images_as_they_are(score):
+    class InPlace(torch.nn.Module):
+        def __init__(self, network, in_place):
+            super().__init__()
+            self.network, self.in_place = network, in_place
+
+        def forward(self, images):
+            images = images.mul_(0.5).sub_(1) if self.in_place else images.mul(0.5).sub(1)
+            return self.network(images)
+
+    images, found = images_for("mlp"), []
+    before = images.clone()
+    for in_place in (True, False):
+        networks = [InPlace(network, in_place) for network in independent("mlp")]
+        symmetry = derive(networks[0], images[:2].clone())
+        found.append(match_activations(symmetry, *networks, [images], score))
+    assert torch.equal(images, before)
+    assert found[0].before == found[1].before
+    assert all(torch.equal(entries, found[1].permutation[group]) for group, entries in found[0].permutation.items())
+
+
 def units_that_do_not_vary(symmetry, network, images):
     """How many of each group: their score with themselves is not 1 in every reading."""
     from hidden_structure.permutation.activation_matching import Reader

@@ -39,7 +39,7 @@ class Reader(fx.Interpreter):
 
     def read(self, images: Tensor, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """Float32 activations of each reading, its group's axis last."""
-        self.run(images)
+        self.run(images.clone())  # a network that works in place must not change what the other gets
         found = {}
         for reading in readings:
             value = self.kept[reading.node]
