@@ -370,7 +370,7 @@ UNTRACEABLE = {
     "lacks a layer": (lambda m, x: m.missing(x), "has no attribute 'missing'", 0),
     "iterates over the images": (looped, "a loop, .* runs over a tensor made of the images", 1),
     "takes a length": (lambda m, x: m.head(x.flatten(1) / len(x)), "write its .shape", 0),
-    "counts to a size": (lambda m, x: [m.head(x.flatten(1)) for _ in range(x.shape[0])][0], "a Python number", 0),
+    "counts to a size": (lambda m, x: sum(m.head(x.flatten(1)) for _ in range(x.shape[0])), "a Python number", 0),
     "looks a size up": (lambda m, x: {2: m.head(x.flatten(1))}[x.shape[0]], "Python code uses the value of", 0),
     "calls what is no attribute": (lambda m, x: nn.Linear(192, 5)(x.flatten(1)), "register it", 0),
     "prints an address": (lambda m, x: {}[object()], "<object>", 0),
