@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
-from hidden_structure.graphs import bind, trace
+from hidden_structure.graphs import bind, traced
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
 from hidden_structure.permutation.equivariance import check
@@ -34,9 +34,9 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
     Raises InputError if torch.fx cannot trace the network, at an operation whose symmetries are not known, and at one
     where what was derived is wrong.
     """
-    graph, constants = trace(network)
     parameter = next(network.parameters(), images)
     images = images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype)
+    graph, constants = traced(network, images)
     with evaluation_mode(network):
         tracer = Tracer(bind(network, graph, constants))
         try:
