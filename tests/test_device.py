@@ -1,7 +1,9 @@
+import platform
+
 import pytest
 import torch
 
-from hidden_structure.device import autocast, pick_device, pick_precision
+from hidden_structure.device import autocast, describe, pick_device, pick_precision, processor
 from hidden_structure.errors import InputError
 from hidden_structure.params import Hardware
 
@@ -46,3 +48,54 @@ def test_auto_precision_is_bfloat16_where_the_processor_has_it(monkeypatch, capa
 def test_autocast_multiplies_in_the_precision_asked_for(precision):
     with autocast(CPU, precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == precision
+
+
+X86 = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Xeon\n\nmodel name\t: other\n"
+ARM = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (X86, "Xeon, cpu family 6, model 143"),
+        (X86.replace("143", "85"), "Xeon, cpu family 6, model 85"),
+        (ARM, "aarch64, implementer 0x41, part 0xd40"),
+        ("", "aarch64"),
+    ],
+)
+def test_models_of_processors_are_told_apart_even_where_they_share_a_name(tmp_path, monkeypatch, text, expected):
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    (tmp_path / "cpuinfo").write_text(text)
+    assert processor(tmp_path / "cpuinfo") == expected
+
+
+def test_without_cpuinfo_there_is_still_a_name(tmp_path):
+    assert processor(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch: patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another"),
+        lambda patch: patch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}),
+        lambda patch: patch.setattr("hidden_structure.device.processor", lambda: "another"),
+        lambda patch: patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41"),
+    ],
+    ids=["instruction set", "extension", "model", "limit"],
+)
+def test_processors_that_may_compute_other_bits_are_described_otherwise(monkeypatch, change):
+    before = describe(CPU, torch.float32, 1)
+    assert before == describe(CPU, torch.float32, 1)
+    change(monkeypatch)
+    after = describe(CPU, torch.float32, 1)
+    assert sum(before[key] != after[key] for key in before) == 1
+
+
+def test_of_a_gpu_its_name_and_its_libraries_are_described(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 92600)
+    found = describe(torch.device("cuda", 0), torch.float32, 1)
+    assert found["processor"] == "H100"
+    assert found["instructions"] == "compute capability 9.0, CUDA 13.2, cuDNN 92600"

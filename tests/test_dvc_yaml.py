@@ -74,6 +74,12 @@ def test_a_stage_depends_on_exactly_the_sections_it_uses(name):
         assert used == set(STAGES[name]["params"])
 
 
+def test_what_processor_computed_makes_no_other_stage_run_again():
+    """Hardware is what stages write down, never what they depend on; only the report tells of it."""
+    reads = {name for name, stage in STAGES.items() if any("/hardware-" in str(path) for path in stage["deps"])}
+    assert reads == {"report"}
+
+
 def test_the_default_study_is_also_one_of_the_studies():
     study = params.load(ROOT / "params.yaml")
     assert (ROOT / "studies" / f"{study.study}.yaml").read_text() == (ROOT / "params.yaml").read_text()

@@ -117,6 +117,9 @@ def test_cells_are_kept_for_another_grid_and_not_for_another_recipe(tmp_path):
     assert computed() == others
     assert computed(epochs=5) == others
     assert computed(weight_decays=[1.0, ONLY]) == [sweep.Cell(lr, 1.0, 0).name for lr in SWEEP["lrs"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hidden_structure.device.processor", lambda: "another")
+        assert computed() == others, "what another processor computed is not taken up"
     assert not computed(lrs=[cell.lr for cell in CELLS[1:]], workers=1)
     assert [row["lr"] for row in rows(tmp_path)] == [cell.lr for cell in CELLS[1:]]
 

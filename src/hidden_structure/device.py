@@ -2,12 +2,19 @@
 
 import os
 import platform
+import subprocess
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
 
 from hidden_structure.errors import InputError
 from hidden_structure.params import Hardware
+
+# What a processor may have beyond the level that PyTorch names: oneDNN and MKL choose their kernels by these ...
+EXTENSIONS = ("fma3", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16", "sve", "bf16")
+# ... unless one of these variables keeps them from it.
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
 
 
 def pick_device(hardware: Hardware) -> torch.device:
@@ -40,16 +47,49 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
 
 def describe(device: torch.device, precision: torch.dtype, processes: int) -> dict[str, str | int]:
     """What computed, for a result's provenance: what `auto` became, and what else the last bits depend on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    on_gpu = device.type == "cuda"
     return {
         "device": device.type,
-        "processor": name,
+        "processor": torch.cuda.get_device_name(device) if on_gpu else processor(),
+        "instructions": gpu_libraries(device) if on_gpu else instructions(),
         "precision": str(precision).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "processes": processes,
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The model: its name, and the numbers by which libraries tell models of one name apart."""
+    if cpuinfo.is_file():
+        fields = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines())
+        first = {}
+        for key, _, value in fields:
+            first.setdefault(key.strip(), value.strip())
+        keys = ("cpu family", "model", "CPU implementer", "CPU part")  # of x86 and of Arm, which has no names
+        numbers = ", ".join(f"{key.removeprefix('CPU ')} {first[key]}" for key in keys if first.get(key))
+        name = first.get("model name") or platform.machine()
+        return f"{name}, {numbers}" if numbers else name
+    if platform.system() == "Darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        if name := subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip():
+            return name
+    return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """The instruction set that PyTorch's own kernels use, and what those of oneDNN and MKL may use beyond it."""
+    capabilities = torch.cpu.get_capabilities()
+    there = [name for name in EXTENSIONS if capabilities.get(name)]
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *there, *limits])
+
+
+def gpu_libraries(device: torch.device) -> str:
+    """Compute capability of the GPU, and the versions of the libraries whose kernels run on it."""
+    capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return f"compute capability {capability}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
 
 
 def compute_deterministically() -> None:

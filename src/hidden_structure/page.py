@@ -209,8 +209,9 @@ changed in the code since</a> is listed where a change did not make the study an
 
 def _trained_on(supervision: str, hardware: Mapping) -> str:
     count = {name: f"{hardware[name]} {name if hardware[name] > 1 else singular}" for name, singular in COUNTED.items()}
+    what = "; ".join(hardware[key] for key in ("processor", "instructions") if key in hardware)  # one in older files
     return (
-        f"The {supervision} networks were trained on {hardware['device']} ({hardware['processor']}) in "
+        f"The {supervision} networks were trained on {hardware['device']} ({what}) in "
         f"{hardware['precision']}, by {count['processes']} of {count['threads']}, with PyTorch {hardware['torch']}."
     )
 
