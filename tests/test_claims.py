@@ -5,7 +5,7 @@ import pytest
 from hidden_structure import claims, params
 from hidden_structure.errors import InputError
 
-STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
+STUDY = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 IDS = [
     "collapse.nc1",
     "collapse.angle",

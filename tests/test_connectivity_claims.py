@@ -5,7 +5,7 @@ import synthetic_results as synthetic
 
 from hidden_structure import claims, connectivity_claims, connectivity_summary, params
 
-STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "params.yaml"))
+STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 RESNET = {"name": "resnet", "depth": 20, "width": 16, "norm": "batch"}
 METHODS = ("none", "weights", "activations", "correlations", "ste")
 ENDINGS = ("", ".repaired")

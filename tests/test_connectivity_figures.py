@@ -12,7 +12,7 @@ from hidden_structure import connectivity_figures, params
 from hidden_structure.errors import InputError
 from hidden_structure.plotting import METHODS, save
 
-STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
+STUDY = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 MANY = synthetic.interpolate(synthetic.connected(STUDY))
 FEW = synthetic.interpolate(
     synthetic.connected(STUDY, seeds=[0, 1], spawned=1, epochs=[0], widths=[], weight_decays=[])

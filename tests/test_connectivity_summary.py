@@ -7,7 +7,7 @@ import synthetic_results as synthetic
 from hidden_structure import connectivity_summary, params, summary
 from hidden_structure.errors import InputError
 
-STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "params.yaml"))
+STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 LABELS = synthetic.labels([0, 1], ["a", "b"], ["x", "y"])
 
 

@@ -19,7 +19,7 @@ from hidden_structure.plotting import save
 from hidden_structure.sections import DISTILLATIONS
 from hidden_structure.summary import Measured
 
-DEFAULT = params.load(Path(__file__).parent.parent / "params.yaml")
+DEFAULT = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 IDS = [
     f"distill.{name}"
     for name in (

@@ -80,11 +80,6 @@ def test_what_processor_computed_makes_no_other_stage_run_again():
     assert reads == {"report"}
 
 
-def test_the_default_study_is_also_one_of_the_studies():
-    study = params.load(ROOT / "params.yaml")
-    assert (ROOT / "studies" / f"{study.study}.yaml").read_text() == (ROOT / "params.yaml").read_text()
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_study_is_valid_and_named_after_its_file(path):
     assert params.load(path).study == path.stem

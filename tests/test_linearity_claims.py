@@ -5,7 +5,7 @@ import synthetic_results as synthetic
 
 from hidden_structure import claims, linearity_claims, linearity_summary, params
 
-STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "params.yaml"))
+STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 RESNET = {"name": "resnet", "depth": 20, "width": 16, "norm": "batch"}
 ENDINGS = ("", "_repaired")
 IDS = [f"llfc.{name}{ending}" for ending in ("", ".repaired") for name in ("spawned", "permuted", "unaligned")]

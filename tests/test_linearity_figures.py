@@ -10,7 +10,7 @@ from hidden_structure import linearity_figures, params
 from hidden_structure.errors import InputError
 from hidden_structure.plotting import METHODS, save
 
-STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
+STUDY = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 MANY = synthetic.connected(STUDY)
 FEW = synthetic.connected(STUDY, seeds=[0, 1], spawned=1, epochs=[0], widths=[], weight_decays=[])
 RESULTS = {  # rows of linearity, stitching and interpolation

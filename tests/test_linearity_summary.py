@@ -8,7 +8,7 @@ import synthetic_results as synthetic
 from hidden_structure import linearity_summary, params
 from hidden_structure.errors import InputError
 
-STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "params.yaml"))
+STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 GROUPS = ["spawned.k0", "spawned.k1", "spawned.k5", "none", *STUDY.permute.methods]
 
 

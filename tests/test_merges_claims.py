@@ -5,7 +5,7 @@ import synthetic_merges as synthetic
 
 from hidden_structure import claims, merges_claims, merges_summary, params
 
-DEFAULT = params.load(Path(__file__).parent.parent / "params.yaml")
+DEFAULT = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 CORRELATIONS = {  # claim -> similarity
     "semantics.correlation.pixels": "pixels",
     "semantics.correlation": "features",

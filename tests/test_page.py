@@ -22,7 +22,7 @@ from hidden_structure import linearity_summary as linearity
 
 TABLES = ("networks", "objectives", "stitched")
 HOSTILE = ["<script>alert(1)</script>", "</td><b>", "a&b", '" onload="x', "{name}", "%s"]
-STUDY = params.load(Path(__file__).parent.parent / "params.yaml")
+STUDY = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 
 
 HARDWARE = {
@@ -37,7 +37,7 @@ HARDWARE = {
     "coarse": {
         "device": "cuda",
         "processor": "H200",
-        "instructions": "CUDA 13.2",  # which files made before lack
+        "instructions": "9.0",  # which files made before lack
         "precision": "float32",
         "threads": 1,
         "processes": 8,
@@ -221,6 +221,6 @@ def test_the_page_says_what_trained_the_networks():
         in text
     )
     assert (
-        "The coarse networks were trained on cuda (H200; CUDA 13.2) in float32, by 8 processes of 1 thread, with PyTorch 2.2."
+        "The coarse networks were trained on cuda (H200; 9.0) in float32, by 8 processes of 1 thread, with PyTorch 2.2."
         in text
     )

@@ -55,8 +55,8 @@ OVERRIDES = {
 
 
 def study(**sections) -> dict:
-    """The content of the default params.yaml, made tiny, with further sections' keys replaced."""
-    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+    """The content of the default study, made tiny, with further sections' keys replaced."""
+    content = YAML(typ="safe", pure=True).load((ROOT / "studies/digits.yaml").read_text())
     for overrides in (OVERRIDES, sections):
         for name, value in overrides.items():
             content[name] = content[name] | value if isinstance(value, dict) else value
