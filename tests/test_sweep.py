@@ -9,6 +9,8 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,6 +222,120 @@ def process_of(task: str) -> int | None:
     listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
     found = [line.split()[0] for line in listed.stdout.splitlines() if f"ray::{task}" in line]
     return int(found[0]) if found else None
+
+
+class Slow:
+    """A Ray that does not start as often as told, and whose end is waited for in vain if it hangs."""
+
+    def __init__(self, failures: int = 0, hangs: bool = False) -> None:
+        self.failures, self.hangs, self.starts, self.ends = failures, hangs, 0, 0
+
+    def init(self, **_) -> None:
+        self.starts += 1
+        if self.starts <= self.failures:
+            raise TimeoutError("too slow")
+
+    def shutdown(self) -> None:
+        self.ends += 1
+        if self.hangs:
+            threading.Event().wait()
+
+
+@needs_ray
+def test_ray_that_does_not_start_is_tried_once_more(tmp_path, capsys):
+    sweep_tasks._start(once := Slow(1), 1, None, str(tmp_path))
+    assert (once.starts, once.ends) == (2, 1)
+    assert capsys.readouterr().err == "Ray did not start (too slow): once more\n"
+    with pytest.raises(InputError, match=r"no instance starts here \(too slow\)"):
+        sweep_tasks._start(never := Slow(9), 1, None, str(tmp_path))
+    assert never.starts == 2
+    with pytest.raises(InputError, match="lets us in"):
+        sweep_tasks._start(cluster := Slow(9), 1, "auto", str(tmp_path))
+    assert cluster.starts == 1
+
+
+@needs_ray
+def test_what_does_not_end_by_itself_is_killed_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep_tasks, "PATIENCE", 0.1)
+
+    def start(*arguments: str) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *arguments])
+
+    with (
+        start(f"{tmp_path}/session/ray/x") as own,
+        start(f"{tmp_path}-other/session/ray/x") as other,
+        start(f"{tmp_path}/notes") as no_ray,
+    ):
+        try:
+            sweep_tasks._end(Slow(hangs=True), str(tmp_path))
+            assert own.wait(5) is not None
+            assert other.poll() is no_ray.poll() is None
+        finally:
+            for process in (own, other, no_ray):
+                process.kill()
+
+
+@needs_ray
+def test_only_what_a_dead_process_of_this_user_and_machine_left_is_ended(tmp_path, monkeypatch):
+    ended = []
+    monkeypatch.setattr(sweep_tasks, "_kill", lambda folder: ended.append(folder.name))
+    owner = sweep_tasks._owner(os.getpid())
+    changes = {"alive": {}, "killed": {"started": 1.0}, "elsewhere": {"started": 1.0, "host": "elsewhere"}}
+    for name, change in changes.items():
+        artifacts.write_json(tmp_path / f"ray-{name}" / sweep_tasks.OWNER, owner | change)
+    (tmp_path / "ray-cluster").mkdir()
+    sweep_tasks._end_leftovers(tmp_path)
+    assert ended == ["ray-killed"]
+    assert {path.name for path in tmp_path.iterdir()} == {"ray-alive", "ray-elsewhere", "ray-cluster"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_line_once_all_has_ended(number, capsys):
+    before, ended = signal.getsignal(number), []
+
+    def work() -> None:
+        with sweep_tasks._stoppable():
+            try:
+                signal.raise_signal(number)
+            finally:
+                signal.raise_signal(number)  # a second one does not break off the end
+                ended.append(True)
+
+    with pytest.raises(SystemExit) as stopped:
+        work()
+    assert (stopped.value.code, ended) == (128 + number, [True])
+    assert capsys.readouterr().err.startswith(f"sweep: stopped by {number.name}: finished cells are kept")
+    assert signal.getsignal(number) == before
+
+
+@needs_ray
+def test_a_killed_stage_leaves_nothing_to_the_next_one_which_ctrl_c_ends_within_seconds(tmp_path):
+    prepare(tmp_path, epochs=100_000)
+    command = [sys.executable, str(tiny.ROOT / "stages/sweep.py")]
+    workers = [cell.name for cell in CELLS]
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as short:  # sockets take no long path
+        environment = os.environ | {"TMPDIR": short}
+        for number in (signal.SIGKILL, signal.SIGINT):
+            pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+            with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as running:
+                since = time.time()
+                while running.poll() is None:
+                    files = (tmp_path / paths.RESUME).rglob("lr-*.safetensors")
+                    if any(map(process_of, workers)) and any(file.stat().st_mtime > since + 3 for file in files):
+                        break
+                    time.sleep(0.05)
+                running.send_signal(number)
+                started = time.monotonic()
+                running.wait(60)
+                seconds, stderr = time.monotonic() - started, running.stderr.read() if number != signal.SIGKILL else ""
+        assert not list(Path(short).glob("ray-*"))
+    assert running.returncode == 130
+    assert stderr.splitlines() == [
+        "sweep: ending what a killed one left running",
+        "sweep: stopped by SIGINT: finished cells are kept, `dvc repro` computes the rest",
+    ]
+    assert seconds < 30
+    assert not any(map(process_of, workers))
 
 
 @needs_ray

@@ -4,20 +4,29 @@ What a task makes it must write to files; only a line of text travels back. Ray 
 only here.
 """
 
+import atexit
 import os
 import secrets
+import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
+from hidden_structure.artifacts import read_json, write_json
 from hidden_structure.errors import InputError
 
 SOCKETS = 68  # characters that Ray adds to its temporary folder for a socket's path, which systems limit to about 104
+OWNER = "owner.json"  # in Ray's temporary folder: which process started it
+PATIENCE = 5.0  # seconds in which Ray is to end by itself
+# A busy machine starts Ray's processes slowly: seconds to wait for them, where the defaults are 30 and 60.
+START = {"RAY_gcs_server_port_wait_time_s": "120", "RAY_worker_register_timeout_seconds": "240"}
 OBJECTS = 80 * 2**20  # bytes of shared memory, little more than the least that Ray takes: hardly anything is shared
 
 
@@ -34,11 +43,14 @@ def run(tasks: Mapping[str, tuple], function: Callable[..., str], workers: int, 
 
     Returns why tasks failed, by name; the others are done.
 
+    SIGINT and SIGTERM end the local instance within seconds, and the process in one line. Of one that was killed the
+    next call ends what it left running.
+
     Raises InputError if Ray is not installed or does not start, or there is no cluster at the address.
     """
     gpus = torch.cuda.device_count()
     share = 1 / max(1, -(-workers // gpus)) if gpus and address is None else min(gpus, 1)
-    with _instance(workers, address) as ray:
+    with _stoppable(), _instance(workers, address) as ray:
         remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=0)(_alone)
         waiting = {remote.options(name=name).remote(os.getcwd(), function, task): name for name, task in tasks.items()}
         lost = {}
@@ -68,33 +80,150 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGINT and SIGTERM become a KeyboardInterrupt inside, and end the process in one line."""
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        if len(came) == 1:  # further ones must not break off what ends Ray
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        number = signal.Signals(came[0] if came else signal.SIGINT)
+        line = f"sweep: stopped by {number.name}: finished cells are kept, `dvc repro` computes the rest"
+        print(line, file=sys.stderr, flush=True)
+        sys.exit(128 + number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _instance(workers: int, address: str | None) -> Iterator:
-    """The module ray, connected; disconnected afterwards, and a local instance stopped, whatever happens."""
+    """The module ray, connected; disconnected afterwards, and a local instance ended, whatever happens."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # or Ray sends statistics home
     if address is None:
         os.environ.setdefault("RAY_worker_niceness", "0")  # or workers hardly run beside anything else
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # or whoever reaches its ports may run code here
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # or Ray writes one into the home directory
+        for name, seconds in START.items():
+            os.environ.setdefault(name, seconds)
     try:
         import ray
     except ImportError as error:
         raise InputError("sweep needs Ray: pip install 'hidden-structure[sweep]', or empty sweep.lrs") from error
-    quiet = {"log_to_driver": False, "logging_level": "error"}
+    _end_leftovers(_short_folder())
     with tempfile.TemporaryDirectory(prefix="ray-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
-        local = {"num_cpus": workers, "num_gpus": torch.cuda.device_count(), "include_dashboard": False}
-        local |= {"object_store_memory": OBJECTS, "_temp_dir": folder}
+        write_json(Path(folder) / OWNER, _owner(os.getpid()))
+        try:
+            _start(ray, workers, address, folder)
+            yield ray
+        finally:
+            _end(ray, folder)
+
+
+def _start(ray, workers: int, address: str | None, folder: str) -> None:
+    """Connect to a cluster, or start a local instance; that is tried twice, for a busy machine may be too slow."""
+    options = {"address": address or "local", "log_to_driver": False, "logging_level": "error"}
+    if address is None:
+        options |= {"num_cpus": workers, "num_gpus": torch.cuda.device_count(), "include_dashboard": False}
+        options |= {"object_store_memory": OBJECTS, "_temp_dir": folder}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for last in (False, True):
         try:
             _knock(address)
-            ray.init(address=address or "local", **quiet, **({} if address else local))
+            ray.init(**options)
         except Exception as error:  # Ray raises a dozen types, each means the same to the user
-            ray.shutdown()
+            if not (address or last):
+                print(f"Ray did not start ({' '.join(str(error).split())}): once more", file=sys.stderr, flush=True)
+                _end(ray, folder)
+                continue
             where = f"no cluster lets us in at sweep.address {address}" if address else "no instance starts here"
             hint = ": is it running, and is RAY_AUTH_MODE=token set if it wants a token?" if address else ""
             raise InputError(f"Ray: {where} ({error}){hint}") from error
-        try:
-            yield ray
         finally:
-            ray.shutdown()
+            for number, handler in handlers.items():  # Ray puts its own in their place
+                signal.signal(number, handler)
+        return
+
+
+def _end(ray, folder: str) -> None:
+    """Within seconds; Ray by itself would wait without end for a server that does not answer."""
+    ending = threading.Thread(target=ray.shutdown, daemon=True)
+    try:
+        ending.start()
+        ending.join(PATIENCE)
+    finally:
+        _kill(Path(folder))
+        if ending.is_alive():
+            atexit.unregister(ray.shutdown)  # or it would be called, and wait, once more
+
+
+def _kill(folder: Path) -> None:
+    """Kill what runs of the instance with this temporary folder."""
+    import psutil  # Ray brings it along
+
+    for _ in range(3):  # what was being started meanwhile is found next time
+        processes = list(_processes(folder))
+        for process in processes:
+            with suppress(psutil.Error):
+                process.kill()
+        if not processes:
+            return
+        psutil.wait_procs(processes, timeout=1)
+
+
+def _processes(folder: Path) -> Iterator:
+    """Ray's processes that have the folder in their arguments or write there; workers overwrite their arguments."""
+    import psutil
+
+    own = psutil.Process()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended, or is not ours
+            if process == own or process.username() != own.username():
+                continue
+            arguments = process.cmdline()
+            if not any(text.startswith("ray::") or f"{os.sep}ray{os.sep}" in text for text in arguments):
+                continue
+            named = any(f"{folder}{os.sep}" in text for text in arguments)
+            if named or any(folder in Path(file.path).parents for file in process.open_files()):
+                yield process
+
+
+def _owner(process: int) -> dict:
+    """What tells a process from a later one with the same number, on whatever machine."""
+    import psutil
+
+    return {"host": socket.gethostname(), "process": process, "started": psutil.Process(process).create_time()}
+
+
+def _end_leftovers(parent: Path) -> None:
+    """End this user's instances whose owner was killed, and remove their folders."""
+    for folder in parent.glob("ray-*"):
+        with suppress(OSError, InputError):  # it is another user's, or just being removed
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid() or not (folder / OWNER).is_file():
+                continue
+            if _is_dead(read_json(folder / OWNER)):
+                print("sweep: ending what a killed one left running", file=sys.stderr, flush=True)
+                _kill(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_dead(owner: dict) -> bool:
+    """Whether it was a process of this machine, and has ended."""
+    import psutil
+
+    if owner["host"] != socket.gethostname():
+        return False
+    try:
+        now = _owner(owner["process"])
+        return now["started"] != owner["started"] or psutil.Process(owner["process"]).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _knock(address: str | None) -> None:
