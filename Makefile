@@ -24,6 +24,7 @@ no_scm = test -e .git || dvc config --local core.no_scm true
 reproduce: setup
 	@if [ -n "$(STUDY)" ]; then python tools/select_study.py "$(STUDY)"; fi
 	@$(no_scm)
+	@python tools/mend_locks.py
 	dvc repro
 	@python tools/keep_lock.py
 
