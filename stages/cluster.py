@@ -4,6 +4,8 @@ The probe always reads the coarse network's features; the controls cluster the p
 features instead. Fine labels of training samples only name clusters, those of test samples only score.
 """
 
+import shutil
+
 import numpy as np
 import torch
 
@@ -47,6 +49,7 @@ def main() -> None:
         oracle.append({"seed": seed, "probe_accuracy": probe_accuracy(merged.fine, *probed, merged, settings.l2)})
         distances.append(class_distances(probed[0], torch.from_numpy(merged.fine), len(merged.coarse_of)))
 
+    shutil.rmtree(paths.CLUSTERS, ignore_errors=True)
     for seed in study.seeds:
         artifacts.write_arrays(paths.clusters(seed), arrays[seed])
     matrix = torch.stack(distances).mean(0).tolist()

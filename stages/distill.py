@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def keep(students: Path | None) -> None:
-    shutil.rmtree(paths.STUDENTS, ignore_errors=True)  # of a run that was not DVC's
+    shutil.rmtree(paths.STUDENTS, ignore_errors=True)
     if students:
         shutil.copytree(students, paths.STUDENTS)
     paths.STUDENTS.mkdir(parents=True, exist_ok=True)

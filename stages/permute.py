@@ -28,9 +28,7 @@ def main() -> None:
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("permute"))[: study.permute.samples].to(device)
     images, targets = replace(train, pixels=train.pixels[chosen]), inputs.targets("train")[chosen]
 
-    shutil.rmtree(paths.PERMUTATIONS, ignore_errors=True)  # of a run that was not DVC's
-    paths.PERMUTATIONS.mkdir(parents=True)
-    rows = []
+    rows, permutations = [], {}
     independent = [pair for pair in pairs(study) if pair.k is None and study.permute.methods]
     for pair in track(independent, "matching pairs"):
         networks = []
@@ -45,13 +43,17 @@ def main() -> None:
             print(f"{pair.cell.name}: activations leave {', '.join(unread(symmetry))} in place, which nothing reads")
         for method, found in match(symmetry, networks, images, targets, study.permute, precision, *seeds).items():
             file = paths.permutation(pair.cell.name, *seeds, method)
-            artifacts.write_arrays(file, {name: entries.numpy() for name, entries in found.permutation.items()})
+            permutations[file] = {name: entries.numpy() for name, entries in found.permutation.items()}
             weights = [objective(symmetry, a, b, of) for of in (identity(symmetry), found.permutation)]
             rows.append(
                 {"width": pair.cell.width, "weight_decay": pair.cell.train.weight_decay, "seeds": seeds}
                 | {"method": method, "objective": OBJECTIVES[method], "before": found.before, "after": found.after}
                 | {"weights_before": weights[0], "weights_after": weights[1]}
             )
+    shutil.rmtree(paths.PERMUTATIONS, ignore_errors=True)
+    paths.PERMUTATIONS.mkdir(parents=True)
+    for file, permutation in permutations.items():
+        artifacts.write_arrays(file, permutation)
     artifacts.write_json(paths.metrics(study.study, "permute"), rows)
 
 

@@ -1,6 +1,7 @@
 """Put the study's results together: summary, claims, figures (PDF and PNG) and one offline page."""
 
 import platform
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def main() -> None:
 
     if lacking := without_glyph([*labels["fine"]["names"], *labels["coarse"]["names"]]):
         print(f"figures show {lacking} as code points: no font has them, install one such as Noto Sans CJK")
+    shutil.rmtree(paths.figures(study.study), ignore_errors=True)
     pictures = {}
     for name, figure in {name: figure for part in parts for name, figure in part.figures.items()}.items():
         save(figure, paths.figure(study.study, name, "pdf"))

@@ -61,7 +61,7 @@ def main() -> None:
             rows.append(train(run))
         except InputError as error:
             raise InputError(f"spawn (its own train and network, where set), {run.name}: {error}") from error
-    shutil.rmtree(paths.SPAWNED, ignore_errors=True)  # of a run that was not DVC's
+    shutil.rmtree(paths.SPAWNED, ignore_errors=True)
     paths.SPAWNED.mkdir(parents=True)
     for run in runs(study):
         artifacts.copy(file(run, f"{run.name}-end"), paths.spawned(run.cell.name, run.seed, run.name))

@@ -56,7 +56,7 @@ def main() -> None:
 
 def publish(study: str, supervision: str, folders: dict, snapshots: list[int], rows: list, hardware: dict) -> None:
     """Put every seed's results where the later stages read them, then forget the training state."""
-    for stale in (paths.models(supervision), paths.snapshots(supervision)):  # of a run that was not DVC's
+    for stale in (paths.models(supervision), paths.snapshots(supervision)):
         shutil.rmtree(stale, ignore_errors=True)
     for seed, folder in folders.items():
         for epoch in snapshots:

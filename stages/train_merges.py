@@ -32,7 +32,7 @@ def main() -> None:
     folder = paths.RESUME / f"merges-{key}"
     rows = [row for variant in variants for row in train(variant, inputs, folder, [recipe.epochs])]
 
-    shutil.rmtree(paths.MERGES, ignore_errors=True)  # of a run that was not DVC's
+    shutil.rmtree(paths.MERGES, ignore_errors=True)
     paths.MERGES.mkdir(parents=True)
     for variant in variants:
         file = features_file(folder, variant, recipe.epochs)

@@ -80,6 +80,25 @@ def test_what_processor_computed_makes_no_other_stage_run_again():
     assert reads == {"report"}
 
 
+def outputs(stage: dict) -> dict[str, dict]:
+    """Path -> options."""
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    return {path: options for e in entries for path, options in ({e: {}} if isinstance(e, str) else e).items()}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_dvc_deletes_no_output_before_its_stage_has_checked_params(name):
+    """A stage all of whose outputs are in DVC's cache, at paths that no value is part of, loses nothing by it."""
+    found = outputs(STAGES[name])
+    restored = all(options.get("cache", True) and "${study}" not in path for path, options in found.items())
+    assert restored or all(options.get("persist") for options in found.values())
+
+
+def test_the_default_study_is_also_one_of_the_studies():
+    study = params.load(ROOT / "params.yaml")
+    assert (ROOT / "studies" / f"{study.study}.yaml").read_text() == (ROOT / "params.yaml").read_text()
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_study_is_valid_and_named_after_its_file(path):
     assert params.load(path).study == path.stem

@@ -12,6 +12,7 @@ RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so th
 PERMUTATIONS = ARTIFACTS / "permutations"
 MERGES = ARTIFACTS / "merges"
 STUDENTS = ARTIFACTS / "students"
+CLUSTERS = ARTIFACTS / "clusters"
 UNCONSTRAINED = ARTIFACTS / "unconstrained.npz"
 SPAWNED = ARTIFACTS / "spawned"
 SUPERVISIONS = ("fine", "coarse")
@@ -45,7 +46,7 @@ def features(network: str, seed: int) -> Path:
 
 
 def clusters(seed: int) -> Path:
-    return ARTIFACTS / "clusters" / f"{seed}.npz"
+    return CLUSTERS / f"{seed}.npz"
 
 
 def spawned(cell: str, seed: int, name: str) -> Path:
@@ -80,5 +81,9 @@ def curve(study: str, name: str) -> Path:
     return report(study) / "curves" / f"{name}.csv"
 
 
+def figures(study: str) -> Path:
+    return report(study) / "figures"
+
+
 def figure(study: str, name: str, suffix: str) -> Path:
-    return report(study) / "figures" / f"{name}.{suffix}"
+    return figures(study) / f"{name}.{suffix}"

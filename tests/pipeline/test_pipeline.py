@@ -84,8 +84,12 @@ def test_the_life_of_a_study(tmp_path):
     assert done.stdout == "The report: reports/digits/report.html\n"
     clone.commit()
     again = ("measure-collapse", "extract-features", "cluster", *MERGES, *OTHER, *CONNECTIVITY, "report")
+    written = ("clusters", "merges", "students", "spawned", "permutations")
+    for stale in (*(tmp_path / "artifacts" / name for name in written), folder / "figures"):
+        (stale / "stale.png").touch()  # DVC leaves outputs where they are
     assert clone.reproduce("--force", "--single-item", *again) == set(again)
     assert clone.git("status", "--porcelain") == "", "the same inputs must give the same bytes"
+    assert list(tmp_path.glob("artifacts/*/stale.png")) == []
 
     done = clone.verify()
     assert done.returncode == 0, done.stdout + done.stderr
