@@ -13,22 +13,25 @@ from hidden_structure import artifacts, params, paths
 from hidden_structure.clustering import reduce_within
 from hidden_structure.collapse import class_distances
 from hidden_structure.errors import one_line_errors
+from hidden_structure.locking import alone
 from hidden_structure.recovery import Merged, cluster_and_probe, probe_accuracy
 
 
 @one_line_errors
+@alone("cluster")
 def main() -> None:
     study = params.load()
     settings = study.cluster
-    labels = {s: artifacts.read_arrays(paths.labels(s)) for s in paths.SUPERVISIONS}
-    fine, coarse = labels["fine"], labels["coarse"]
+    fine, coarse = artifacts.read_both_labels()
     merged = Merged(fine["train"], coarse["train"], fine["test"], coarse["coarse_of"], coarse["names"].tolist())
-    images = artifacts.read_arrays(paths.DATA)["train_images"]
+    images = artifacts.read_arrays(paths.DATA, paths.IMAGES)["train_images"]
     pixels = images.reshape(len(images), -1).astype(np.float32) / 255
+
+    held = {f"{split}/penultimate": len(fine[split]) for split in ("train", "test")}
 
     rows, oracle, distances, arrays = [], [], [], {}
     for seed in study.seeds:
-        stored = {name: artifacts.read_tensors(paths.features(name, seed)) for name in ("coarse", "untrained")}
+        stored = {n: artifacts.read_tensors(paths.features(n, seed), held) for n in ("coarse", "untrained")}
         probed = [stored["coarse"][f"{split}/penultimate"] for split in ("train", "test")]
         sources = {name: tensors["train/penultimate"].numpy() for name, tensors in stored.items()} | {"pixels": pixels}
 

@@ -4,8 +4,6 @@ Everything is measured as `cluster` does for the study's own merge, by its first
 samples also say how alike two classes are; those of test samples otherwise only score.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 
@@ -14,6 +12,7 @@ from hidden_structure.cluster_count import estimate
 from hidden_structure.errors import one_line_errors
 from hidden_structure.features import head
 from hidden_structure.labels import bits_per_sample, class_counts, merge, tables
+from hidden_structure.locking import alone
 from hidden_structure.networks.build import build
 from hidden_structure.progress import track
 from hidden_structure.recovery import Merged, cluster_and_probe, probe_accuracy
@@ -22,11 +21,14 @@ from hidden_structure.weights import load_state
 
 
 @one_line_errors
+@alone("compare-merges")
 def main() -> None:
     study = params.load()
     settings, reducer, rows = study.cluster, study.cluster.reducers[0], []
-    data, fine = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels("fine"))
-    names, found_tables = tuple(fine["names"].tolist()), tables(data)
+    data, fine = artifacts.read_arrays(paths.DATA, paths.IMAGES), artifacts.read_labels("fine")
+    names, sizes = tuple(fine["names"].tolist()), {split: len(fine[split]) for split in ("train", "test")}
+    with artifacts.content_of([paths.DATA]):
+        found_tables = tables(data)
     alike = similarities(study, data["train_images"], fine) if study.merges.kinds else {}
 
     runs = [(kind, seed) for kind in study.merges.kinds for seed in study.merges.seeds]
@@ -34,7 +36,7 @@ def main() -> None:
         made = merge(kind, names, found_tables)
         coarse_of, coarse_names = made.coarse_of, list(made.coarse_names)
         merged = Merged(fine["train"], coarse_of[fine["train"]], fine["test"], coarse_of, coarse_names)
-        stored = artifacts.read_tensors(paths.merged_features(kind.name, seed))
+        stored = artifacts.read_tensors(paths.merged_features(kind.name, seed), sizes)
         probed = stored["train"], stored["test"]
         found = cluster_and_probe(probed[0].numpy(), *probed, merged, settings, reducer, kind.name, seed)
 
@@ -57,14 +59,15 @@ def main() -> None:
     artifacts.write_json(paths.metrics(study.study, "merges"), {"fine_bits": fine_bits, "rows": rows})
 
 
-def similarities(study: params.Study, images: np.ndarray, fine: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def similarities(study: params.Study, images: np.ndarray, fine: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Of every two classes, float64 (C, C): in pixels, and in the fine network, on average over its seeds."""
     classes = len(fine["names"])
     network = build(study.network, images.shape[1:], classes)
     features, confusions = [], []
     for seed in study.seeds:
-        stored = artifacts.read_tensors(paths.features("fine", seed))
-        load_state(network, artifacts.read_tensors(paths.model("fine", seed)))
+        held = {f"{split}/penultimate": len(fine[split]) for split in ("train", "test")}
+        stored = artifacts.read_tensors(paths.features("fine", seed), held)
+        load_state(network, artifacts.read_state(paths.model("fine", seed), network))
         with torch.no_grad():
             logits = head(network)(stored["test/penultimate"])
         features.append(similarity_of_means(stored["train/penultimate"].numpy(), fine["train"], classes))

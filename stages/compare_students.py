@@ -5,23 +5,27 @@ import numpy as np
 from hidden_structure import artifacts, params, paths
 from hidden_structure.clustering import information_within, recover, reduce_within, scores
 from hidden_structure.errors import one_line_errors
+from hidden_structure.locking import alone
 from hidden_structure.progress import track
 
 REDUCER = "pca"  # for students are many: t-SNE of every one would take longer than to train it
 
 
 @one_line_errors
+@alone("compare-students")
 def main() -> None:
     study = params.load()
     settings, cluster, found = study.distill, study.cluster, None
     if settings.seeds:
-        fine = artifacts.read_arrays(paths.labels("fine"))["train"]
-        coarse_of = np.array(artifacts.read_json(paths.metrics(study.study, "distill"))["coarse_of"])
-        coarse = coarse_of[fine]
+        labels, trained = artifacts.read_labels("fine"), paths.metrics(study.study, "distill")
+        fine, sizes = labels["train"], {split: len(labels[split]) for split in ("train", "test")}
+        with artifacts.content_of([trained]):
+            coarse_of = np.array(artifacts.read_json(trained, dict)["coarse_of"], np.int64)
+            coarse = coarse_of[fine]
         found = {"pieces": [], "rows": []}
         students = [(method, seed) for method in settings.methods for seed in settings.seeds]
         for method, seed in track(students, "students"):
-            tensors = artifacts.read_tensors(paths.student(method, seed))
+            tensors = artifacts.read_tensors(paths.student(method, seed), sizes | {"pieces": len(fine)})
             names = "student", method, seed
             features = tensors["train"].numpy()
             points = reduce_within(features, coarse, REDUCER, cluster.perplexity, cluster.components, *names)

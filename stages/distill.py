@@ -11,6 +11,7 @@ from hidden_structure.device import describe
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
 from hidden_structure.labels import merge, tables
+from hidden_structure.locking import alone
 from hidden_structure.pieces import check_room
 from hidden_structure.students import accuracy, tasks_of
 from hidden_structure.teaching import Course, School, train_teacher
@@ -18,6 +19,7 @@ from hidden_structure.weights import load_state
 
 
 @one_line_errors
+@alone("distill")
 def main() -> None:
     study = params.load()
     settings = study.distill
@@ -25,7 +27,7 @@ def main() -> None:
         keep(None)
         results.write(study.study, "distill", None, None)
         return
-    inputs, coarse = read(study.hardware), artifacts.read_arrays(paths.labels("coarse"))
+    inputs, coarse = read(study.hardware), artifacts.read_both_labels()[1]
     merged = merge(settings.merge, inputs.labels["names"].tolist(), tables(inputs.data)) if settings.merge else None
     coarse_of = merged.coarse_of if merged else coarse["coarse_of"]
     tasks, classes = tasks_of(inputs, coarse_of), int(coarse_of.max()) + 1
@@ -47,7 +49,7 @@ def main() -> None:
     if settings.merge:
         teacher = train_teacher(course)
     else:
-        load_state(teacher, stored)
+        load_state(teacher, artifacts.check_state(stored, teacher, paths.model("coarse", study.seeds[0])))
     school = School(course, teacher)
 
     found: dict = {"coarse_of": coarse_of.tolist(), "tried": [], "rows": []}

@@ -6,11 +6,13 @@ from hidden_structure.device import autocast
 from hidden_structure.errors import one_line_errors
 from hidden_structure.features import PENULTIMATE, extract
 from hidden_structure.inputs import read
+from hidden_structure.locking import alone
 from hidden_structure.progress import track
 from hidden_structure.weights import load_state
 
 
 @one_line_errors
+@alone("extract-features")
 def main() -> None:
     study = params.load()
     both = {supervision: read(study.hardware, supervision) for supervision in paths.SUPERVISIONS}
@@ -22,7 +24,7 @@ def main() -> None:
         inputs = both[supervision]
         network = inputs.build(study.network)
         weights = paths.snapshot("coarse", seed, 0) if name == "untrained" else paths.model(supervision, seed)
-        load_state(network, artifacts.read_tensors(weights))
+        load_state(network, artifacts.read_state(weights, network))
         network.to(inputs.device)
         tensors = {}
         for split, images in inputs.images.items():

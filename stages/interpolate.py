@@ -7,6 +7,7 @@ import torch
 from hidden_structure import artifacts, connectivity, params, paths
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
+from hidden_structure.locking import alone
 from hidden_structure.pairing import Reader, aligned_pairs, describe, named, repair_images
 from hidden_structure.progress import track
 from hidden_structure.repair import has_batch_norm, repairer
@@ -15,6 +16,7 @@ from hidden_structure.spawning import Pair
 
 
 @one_line_errors
+@alone("interpolate")
 def main() -> None:
     study = params.load()
     inputs, settings = read(study.hardware), study.interpolate

@@ -12,12 +12,14 @@ from hidden_structure.device import autocast
 from hidden_structure.errors import InputError, one_line_errors
 from hidden_structure.features import PENULTIMATE, extract, head
 from hidden_structure.inputs import read
+from hidden_structure.locking import alone
 from hidden_structure.progress import track
 from hidden_structure.training import snapshot_epochs
 from hidden_structure.weights import load_state
 
 
 @one_line_errors
+@alone("measure-collapse")
 def main() -> None:
     study = params.load()
     epochs = snapshot_epochs(study.train.epochs, study.train.snapshots)
@@ -30,7 +32,7 @@ def main() -> None:
         runs = [(seed, epoch) for seed in study.seeds for epoch in epochs]
         rows[supervision] = []
         for seed, epoch in track(runs, f"collapse of {supervision} networks"):
-            load_state(network, artifacts.read_tensors(paths.snapshot(supervision, seed, epoch)))
+            load_state(network, artifacts.read_state(paths.snapshot(supervision, seed, epoch), network))
             batches, last = evaluation_batches(images, study.features.batch_size), head(network)
             with autocast(inputs.device, inputs.precision):
                 features = extract(network, batches, [PENULTIMATE], len(targets))[PENULTIMATE]

@@ -5,14 +5,18 @@ import numpy as np
 from hidden_structure import artifacts, params, paths
 from hidden_structure.errors import one_line_errors
 from hidden_structure.labels import describe, merge, tables
+from hidden_structure.locking import alone
 
 
 @one_line_errors
+@alone("merge-labels")
 def main() -> None:
     study = params.load()
-    data = artifacts.read_arrays(paths.DATA)
+    data = artifacts.read_arrays(paths.DATA, paths.IMAGES | paths.CLASSES)
     fine_names = tuple(data["class_names"].tolist())
-    merged = merge(study.merge, fine_names, tables(data))
+    with artifacts.content_of([paths.DATA]):
+        found_tables = tables(data)
+    merged = merge(study.merge, fine_names, found_tables)
     fine = [data["train_labels"], data["test_labels"]]
     coarse = [merged.coarse_of[labels] for labels in fine]
     summary = {

@@ -9,6 +9,7 @@ from hidden_structure import artifacts, params, paths
 from hidden_structure.batches import evaluation_batches
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
+from hidden_structure.locking import alone
 from hidden_structure.permutation.coverage import summary, unread
 from hidden_structure.permutation.matching import OBJECTIVES, match
 from hidden_structure.permutation.permuting import identity
@@ -21,6 +22,7 @@ from hidden_structure.weights import load_state
 
 
 @one_line_errors
+@alone("permute")
 def main() -> None:
     study = params.load()
     inputs = read(study.hardware)
@@ -34,7 +36,7 @@ def main() -> None:
         networks = []
         for seed, name in (pair.a, pair.b):
             network = inputs.build(pair.cell.network).to(device)
-            load_state(network, artifacts.read_tensors(paths.spawned(pair.cell.name, seed, name)))
+            load_state(network, artifacts.read_state(paths.spawned(pair.cell.name, seed, name), network))
             networks.append(network)
         a, b = (network.state_dict() for network in networks)
         symmetry, seeds = derive(networks[0], next(evaluation_batches(images, 2))), (pair.a[0], pair.b[0])

@@ -3,9 +3,11 @@
 from hidden_structure import artifacts, params, paths
 from hidden_structure.datasets.load import load
 from hidden_structure.errors import one_line_errors
+from hidden_structure.locking import alone
 
 
 @one_line_errors
+@alone("prepare-data")
 def main() -> None:
     artifacts.write_arrays(paths.DATA, load(params.load().data).arrays())
 

@@ -2,6 +2,7 @@
 
 from hidden_structure import artifacts, params, paths
 from hidden_structure.errors import one_line_errors
+from hidden_structure.locking import alone
 from hidden_structure.minority import groups, imbalanced, merging_ratio
 from hidden_structure.progress import track
 from hidden_structure.seeding import torch_generator
@@ -23,6 +24,7 @@ from hidden_structure.unconstrained import (
 
 
 @one_line_errors
+@alone("solve-unconstrained")
 def main() -> None:
     study = params.load()
     settings = study.unconstrained

@@ -4,17 +4,20 @@ One trunk serves every k. Killed and started again it goes on where it was.
 """
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from hidden_structure import artifacts, params, paths, resume, training
 from hidden_structure.device import describe
 from hidden_structure.errors import InputError, one_line_errors
 from hidden_structure.inputs import read
+from hidden_structure.locking import alone
 from hidden_structure.seeding import global_seed
 from hidden_structure.spawning import Run, runs
 
 
 @one_line_errors
+@alone("spawn")
 def main() -> None:
     study = params.load()
     inputs = read(study.hardware)
@@ -27,6 +30,7 @@ def main() -> None:
         / f"spawn-{resume.fingerprint(recipe, Path(__file__), *inputs.data.values(), *inputs.labels.values())}"
     )
 
+    section = "spawn.train" if study.spawn.train else "train"
     forks = {(run.cell.name, run.seed, run.fork) for run in runs(study)}
 
     def file(run: Run, name: str) -> Path:
@@ -46,10 +50,11 @@ def main() -> None:
             if run.fork is not None and not resume.load(file(run, f"fork-{run.fork}"), state):
                 raise InputError(f"{folder} has lost a trunk's state: delete the folder and start again")
             keep(state)
-        training.fit(state, *splits["train"], run.train, run.noise, precision, after_epoch=keep)
+        training.fit(state, *splits["train"], run.train, run.noise, precision, after_epoch=keep, section=section)
+        diverged = partial(training.diverged, train=run.train, section=section)
         row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
         for split, (images, targets) in splits.items():
-            loss, accuracy = training.evaluate(state.network, images, targets, precision)
+            loss, accuracy = training.evaluate(state.network, images, targets, precision, said=diverged)
             row |= {f"{split}_loss": loss, f"{split}_accuracy": accuracy}
         print(f"{run.cell.name}, seed {run.seed}, {run.name}: test accuracy {row['test_accuracy']:.4f}", flush=True)
         artifacts.write_tensors(file(run, f"{run.name}-end"), state.network.state_dict())
@@ -60,7 +65,7 @@ def main() -> None:
         try:
             rows.append(train(run))
         except InputError as error:
-            raise InputError(f"spawn (its own train and network, where set), {run.name}: {error}") from error
+            raise InputError(f"spawn, {run.cell.name}, seed {run.seed}, {run.name}: {error}") from error
     shutil.rmtree(paths.SPAWNED, ignore_errors=True)
     paths.SPAWNED.mkdir(parents=True)
     for run in runs(study):

@@ -9,6 +9,7 @@ from hidden_structure import artifacts, params, paths, results, resume
 from hidden_structure.device import describe
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
+from hidden_structure.locking import alone
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.split import draw, guess_accuracy, measure
 from hidden_structure.training import snapshot_epochs
@@ -16,6 +17,7 @@ from hidden_structure.variants import Variant, features_file, train
 
 
 @one_line_errors
+@alone("split")
 def main() -> None:
     study = params.load()
     settings, recipe = study.split, study.split.train or study.train
@@ -28,14 +30,14 @@ def main() -> None:
     key = resume.fingerprint(described, Path(__file__), *inputs.data.values(), *inputs.labels.values())
     folder = paths.RESUME / f"split-{key}"
     truth, test_truth, names = (inputs.labels[name] for name in ("train", "test", "names"))
-    epochs = snapshot_epochs(recipe.epochs, recipe.snapshots)
+    section, epochs = "split.train" if settings.train else "train", snapshot_epochs(recipe.epochs, recipe.snapshots)
     rows = []
     for seed in settings.seeds:
         drawn = draw(truth, len(names), settings.classes, settings.parts, numpy_generator("split", seed))
         labels, class_of = drawn
-        variant = Variant("split", seed, study.network, recipe, {"train": labels}, len(class_of))
+        variant = Variant("split", seed, study.network, recipe, {"train": labels}, len(class_of), section)
         for row in train(variant, inputs, folder, epochs):
-            tensors = artifacts.read_tensors(features_file(folder, variant, row["epoch"]))
+            tensors = artifacts.read_tensors(features_file(folder, variant, row["epoch"]), paths.FEATURES)
             others = study.cluster.restarts, study.cluster.l2, "split", seed, row["epoch"]
             found = measure(tensors, *drawn, test_truth, *others)
             rows.append(row | {"guess_accuracy": guess_accuracy(*drawn)} | found)

@@ -11,10 +11,12 @@ from hidden_structure import artifacts, params, paths, results, resume, sweep_ta
 from hidden_structure.device import describe
 from hidden_structure.errors import InputError, one_line_errors
 from hidden_structure.inputs import read
-from hidden_structure.sweep import Plan, compute, grid, missing, result
+from hidden_structure.locking import alone
+from hidden_structure.sweep import Plan, compute, grid, missing, read_result, result
 
 
 @one_line_errors
+@alone("sweep")
 def main() -> None:
     study = params.load()
     settings, recipe = study.sweep, study.sweep.train or study.train
@@ -24,20 +26,22 @@ def main() -> None:
     torch.set_num_threads(1)  # as the workers
     inputs = read(study.hardware, "coarse")
     hardware = describe(inputs.device, inputs.precision, 1)
-    fine = artifacts.read_arrays(paths.labels("fine"))
+    fine = artifacts.read_both_labels()[0]
     own = {"lr", "weight_decay"}  # of a cell, so that a cell finished for another grid is as good
     described = study.model_dump(include={"network", "cluster"}) | {"train": recipe.model_dump(exclude=own)} | hardware
     arrays = *inputs.data.values(), *inputs.labels.values(), *fine.values()
     folder = paths.RESUME / f"sweep-{resume.fingerprint(described, Path(__file__), *arrays)}"
 
-    plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware)
+    section = "sweep.train" if settings.train else "train"
+    plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware, section)
     left = {cell.name: (plan, cell) for cell in cells if not result(folder, cell).is_file()}
     lost = sweep_tasks.run(left, compute, settings.workers, settings.address) if left else {}
     if lost:
         raise missing(lost, len(cells))
-    rows = [artifacts.read_json(result(folder, cell)) for cell in cells]
+    rows = [read_result(folder, cell) for cell in cells]
     if all(row["error"] for row in rows):
-        raise InputError(f"sweep: every cell failed, the first one so: {rows[0]['error']}")
+        first = f"the first one (of sweep.lrs and sweep.weight_decays) so: {rows[0]['error']}"
+        raise InputError(f"sweep: every cell failed, {first}")
     results.write(study.study, "sweep", rows, hardware)
     resume.forget(folder)
 

@@ -13,6 +13,7 @@ from hidden_structure.curves import mean_and_spread
 from hidden_structure.device import describe
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
+from hidden_structure.locking import alone
 from hidden_structure.seeding import global_seed
 
 
@@ -20,7 +21,12 @@ from hidden_structure.seeding import global_seed
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("supervision", choices=paths.SUPERVISIONS)
-    supervision, study = parser.parse_args().supervision, params.load()
+    supervision = parser.parse_args().supervision
+    with alone(f"train@{supervision}"):
+        train_and_publish(params.load(), supervision)
+
+
+def train_and_publish(study: params.Study, supervision: str) -> None:
     inputs = read(study.hardware, supervision)
     device, precision = inputs.device, inputs.precision
     train, test = ((inputs.images[split], inputs.targets(split)) for split in ("train", "test"))
@@ -30,7 +36,8 @@ def main() -> None:
 
     def keep(state: training.TrainingState, seed: int) -> None:
         if state.epoch in snapshots:
-            loss, accuracy = training.evaluate(state.network, *test, precision)
+            said = partial(training.diverged, train=study.train)
+            loss, accuracy = training.evaluate(state.network, *test, precision, said=said)
             state.history[-1] |= {"test_loss": loss, "test_accuracy": accuracy}
             print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
             artifacts.write_tensors(folders[seed] / f"{state.epoch:05d}.safetensors", state.network.state_dict())

@@ -11,20 +11,23 @@ from hidden_structure.device import describe
 from hidden_structure.errors import one_line_errors
 from hidden_structure.inputs import read
 from hidden_structure.labels import merge, tables
+from hidden_structure.locking import alone
 from hidden_structure.variants import Variant, features_file, train
 
 
 @one_line_errors
+@alone("train-merges")
 def main() -> None:
     study = params.load()
     inputs, settings, recipe = read(study.hardware), study.merges, study.merges.train or study.train
     names, found = tuple(inputs.labels["names"].tolist()), tables(inputs.data)
-    variants = []
+    section, variants = "merges.train" if settings.train else "train", []
     for kind in settings.kinds:
         merged = merge(kind, names, found)
         labels = {split: merged.coarse_of[inputs.labels[split]] for split in ("train", "test")}
         classes = len(merged.coarse_names)
-        variants += [Variant(kind.name, seed, study.network, recipe, labels, classes) for seed in settings.seeds]
+        own = labels, classes, section
+        variants += [Variant(kind.name, seed, study.network, recipe, *own) for seed in settings.seeds]
 
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"network", "train", "merges"}) | hardware

@@ -1,9 +1,5 @@
 """Both stages of distillation: what they write, that kills and repetition change nothing, and what they refuse."""
 
-import contextlib
-import io
-import os
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,17 +28,7 @@ def prepare(folder: Path, sections: dict | None = None, **distill) -> Path:
 
 
 def stage(folder: Path, script: str = "distill.py") -> SimpleNamespace:
-    """The stage in this process, which saves the seconds that another one takes to import everything."""
-    before, code, message = os.getcwd(), 0, ""
-    try:
-        os.chdir(folder)
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            runpy.run_path(str(tiny.ROOT / "stages" / script), run_name="__main__")
-    except SystemExit as error:
-        code, message = 1, str(error.code)
-    finally:
-        os.chdir(before)
-    return SimpleNamespace(returncode=code, stderr=message, stdout=said.getvalue())
+    return tiny.in_process(folder, script)
 
 
 def run(folder: Path) -> Path:
@@ -170,12 +156,12 @@ def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(tmp_
     def dies(*arguments):
         taken.append(None)
         if len(taken) == steps:
-            raise KeyboardInterrupt
+            raise tiny.Killed
         return step(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "step", dies)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(tiny.Killed):
             stage(killed)
         assert not (killed / METRICS[0]).exists()
         patch.setattr(training, "step", lambda *arguments: taken.append(None) or step(*arguments))
@@ -195,12 +181,12 @@ def test_a_training_of_other_params_is_not_taken_up(tmp_path):
     def dies(*arguments):
         taken.append(None)
         if len(taken) == 200:
-            raise KeyboardInterrupt
+            raise tiny.Killed
         return step(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "step", dies)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(tiny.Killed):
             stage(killed)
     run(prepare(killed, methods=["kd"], **changed))
     assert results(killed) == results(fresh)

@@ -1,9 +1,5 @@
 """Trunks and children: a fork is the trunk's state, all of it, and what is trained does not depend on kills."""
 
-import contextlib
-import io
-import os
-import runpy
 from types import SimpleNamespace
 
 import pytest
@@ -43,18 +39,7 @@ def results(folder) -> dict[str, bytes]:
 
 
 def stage(folder, script="spawn.py", *arguments) -> SimpleNamespace:
-    """The stage in this process, which saves the seconds that another one takes to import everything."""
-    before, code, message = os.getcwd(), 0, ""
-    try:
-        os.chdir(folder)
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-            patch.setattr("sys.argv", [script, *arguments])
-            runpy.run_path(str(tiny.ROOT / "stages" / script), run_name="__main__")
-    except SystemExit as error:
-        code, message = 1, str(error.code)
-    finally:
-        os.chdir(before)
-    return SimpleNamespace(returncode=code, stderr=message)
+    return tiny.in_process(folder, script, *arguments)
 
 
 def run(folder) -> None:
@@ -208,7 +193,7 @@ def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(stud
         def counting(*arguments):
             saves[name] += 1
             if saves[name] == limit:
-                raise KeyboardInterrupt
+                raise tiny.Killed
             save(*arguments)
 
         patch.setattr(resume, "save", counting)
@@ -217,7 +202,7 @@ def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(stud
         count("undisturbed")
         run(undisturbed)
         count("killed", saved)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(tiny.Killed):
             stage(study)
         assert not (study / paths.SPAWNED).exists()
         count("resumed")
@@ -243,12 +228,12 @@ def test_a_lost_fork_is_one_line(study):
 
     def dies(path, state):
         if path.stem == "00002-b":
-            raise KeyboardInterrupt
+            raise tiny.Killed
         save(path, state)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resume, "save", dies)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(tiny.Killed):
             stage(study)
     for path in study.glob("artifacts/resume/*/*/0/fork-2*"):
         path.unlink()

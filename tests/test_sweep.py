@@ -1,11 +1,8 @@
 """The grid of recipes: a cell that is killed loses only itself, one that diverges is a finding, and bytes do not depend
 on who computes."""
 
-import contextlib
 import importlib.util
-import io
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -38,19 +35,11 @@ def prepare(folder: Path, epochs: int = 4, **settings) -> Path:
 
 
 def stage(folder: Path, run=None) -> SimpleNamespace:
-    """The stage in this process; run: what takes the place of Ray."""
-    before, code, message = os.getcwd(), 0, ""
-    try:
-        os.chdir(folder)
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-            if run is not None:
-                patch.setattr(sweep_tasks, "run", run)
-            runpy.run_path(str(tiny.ROOT / "stages/sweep.py"), run_name="__main__")
-    except SystemExit as error:
-        code, message = 1, str(error.code)
-    finally:
-        os.chdir(before)
-    return SimpleNamespace(returncode=code, stderr=message)
+    """run: what takes the place of Ray."""
+    with pytest.MonkeyPatch.context() as patch:
+        if run is not None:
+            patch.setattr(sweep_tasks, "run", run)
+        return tiny.in_process(folder, "sweep.py")
 
 
 class Serial:

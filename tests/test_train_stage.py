@@ -55,6 +55,9 @@ def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(stud
     deadline = time.monotonic() + 60
     while not list(study.glob("artifacts/resume/*/00005.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.005)
+    process.send_signal(signal.SIGSTOP)
+    beside = tiny.in_process(study, "train.py", "fine")
+    assert beside.stderr.startswith(f"error: train@fine is already run by process {process.pid} ")
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (study / "artifacts/models").exists()
@@ -116,11 +119,11 @@ def test_a_run_killed_while_it_cleans_up_starts_afresh(study, monkeypatch):
 
     def killed(*arguments, **options):
         if "resume" in str(arguments[0]) and Path(arguments[0]).is_dir():
-            raise KeyboardInterrupt
+            raise tiny.Killed
 
     with monkeypatch.context() as patch:
         patch.setattr("shutil.rmtree", killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(tiny.Killed):
             runpy.run_path(str(tiny.ROOT / "stages/train.py"), run_name="__main__")
     before = results(study)
     finished = list(study.glob("artifacts/resume/finished-*"))

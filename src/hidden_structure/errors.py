@@ -1,11 +1,13 @@
 """Errors that a user can mend, told in one line."""
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 P = ParamSpec("P")
+INTERRUPTED = 128 + 2  # what a shell says of a program that Ctrl-C ended
 
 
 class InputError(Exception):
@@ -16,19 +18,52 @@ class InputError(Exception):
 
 
 def one_line_errors(main: Callable[P, None]) -> Callable[P, None]:
-    """Decorate a script's main: an InputError becomes one line on stderr and exit status 1."""
+    """Decorate a script's main: what a user can mend becomes one line on stderr and exit status 1; Ctrl-C, 130."""
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             main(*args, **kwargs)
+        except KeyboardInterrupt:
+            print("stopped by Ctrl-C: started again, a training goes on where it was", file=sys.stderr)
+            sys.exit(INTERRUPTED)
         except InputError as error:
             sys.exit(f"error: {error}")
         except (MemoryError, RuntimeError, OSError) as error:
-            # What the machine lacks: allocators raise RuntimeError on the CPU, its subclass OutOfMemoryError on a GPU.
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
+            if not (mend := _mend(error)):
                 raise
-            lacks = "the machine cannot do it" if isinstance(error, OSError) else "memory is short"
-            sys.exit(f"error: {lacks} ({' '.join(str(error).split())}): free some, or lower the sizes in params.yaml")
+            sys.exit(f"error: {InputError(f'{_words(error)}: {mend}')}")
 
     return wrapped
+
+
+def memory_is_short(error: Exception) -> bool:
+    """PyTorch's allocators raise RuntimeError on the CPU, its subclass OutOfMemoryError on a GPU."""
+    said = ("out of memory", "not enough memory", "allocate memory", "ALLOC_FAILED")
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    )
+
+
+def _words(error: Exception) -> str:
+    """An OSError's in the system's own words, and of which file."""
+    if memory_is_short(error):
+        return f"memory is short ({error})"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _mend(error: Exception) -> str:
+    """What the user can do about it; nothing is to be done about a fault of the program."""
+    if memory_is_short(error):
+        return "free some, or lower the sizes in params.yaml"
+    if not isinstance(error, OSError):
+        return ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, and start again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "give yourself the right to it, and start again"
+    return "mend that, and start again"

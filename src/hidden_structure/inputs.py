@@ -38,7 +38,13 @@ def read(hardware: params.Hardware, supervision: str = "fine") -> Inputs:
     """
     compute_deterministically()
     device = pick_device(hardware)
-    data, labels = artifacts.read_arrays(paths.DATA), artifacts.read_arrays(paths.labels(supervision))
+    data, labels = artifacts.read_arrays(paths.DATA, paths.IMAGES), artifacts.read_labels(supervision)
+    for split in ("train", "test"):
+        if len(labels[split]) != len(data[f"{split}_images"]):
+            raise artifacts.unfit("labels of another number of images", paths.labels(supervision))
+    channels = data["train_images"].shape[3]
+    if not len(data["mean"]) == len(data["std"]) == channels or not (data["std"] > 0).all():
+        raise artifacts.unfit(f"no mean and positive std of each of {channels} channels", paths.DATA)
     images = {
         split: on_device(data[f"{split}_images"], data["mean"], data["std"], device) for split in ("train", "test")
     }

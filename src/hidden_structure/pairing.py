@@ -13,7 +13,7 @@ from hidden_structure.connectivity import State
 from hidden_structure.errors import InputError
 from hidden_structure.inputs import Inputs
 from hidden_structure.params import Study, trunk_recipe
-from hidden_structure.permutation.permuting import apply
+from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
 from hidden_structure.spawning import Pair, cells, pairs
@@ -53,12 +53,18 @@ class Reader:
 
     def states(self, pair: Pair, method: str) -> tuple[State, State]:
         """Of both networks, the second permuted towards the first by that method, unless it is none."""
-        a, b = (artifacts.read_tensors(paths.spawned(pair.cell.name, *end)) for end in (pair.a, pair.b))
+        network = self.networks[pair.cell.name]
+        a, b = (artifacts.read_state(paths.spawned(pair.cell.name, *end), network) for end in (pair.a, pair.b))
         if method == "none":
             return a, b
-        found = artifacts.read_arrays(paths.permutation(pair.cell.name, pair.a[0], pair.b[0], method))
-        permutation = {name: torch.from_numpy(array) for name, array in found.items()}
-        return a, apply(self.symmetries[pair.cell.name], permutation, b)
+        symmetry = self.symmetries[pair.cell.name]
+        file = paths.permutation(pair.cell.name, pair.a[0], pair.b[0], method)
+        held = {name: ("i", entries.dim()) for name, entries in identity(symmetry).items()}
+        found = artifacts.read_arrays(file, held)
+        try:
+            return a, apply(symmetry, {name: torch.from_numpy(array) for name, array in found.items()}, b)
+        except InputError as error:
+            raise artifacts.unfit(str(error), file) from error
 
 
 @contextmanager

@@ -17,6 +17,19 @@ UNCONSTRAINED = ARTIFACTS / "unconstrained.npz"
 SPAWNED = ARTIFACTS / "spawned"
 SUPERVISIONS = ("fine", "coarse")
 
+# What readers ask of a file: of arrays the kind of dtype (as numpy's letters say) and the number of axes.
+IMAGES = {f"{split}_images": ("u", 4) for split in ("train", "test")} | {"mean": ("f", 1), "std": ("f", 1)}
+CLASSES = {"train_labels": ("i", 1), "test_labels": ("i", 1), "class_names": ("U", 1)}
+LABELS = {"train": ("i", 1), "test": ("i", 1), "names": ("U", 1)}
+COARSE_LABELS = LABELS | {"coarse_of": ("i", 1)}
+PLANE = {"steps": ("i", 1), "labels": ("i", 1), "features": ("f", 3), "rows": ("f", 3)}  # of UNCONSTRAINED
+FEATURES = {"train": None, "test": None, "weight": None}  # penultimate features, and the last layer
+
+
+def lock(stage: str) -> Path:
+    """Held by the process that runs the stage."""
+    return ARTIFACTS / f"{stage}.lock"
+
 
 def labels(supervision: str) -> Path:
     """Two files, so that another merge leaves what was trained on fine labels as it is."""

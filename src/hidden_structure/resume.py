@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hidden_structure.artifacts import read_tensors, write_tensors
+from hidden_structure.artifacts import check_state, content_of, parse_json, read_tensors, write_tensors
 from hidden_structure.training import TrainingState
 from hidden_structure.weights import load_state
 
@@ -44,26 +44,32 @@ def save(path: Path, state: TrainingState) -> None:
 def load(path: Path, state: TrainingState) -> bool:
     """Put what `save` wrote into a freshly started state, in place; False if nothing was written yet.
 
-    Raises InputError if the file is damaged.
+    Raises InputError if the file is damaged, or holds anything else.
     """
     if not path.is_file():
         return False
-    tensors = read_tensors(path)
-    record = json.loads(bytes(tensors.pop("record").tolist()))
-    network = {name.removeprefix("network/"): t for name, t in tensors.items() if name.startswith("network/")}
-    load_state(state.network, network)
+    tensors = read_tensors(path, {"record": None})
     parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
-    slots: dict[int, dict[str, torch.Tensor]] = {}
-    for name in tensors.keys() - {f"network/{name}" for name in network}:
-        _, index, slot = name.split("/")
-        slots.setdefault(int(index), {})[slot] = tensors[name]
+    with content_of([path]):
+        record = parse_json(bytes(tensors.pop("record").tolist()).decode())
+        epoch, history = record["epoch"], record["history"]
+        if [row["epoch"] for row in history] != list(range(epoch + 1)):
+            raise ValueError("its history is not of its epochs")
+        network = {name.removeprefix("network/"): t for name, t in tensors.items() if name.startswith("network/")}
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for name in tensors.keys() - {f"network/{name}" for name in network}:
+            _, index, slot = name.split("/")
+            if tensors[name].shape not in (parameters[int(index)].shape, ()):
+                raise ValueError(f"{name} is of another network")
+            slots.setdefault(int(index), {})[slot] = tensors[name]
+    load_state(state.network, check_state(network, state.network, path))
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": slots})
     # Fused optimizers walk parameter and momentum in memory order, so the two must have the same strides.
     for parameter in parameters:
         for slot, value in state.optimizer.state[parameter].items():
             if value.shape == parameter.shape:
                 state.optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(value)
-    state.epoch, state.history = record["epoch"], record["history"]
+    state.epoch, state.history = epoch, history
     return True
 
 

@@ -152,6 +152,8 @@ def train(
     objective: training.Objective,
     file: Path,
     chosen: Tensor | None = None,
+    section: str = "train",
+    scales: str = "",
 ) -> None:
     """Train the network in place. Killed and started again with the same file it goes on where it was.
 
@@ -160,6 +162,8 @@ def train(
     Args:
         objective: sees the numbers of images in the task in place of their labels.
         chosen: int64, the numbers of the images to train on; None: all.
+        section: where in params.yaml the recipe stands.
+        scales: the keys that scale the objective, and may be why it is not finite.
 
     Raises InputError, beginning with the file's name, if training fails.
     """
@@ -167,9 +171,11 @@ def train(
     resume.load(file, state)
     part = task if chosen is None else task.part(chosen)
     index = torch.arange(len(task.labels), device=task.labels.device) if chosen is None else chosen
-    kept = {"after_epoch": lambda state: resume.save(file, state), "objective": objective}
+    kept = {"after_epoch": lambda state: resume.save(file, state), "objective": objective, "section": section}
     try:
         training.fit(state, part.images, index, recipe, seed, task.precision, **kept)
+    except training.Diverged as error:
+        raise InputError(f"{file.stem}: {error}{scales and f' or {scales}'}") from error
     except InputError as error:
         raise InputError(f"{file.stem}: {error}") from error
 

@@ -39,7 +39,7 @@ class Cell:
 class Plan:
     """What all cells have in common; of the recipe each replaces learning rate and weight decay.
 
-    folder: where cells are kept, named after all of this.
+    folder: where cells are kept, named after all of this. section: where in params.yaml the recipe stands.
     """
 
     folder: Path
@@ -48,6 +48,7 @@ class Plan:
     train: params.Train
     cluster: params.Cluster
     computing: dict[str, str | int]  # what device.describe says of the process that plans, with one thread
+    section: str = "train"
 
 
 def grid(settings: params.Sweep) -> list[Cell]:
@@ -57,6 +58,15 @@ def grid(settings: params.Sweep) -> list[Cell]:
 
 def result(folder: Path, cell: Cell) -> Path:
     return folder / f"{_variant_name(cell)}-{cell.seed}.json"
+
+
+def read_result(folder: Path, cell: Cell) -> dict:
+    """The row that `compute` wrote. Raises InputError if the file holds anything else."""
+    file = result(folder, cell)
+    row = artifacts.read_json(file, dict)
+    if row.keys() != {*asdict(cell), *MEASURES, "error"} or any(row[key] != own for key, own in asdict(cell).items()):
+        raise artifacts.unfit("another row than this cell's", file)
+    return row
 
 
 def compute(plan: Plan, cell: Cell) -> str:
@@ -71,7 +81,7 @@ def compute(plan: Plan, cell: Cell) -> str:
     if computing != plan.computing:
         unlike = ", ".join(f"{key} {computing[key]}" for key in computing if computing[key] != plan.computing[key])
         raise InputError(f"the worker computes otherwise ({unlike}) than the machine where the stage runs")
-    row = measure(plan, cell, read, artifacts.read_arrays(paths.labels("fine")))
+    row = measure(plan, cell, read, artifacts.read_labels("fine"))
     artifacts.write_json(result(plan.folder, cell), row)
     said = row["error"] or ", ".join(f"{name} {row[name]:.4g}" for name in ("test_accuracy", "nc1", "probe_accuracy"))
     return f"{cell.name}: {said.replace('_', ' ')}"
@@ -89,14 +99,15 @@ def measure(plan: Plan, cell: Cell, read: inputs.Inputs, fine: dict) -> dict:
     coarse = read.labels
     recipe = plan.train.model_copy(update={"lr": cell.lr, "weight_decay": cell.weight_decay})
     labels = {split: coarse[split] for split in ("train", "test")}
-    variant = variants.Variant(_variant_name(cell), cell.seed, plan.network, recipe, labels, len(coarse["names"]))
+    name, classes = _variant_name(cell), len(coarse["names"])
+    variant = variants.Variant(name, cell.seed, plan.network, recipe, labels, classes, plan.section)
     merged = Merged(fine["train"], coarse["train"], fine["test"], coarse["coarse_of"], coarse["names"].tolist())
     found = dict.fromkeys(MEASURES)
     error = None
     try:
         (trained,) = variants.train(variant, read, plan.folder, [recipe.epochs])
         found |= {f"{split}_accuracy": trained[f"{split}_accuracy"] for split in labels}
-        tensors = artifacts.read_tensors(variants.features_file(plan.folder, variant, recipe.epochs))
+        tensors = artifacts.read_tensors(variants.features_file(plan.folder, variant, recipe.epochs), paths.FEATURES)
         train, test = tensors["train"], tensors["test"]
         bias = tensors.get("bias")
         found |= asdict(collapse.measure(train, torch.from_numpy(coarse["train"]), tensors["weight"], bias))

@@ -82,7 +82,9 @@ def train_teacher(course: Course, subclasses: int = 1) -> nn.Module:
     network = course.build(course.teacher_network, task.classes * subclasses, seed)
     inventing = invents(task, settings.contrast, settings.contrast_temperature)
     objective = learns(task) if subclasses == 1 else inventing
-    train(network, course.teacher_recipe, seed, task, objective, course.folder / f"teacher-{subclasses}.safetensors")
+    scales = "" if subclasses == 1 else f"distill.contrast ({settings.contrast})"
+    file = course.folder / f"teacher-{subclasses}.safetensors"
+    train(network, course.teacher_recipe, seed, task, objective, file, scales=scales)
     return network
 
 
@@ -120,7 +122,8 @@ class School:
             objective = hints(objective, seen, embeddings, outputs, settings.hint)
             with global_seed("hint", seed):
                 trained = Hinted(network, embeddings.shape[1])
-        train(trained, recipe, seed, task, objective, file, chosen)
+        section = "distill.train" if settings.train else "train"
+        train(trained, recipe, seed, task, objective, file, chosen, section, scales(method, choice, settings))
         return network
 
     def choose(self, method: str, seed: int) -> tuple[Choice, dict[Choice, float]]:
@@ -196,6 +199,13 @@ def known(embeddings: Tensor) -> Lesson:
 def embeddings_of(teacher: nn.Module, precision: torch.dtype) -> Lesson:
     """Of each image as the student sees it."""
     return lambda images, index: look(teacher, images, precision)[0]
+
+
+def scales(method: str, choice: Choice, settings: params.Distill) -> str:
+    """The keys by which a student's targets and its loss grow."""
+    found = {f"{name}s": getattr(choice, name) for name in ("beta", "temperature") if name in HYPERPARAMETERS[method]}
+    found |= {"hint": settings.hint} if method == "fitnet" else {}
+    return " or ".join(f"distill.{name} ({value})" for name, value in found.items())
 
 
 def temperature(method: str, choice: Choice) -> float:

@@ -98,6 +98,7 @@ def fit(
     share: tuple[int, int] = (0, 1),
     after_epoch: Callable[[TrainingState], None] = nothing,
     objective: Objective = classify,
+    section: str = "train",
 ) -> None:
     """Train until train.epochs are done, in place; after_epoch sees the state after each.
 
@@ -108,11 +109,13 @@ def fit(
         labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
         seed: names the generators of order and augmentation; the initialisation is the caller's.
         share: (rank, processes) of data-parallel training.
+        section: where in params.yaml the recipe stands, for messages.
 
     Raises:
-        InputError: the batch size or the crop does not fit the data, or the processes, or the loss is not finite.
+        InputError: the batch size or the crop does not fit the data, or the processes, or the loss or at the end the
+            weights are not finite.
     """
-    _check_sizes(train, images, share[1])
+    _check_sizes(train, images, share[1], section)
     model = distributed.parallel(state.network, images.pixels.device)
     batches = len(labels) // train.batch_size
     epochs = range(state.epoch, train.epochs)
@@ -130,10 +133,30 @@ def fit(
         loss, accuracy = distributed.average(averages).tolist()
         state.epoch += 1
         if not math.isfinite(loss):
-            raise InputError(f"the training loss became {loss} in epoch {state.epoch}: lower train.lr ({train.lr})")
+            raise diverged(f"the training loss became {loss} in epoch {state.epoch}", train, section)
         row = {"epoch": state.epoch, "lr": rate, "train_loss": loss, "train_accuracy": accuracy}
         state.history.append(row)
+        if state.epoch == train.epochs and not all(parameter.isfinite().all() for parameter in model.parameters()):
+            raise diverged("the last step made weights infinite or NaN", train, section)
         after_epoch(state)
+
+
+class Diverged(InputError):
+    """A loss or weights that are not finite."""
+
+
+def diverged(what: str, train: Train, section: str = "train") -> Diverged:
+    """Names the keys that can be the cause, the likeliest first.
+
+    Weight decay d multiplies weights by 1 - lr d a step, which makes them grow without end once lr d is above 2. Adam
+    does not mind: it takes the decay for a gradient, whose size it divides by.
+    """
+    causes = ["lr"]
+    if train.optimizer == "sgd" and train.lr * train.weight_decay > 1:
+        causes = sorted(["lr", "weight_decay"], key=lambda key: getattr(train, key), reverse=True)
+    if train.momentum > 0.95:
+        causes.append("momentum")
+    return Diverged(f"{what}: lower {' or '.join(f'{section}.{key} ({getattr(train, key)})' for key in causes)}")
 
 
 def step(
@@ -157,25 +180,34 @@ def step(
     return loss.detach(), hits
 
 
-def _check_sizes(train: Train, images: Images, processes: int) -> None:
+def _check_sizes(train: Train, images: Images, processes: int, section: str) -> None:
     samples, height, width, _ = images.pixels.shape
     if train.batch_size > samples:
-        raise InputError(f"train.batch_size: {train.batch_size} is more than the {samples} training samples: lower it")
+        raise InputError(
+            f"{section}.batch_size: {train.batch_size} is more than the {samples} training samples: lower it"
+        )
     if train.batch_size % processes:
         raise InputError(
-            f"train.batch_size: {train.batch_size} is not a multiple of the {processes} processes: change one"
+            f"{section}.batch_size: {train.batch_size} is not a multiple of the {processes} processes: change one"
         )
     if train.crop > min(height, width):
-        raise InputError(f"train.crop: {train.crop} pixels are more than an image of {width} x {height} has: lower it")
+        raise InputError(
+            f"{section}.crop: {train.crop} pixels are more than an image of {width} x {height} has: lower it"
+        )
 
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, images: Images, labels: Tensor, precision: torch.dtype, batch_size: int = 500
+    network: nn.Module,
+    images: Images,
+    labels: Tensor,
+    precision: torch.dtype,
+    batch_size: int = 500,
+    said: Callable[[str], InputError] = InputError,
 ) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its mode is put back.
 
-    Raises InputError if the loss is not finite.
+    Raises what `said` makes of it if the loss is not finite.
     """
     was_training = network.training
     network.eval()
@@ -187,5 +219,5 @@ def evaluate(
         hits += (logits.argmax(1) == targets).sum().item()
     network.train(was_training)
     if not math.isfinite(loss):
-        raise InputError(f"the network's loss is {loss}: training diverged, lower train.lr")
+        raise said(f"the network's loss is {loss}")
     return loss / len(labels), hits / len(labels)

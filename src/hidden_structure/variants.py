@@ -21,7 +21,10 @@ BATCH_SIZE = 500  # images at once when features are read
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """labels: int64 (N,) of the training split, and of the test split where it has such labels too."""
+    """labels: int64 (N,) of the training split, and of the test split where it has such labels too.
+
+    section: where in params.yaml the recipe stands.
+    """
 
     name: str
     seed: int
@@ -29,6 +32,7 @@ class Variant:
     train: params.Train
     labels: dict[str, np.ndarray]
     classes: int
+    section: str = "train"
 
 
 def train(variant: Variant, inputs: Inputs, folder: Path, epochs: Collection[int]) -> list[dict]:
@@ -56,13 +60,15 @@ def train(variant: Variant, inputs: Inputs, folder: Path, epochs: Collection[int
             keep(state)
         labels = torch.from_numpy(variant.labels["train"]).to(inputs.device)
         images, precision = inputs.images["train"], inputs.precision
-        training.fit(state, images, labels, variant.train, variant.seed, precision, after_epoch=keep)
+        others = {"after_epoch": keep, "section": variant.section}
+        training.fit(state, images, labels, variant.train, variant.seed, precision, **others)
     except InputError as error:
         raise InputError(f"{variant.name}, seed {variant.seed}: {error}") from error
     rows = {row["epoch"]: row for row in state.history}
     measured = [f"{split}_accuracy" for split in variant.labels]
     own = {"name": variant.name, "seed": variant.seed}
-    return [own | {"epoch": epoch} | {name: rows[epoch][name] for name in measured} for epoch in sorted(epochs)]
+    with artifacts.content_of([file]):
+        return [own | {"epoch": epoch} | {name: rows[epoch][name] for name in measured} for epoch in sorted(epochs)]
 
 
 def features_file(folder: Path, variant: Variant, epoch: int) -> Path:

@@ -1,0 +1,146 @@
+"""One process of a stage at a time, whatever kills it, and no file is taken for left over that somebody writes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+from ruamel.yaml import YAML
+
+from hidden_structure import artifacts, paths
+from hidden_structure.errors import InputError
+from hidden_structure.locking import alone
+
+STAGES = YAML(typ="safe", pure=True).load((tiny.ROOT / "dvc.yaml").read_text())["stages"]
+COMMANDS = {
+    f"{name}@{item}" if item else name: stage.get("do", stage)["cmd"].replace("${item}", item).split()[1:]
+    for name, stage in STAGES.items()
+    for item in stage.get("foreach", [""])
+}
+
+
+@pytest.fixture
+def living(tmp_path, monkeypatch):
+    """Start a process that runs such code in tmp_path, and wait until it has made a file `ready`; killed at the end."""
+    monkeypatch.chdir(tmp_path)
+    started: list[subprocess.Popen] = []
+
+    def start(code: str) -> subprocess.Popen:
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while not Path("ready").exists() and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.005)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def kill(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+HOLD = """
+import pathlib, time
+from hidden_structure.locking import alone
+with alone("spawn"):
+    pathlib.Path("ready").touch()
+    time.sleep(600)
+"""
+
+
+def test_who_holds_a_stage_is_named_and_a_killed_holder_holds_it_no_more(living):
+    process = living(HOLD)
+    held = rf"^spawn is already run by process {process.pid} on \S+ since 20\d\d-\S+ \S+ \(artifacts/spawn\.lock is "
+    for _ in range(2):
+        with pytest.raises(InputError, match=held), alone("spawn"):
+            pass
+    with alone("split"):
+        pass
+    kill(process)
+    assert str(process.pid) in paths.lock("spawn").read_text()
+    with alone("spawn"):
+        assert f"process {os.getpid()} " in paths.lock("spawn").read_text()
+        with pytest.raises(InputError, match=f"process {os.getpid()} "), alone("spawn"):
+            pass
+    assert not list(paths.ARTIFACTS.iterdir())
+
+
+def test_of_processes_that_train_together_the_first_holds_the_lock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with alone("spawn"):
+        monkeypatch.setenv("RANK", "1")
+        with alone("spawn"):
+            assert paths.lock("spawn").exists()
+        assert paths.lock("spawn").exists()
+        monkeypatch.setenv("RANK", "0")
+        with pytest.raises(InputError), alone("spawn"):
+            pass
+
+
+def test_a_failure_inside_releases_the_lock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        with pytest.raises(tiny.Killed), alone("spawn"):
+            raise tiny.Killed
+    assert not list(paths.ARTIFACTS.iterdir())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_stage_refuses_to_run_beside_itself(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with alone(name):
+        done = tiny.in_process(tmp_path, *COMMANDS[name])
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {name} is already run by process {os.getpid()} ")
+    assert "\n" not in done.stderr
+
+
+WRITE = """
+import pathlib, time
+from hidden_structure import artifacts
+def write(temporary):
+    temporary.write_text("half")
+    pathlib.Path("ready").touch()
+    time.sleep(600)
+artifacts.write_atomically(pathlib.Path("files/a.json"), write)
+"""
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next_and_what_a_living_one_writes_is_not(living):
+    process = living(WRITE)
+    (writing,) = Path("files").iterdir()
+    artifacts.write_json(Path("files/b.json"), 1)
+    assert set(Path("files").iterdir()) == {writing, Path("files/b.json")}
+    kill(process)
+    artifacts.write_json(Path("files/b.json"), 2)
+    assert list(Path("files").iterdir()) == [Path("files/b.json")]
+
+
+def test_two_writers_in_one_process_leave_each_other_alone(tmp_path):
+    def write(temporary):
+        artifacts.write_json(tmp_path / "inner.json", 1)
+        temporary.write_text("2")
+
+    artifacts.write_atomically(tmp_path / "outer.json", write)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inner.json", "outer.json"]
+
+
+def test_where_files_cannot_be_locked_nobody_is_kept_out_and_nothing_is_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hidden_structure.locking.fcntl", None)
+    left = tmp_path / ".writing-1.json"
+    left.touch()
+    with alone("spawn"), alone("spawn"):
+        artifacts.write_json(tmp_path / "a.json", 1)
+    assert left.exists()
+    assert artifacts.read_json(tmp_path / "a.json") == 1
