@@ -146,32 +146,6 @@ def test_other_methods_and_seeds_change_no_student(folder, tmp_path):
         assert few[path] == results(folder)[path]
 
 
-@pytest.mark.parametrize("steps", [1, 117, 125, 250, 400])
-def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, steps):
-    """Killed in the training of the teacher, of students that are tried, or of those that are kept."""
-    undisturbed, killed = (prepare(tmp_path / name, methods=["kd", "lelp"]) for name in ("undisturbed", "killed"))
-    run(undisturbed)
-    step, taken = training.step, []
-
-    def dies(*arguments):
-        taken.append(None)
-        if len(taken) == steps:
-            raise tiny.Killed
-        return step(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "step", dies)
-        with pytest.raises(tiny.Killed):
-            stage(killed)
-        assert not (killed / METRICS[0]).exists()
-        patch.setattr(training, "step", lambda *arguments: taken.append(None) or step(*arguments))
-        run(killed)
-    assert results(killed) == results(undisturbed)
-    assert not list((killed / paths.RESUME).iterdir())
-    epoch = 320 // 32
-    assert len(taken) <= 12 * epoch + 2 * (2 * 2 * (256 // 32) + 12 * epoch) + epoch  # no more than the broken epoch
-
-
 def test_a_training_of_other_params_is_not_taken_up(tmp_path):
     """Killed, and started again after a change: as if it had never run."""
     changed = {"contrast": 0.7, "hint": 2.0, "validation": 0.3}

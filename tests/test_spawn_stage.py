@@ -182,37 +182,6 @@ def test_a_trunk_is_the_network_that_train_makes(study):
     assert (study / paths.spawned("width-0.5-decay-0.0005", 0, TRUNK)).read_bytes() != trunk.read_bytes()
 
 
-@pytest.mark.parametrize("saved", [2, 9, 17, 28])
-def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(study, tmp_path_factory, saved):
-    """Killed before the file of that number is written, in trunks or in children."""
-    undisturbed = prepare(tmp_path_factory.mktemp("undisturbed"))
-    save = resume.save
-    saves = {"undisturbed": 0, "killed": 0, "resumed": 0}
-
-    def count(name, limit=None):
-        def counting(*arguments):
-            saves[name] += 1
-            if saves[name] == limit:
-                raise tiny.Killed
-            save(*arguments)
-
-        patch.setattr(resume, "save", counting)
-
-    with pytest.MonkeyPatch.context() as patch:
-        count("undisturbed")
-        run(undisturbed)
-        count("killed", saved)
-        with pytest.raises(tiny.Killed):
-            stage(study)
-        assert not (study / paths.SPAWNED).exists()
-        count("resumed")
-        run(study)
-    assert results(study) == results(undisturbed)
-    assert not list((study / paths.RESUME).iterdir())
-    written = saves["killed"] - 1 + saves["resumed"]
-    assert written <= saves["undisturbed"] + 1, "more was trained again than the epoch that the kill met"
-
-
 def test_a_child_with_another_optimizer_than_its_trunk_is_refused(study):
     """Adam would find SGD's momentum where its own state should be."""
     prepare(study, {"children": [{}, {"optimizer": "adam", "lr": 0.001}]})
