@@ -1,27 +1,36 @@
 """Whatever is wrong with params.yaml or a data file ends in one line that names it, and in no other exception."""
 
 import copy
+import errno
 import gzip
 import io
+import os
 import re
 import runpy
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
 from hidden_structure import artifacts, params, paths
 from hidden_structure.datasets import idx
+from hidden_structure.datasets.folder import read_superclasses
 from hidden_structure.datasets.images import read_images
 from hidden_structure.errors import InputError
+from hidden_structure.problems import first_problem
 
 ROOT = Path(__file__).parents[1]
 STUDY = YAML(typ="safe", pure=True).load((ROOT / "studies/digits.yaml").read_text())
@@ -39,8 +48,6 @@ def leaves(section: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 
 
 LEAVES = list(leaves(STUDY))
-ANY_POSITIVE = ("perplexity", "l2", "lr", "weight_decay", "feature_decay", "bias_decay")
-ANY_POSITIVE += ("hint", "contrast", "contrast_temperature")
 
 
 def changed(key: tuple[str, ...], value: object = None, new_name: str | None = None, remove: bool = False) -> dict:
@@ -54,19 +61,20 @@ def changed(key: tuple[str, ...], value: object = None, new_name: str | None = N
     return study
 
 
-def load_study(study: object) -> params.Study:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "params.yaml"
-        with file.open("w") as stream:
-            YAML(typ="safe", pure=True).dump(study, stream)
-        return params.load(file)
+def message(study: object) -> str | None:
+    """What Study says of it; None if it is valid."""
+    try:
+        params.Study.model_validate(study)
+    except ValidationError as error:
+        found = first_problem(error, params.Study)
+        assert "\n" not in found
+        assert len(found) < 1000
+        return found
+    return None
 
 
 def refused(study: object, named: str) -> None:
-    with pytest.raises(InputError) as caught:
-        load_study(study)
-    assert named in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert named in (message(study) or "")
 
 
 def refusal(read: Callable[[], object]) -> str | None:
@@ -95,26 +103,77 @@ def test_a_misspelt_key_is_named(key, data):
         refused(changed(key, new_name=misspelt), f"unknown key {'.'.join((*key[:-1], misspelt))}")
 
 
-@pytest.mark.parametrize("key", LEAVES, ids=".".join)
-def test_a_missing_key_is_named(key):
-    refused(changed(key, remove=True), f"key {'.'.join(key)} is missing")
+def test_a_missing_key_is_named():
+    for key in LEAVES:
+        refused(changed(key, remove=True), f"key {'.'.join(key)} is missing")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"x": 1}, [[]], "~ no such value", 3.5 + 1e-9, -7, float("nan"), float("-inf")], ids=repr
-)
-@pytest.mark.parametrize("key", LEAVES, ids=".".join)
-def test_a_value_of_another_type_or_out_of_range_is_named(key, wrong):
-    if key[-1] in ("folder", "superclasses", "address") and isinstance(wrong, str):
-        pytest.skip("any text may be a path or an address: its own check comes when it is used")
-    if key[-1] in ANY_POSITIVE and wrong == 3.5 + 1e-9:
-        pytest.skip("a possible value")
-    refused(changed(key, wrong), ".".join(key))
+WRONG = ({"x": 1}, [[]], [{}], "~ no such value", "", "\x1b[2J", "x" * 10**5, 16**5000, -(16**5000), 10**400, 2**63)
+WRONG += (-7, 0.5 - 1e9, 1e300, float("nan"), float("inf"), float("-inf"), [1e300], [float("nan")], [16**5000], [True])
+WRONG += (["\x00"], ["x" * 10**5], [0, 0], list(range(1, 3000)), {"x" * 10**5: 1}, {1: 1}, b"x", (1,), {1, 2})
+FREE_TEXT = ("folder", "superclasses", "address")  # may be any path or address: checked where it is used
+
+
+def test_a_value_of_another_type_or_out_of_range_is_named():
+    for key in LEAVES:
+        for wrong in WRONG:
+            possible = wrong == "~ no such value" and key[-1] in FREE_TEXT
+            found = message(changed(key, wrong))
+            assert found is None if possible else found is not None and ".".join(key) in found, (key, wrong)
+
+
+def test_a_value_is_refused_or_bounded():
+    for key in LEAVES:
+        for value in (True, None, [], {}, 0, 1, 2, 3.5 + 1e-9, 1e-300, -0.0, 10**5, 10**9, "2", "nan", [1], ["a"]):
+            study = changed(key, value)
+            if found := message(study):
+                assert any(name in found for name in (".".join(key), f"{key[0]}."))
+            elif isinstance(value, int | float):
+                assert abs(value) <= 10**9
+
+
+def parts(annotation: object, bounds: tuple = ()) -> Iterator[tuple[object, tuple]]:
+    """The plain types in an annotation, each with what is said of it."""
+    if get_origin(annotation) is Annotated:
+        inner, *said = get_args(annotation)
+        yield from parts(inner, (*bounds, *said))
+    elif get_origin(annotation) is Literal or not get_args(annotation):
+        yield annotation, bounds
+    else:
+        for inner in get_args(annotation):
+            yield from parts(inner, bounds if get_origin(annotation) in (Union, UnionType) else ())
+
+
+def models(section: type[BaseModel]) -> set[type[BaseModel]]:
+    """The section and all sections below it."""
+    types = [kind for field in section.model_fields.values() for kind, _ in parts(field.annotation)]
+    below = [kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return {section}.union(*map(models, below))
+
+
+def test_every_number_and_every_text_has_bounds():
+    counted = 0
+    for section in models(params.Study):
+        assert section.model_config["allow_inf_nan"] is False
+        hints = get_type_hints(section, include_extras=True)
+        for name in section.model_fields:
+            for kind, said in parts(hints[name]):
+                limits = {limit for one in said for limit in (one.metadata if isinstance(one, FieldInfo) else [one])}
+                above = {getattr(limit, bound, None) for limit in limits for bound in ("le", "lt")} - {None}
+                below = {getattr(limit, bound, None) for limit in limits for bound in ("ge", "gt")} - {None}
+                if kind in (int, float):
+                    counted += 1
+                    assert max(above, default=float("inf")) <= 2**32, (section, name)
+                    assert min(below, default=-1) >= 0, (section, name)
+                elif kind is str:
+                    counted += 1
+                    assert any(getattr(limit, "max_length", None) for limit in limits), (section, name)
+    assert counted > 70
 
 
 IMPOSSIBLE = {
     "seeds": [[], [0, 0], [-1], [True], ["0"]],
-    "study": ["", "../up", "A study"],
+    "study": ["", "../up", "A study", ".", "..", "/up", "a/b", "a\\b", "~", "up\n", "a" * 65, "\u0430", None, 1],
     "data.source": ["imagenet"],
     "data.test_fraction": [0, 1, 1.5],
     "data.size": [0],
@@ -125,17 +184,36 @@ IMPOSSIBLE = {
     "network.norm": ["instance"],
     "train.epochs": [0, "20"],
     "train.momentum": [1],
-    "train.milestones": [[0], [1.0]],
-    "train.snapshots": [1],
+    "train.milestones": [[0], [1.0], [0.5, 0.5], [0.6, 0.3]],
+    "train.snapshots": [1, 62],
+    "train.nesterov": [1],
+    "train.lr": [1e4, "0.1"],
+    "features.layers": [["a\x07"], [""], ["a\nb"]],
+    "data.folder": ["", "a\x00b", "x" * 2000],
+    "network.width": [65_537],
+    "unconstrained.dimension": [3],
+    "unconstrained.per_class": [100_000],
+    "cluster.l2": [1e308],
+    "distill.temperatures": [[1e300], [1e-9]],
+    "distill.tuning": [9],
+    "spawn.widths": [[1e300], [200.0]],
+    "spawn.children": [[{}], [{"rl": 1}, {}], [{"lr": 1e300}, {}], [{}, {"lr": {}}]],
     "train.flip": ["yes", 1],
     "cluster.reducers": [[], ["tsne", "tsne"], ["umap"]],
     "cluster.perplexity": [0],
 }
 
 
-@pytest.mark.parametrize(("key", "wrong"), [(key, value) for key, values in IMPOSSIBLE.items() for value in values])
-def test_an_impossible_value_is_named(key, wrong):
-    refused(changed(tuple(key.split(".")), wrong), key)
+def test_an_impossible_value_is_named():
+    for key, values in IMPOSSIBLE.items():
+        for wrong in values:
+            refused(changed(tuple(key.split(".")), wrong), key)
+
+
+def test_children_are_checked_even_where_none_are_trained():
+    study = changed(("spawn", "seeds"), [])
+    study["spawn"]["children"] = [{"lr": 1e300}, {}]
+    refused(study, "spawn.children.0: lr")
 
 
 VALUES = st.recursive(
@@ -148,8 +226,8 @@ VALUES = st.recursive(
 @examples
 @given(st.sampled_from(LEAVES), VALUES)
 def test_any_value_is_taken_or_its_key_is_named(key, value):
-    message = refusal(lambda: load_study(changed(key, value)))
-    assert message is None or ".".join(key) in message or f": {key[0]}: " in message
+    found = message(changed(key, value))
+    assert found is None or key[0] in found
 
 
 @examples
@@ -190,8 +268,8 @@ def test_a_damaged_idx_file_is_read_or_named(name, data):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
         file.write_bytes(content)
-        message = refusal(lambda: idx.read(file, dimensions=3))
-        assert message is None or (str(file) in message and "\n" not in message)
+        found = refusal(lambda: idx.read(file, dimensions=3))
+        assert found is None or (str(file) in found and "\n" not in found)
 
 
 @settings(deadline=None)
@@ -219,8 +297,8 @@ def test_a_damaged_image_is_read_or_named(form, data):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image"
         file.write_bytes(content)
-        message = refusal(lambda: read_images([file], size=4))
-        assert message is None or (str(file) in message and "\n" not in message)
+        found = refusal(lambda: read_images([file], size=4))
+        assert found is None or (str(file) in found and "\n" not in found)
 
 
 # The stages
@@ -290,10 +368,62 @@ def test_labels_that_cannot_be_merged_end_the_stage_and_leave_the_old_ones(tmp_p
     assert artifacts.read_arrays(paths.labels("fine"))["names"].tolist() == ["cat", "dog"]
 
 
-@pytest.mark.parametrize("text", ["[" * 2000, "a: !!bool x", 'a: !!int ""', "a: b: c", "\x00", "a: 1\na: 2", "- 1", ""])
+@pytest.mark.parametrize(
+    "text", ["[" * 1000, "a: !!bool x", 'a: !!int ""', "a: b: c", "\x00", "a: 1\na: 2", "- 1", "", "1e400", "a: *b"]
+)
 def test_params_that_are_not_a_mapping_in_yaml_are_one_line(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=r"params\.yaml") as error:
         params.load(path)
     assert "\n" not in str(error.value)
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (BOMB.encode(), "line 2 has an alias"),
+        (b"a: &a {b: 1}\nc: {<<: *a}\n", "line 2 has an alias"),
+        (b"a: 1\n" * 200_001, "larger than 1,000,000 bytes"),
+        (b"a: \xff\n", r"not UTF-8 text \(byte 3\)"),
+        (b"- " * 3000, "nested too deeply"),
+        (b"a: [", "not valid YAML"),
+        (None, "not a regular file"),
+    ],
+    ids=["bomb", "merge", "large", "latin-1", "deep", "syntax", "directory"],
+)
+def test_what_is_wrong_with_a_yaml_file_is_said(tmp_path, content, wrong):
+    """Of params.yaml, and of a folder's table of super-classes."""
+    path = tmp_path / "some.yaml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    for read in (params.load, partial(read_superclasses, class_names=("a", "b"))):
+        with pytest.raises(InputError, match=rf"some\.yaml.*{wrong}") as caught:
+            read(path)
+        assert len(str(caught.value)) < 500
+
+
+def test_a_file_that_may_not_be_read_is_not_called_invalid(tmp_path, monkeypatch):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: 1")
+
+    def denied(*arguments, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", denied)  # not by its mode, which does not stop root
+    with pytest.raises(InputError, match=r"params\.yaml cannot be read: Permission denied"):
+        params.load(path)
+
+
+def test_a_key_of_any_characters_is_named_in_one_short_line():
+    for name in ("a\nb", "\x1b[2J", "x" * 10**5, "\u202e", 1, 16**5000, None, 1.5, True):
+        found = message(STUDY | {name: 1})
+        assert found
+        assert found.isprintable()

@@ -213,7 +213,7 @@ def test_without_seeds_there_is_nothing_and_nothing_is_read(tmp_path):
         ({}, {"validation": 0.99}, "train.batch_size"),
         ({}, {"network": tiny.OVERRIDES["network"] | {"norm": "group"}}, "network.norm"),
         ({}, {"merge": {"method": "superclass", "classes": None, "groups": None, "seed": 0}}, "superclass"),
-        ({"train": tiny.OVERRIDES["train"] | {"lr": 1e30}}, {}, "lower train.lr"),
+        ({"train": tiny.OVERRIDES["train"] | {"lr": 1e3}}, {}, "lower train.lr"),
         ({"train": tiny.OVERRIDES["train"] | {"batch_size": 1000}}, {}, "train.batch_size: 1000"),
         ({"hardware": {"device": "cuda", "precision": "auto"}}, {}, "cuda"),
     ],

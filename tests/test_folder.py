@@ -434,13 +434,13 @@ def test_a_table_of_superclasses_is_read(tmp_path):
         ("1: [ant]\n", "must map"),
         ("- ant\n", "must map"),
         ("", "must map"),
-        ("a: [ant\nb: ]\n", "cannot be read"),
-        ("a: [ant]\na: [bee]\n", "cannot be read"),
-        ("a: !!python/object:os.system [ant]\n", "cannot be read"),
-        ("a: !!bool x\n", "cannot be read"),
-        ("a: !!int ''\n", "cannot be read"),
-        ("\x00", "cannot be read"),
-        ("[" * 400, "cannot be read"),
+        ("a: [ant\nb: ]\n", "not valid YAML"),
+        ("a: [ant]\na: [bee]\n", "not valid YAML"),
+        ("a: !!python/object:os.system [ant]\n", "not valid YAML"),
+        ("a: !!bool x\n", "not valid YAML"),
+        ("a: !!int ''\n", "not valid YAML"),
+        ("\x00", "not valid YAML"),
+        ("[" * 400, "not valid YAML"),
     ],
 )
 def test_a_wrong_table_of_superclasses_is_named(content, named, tmp_path):
@@ -453,5 +453,5 @@ def test_a_wrong_table_of_superclasses_is_named(content, named, tmp_path):
 
 def test_a_missing_table_of_superclasses_is_named(tmp_path):
     root = write_tree(tmp_path / "images")
-    refused(root, "nowhere cannot be read", superclasses=tmp_path / "nowhere")
-    refused(root, "images cannot be read", superclasses=root)
+    refused(root, "nowhere is missing", superclasses=tmp_path / "nowhere")
+    refused(root, "images is not a regular file", superclasses=root)

@@ -125,7 +125,7 @@ def test_the_learning_rate_and_weight_decay_of_a_cell_are_those_it_is_trained_wi
 
 
 def test_a_recipe_that_diverges_is_a_row_without_measures(tmp_path):
-    prepare(tmp_path, lrs=[0.1, 1e30])
+    prepare(tmp_path, lrs=[0.1, 1e3])
     assert stage(tmp_path, Serial()).returncode == 0
     fine, diverged = rows(tmp_path)
     assert fine["error"] is None
@@ -134,7 +134,7 @@ def test_a_recipe_that_diverges_is_a_row_without_measures(tmp_path):
 
 
 def test_where_every_cell_fails_it_is_no_finding(tmp_path):
-    prepare(tmp_path, lrs=[1e30])
+    prepare(tmp_path, lrs=[1e3])
     stopped = stage(tmp_path, Serial())
     assert stopped.returncode == 1
     assert "every cell failed" in stopped.stderr

@@ -11,6 +11,7 @@ import tiny
 import torch
 
 from hidden_structure import artifacts, paths
+from hidden_structure.errors import one_line_errors
 
 
 @pytest.fixture
@@ -83,14 +84,22 @@ def test_two_processes_train_what_one_process_trains(study, tmp_path_factory):
         assert found == pytest.approx(expected, rel=1e-3, nan_ok=False)
 
 
+AT_THE_LAST_STEP = {  # which is the only one: its loss is still finite, the network that it leaves is not
+    "train": {"lr": 1e3, "weight_decay": 1e3, "epochs": 1, "batch_size": 320, "snapshots": 2},
+    "network": {"depth": 8},
+    "spawn": {"epochs": [0]},
+    "distill": {"tuning": 1},
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train": {"lr": 1e30}}, "train.lr"),
-        ({"train": {"lr": 1e30, "epochs": 1, "batch_size": 320}, "spawn": {"epochs": [0]}}, "train.lr"),
+        ({"train": {"lr": 1e3}}, "train.lr"),
+        (AT_THE_LAST_STEP, "train.lr"),
         ({"train": {"batch_size": 1000}}, "train.batch_size"),
         ({"train": {"crop": 100_000}}, "train.crop"),
-        ({"network": {"width": 10**9}}, "lower the sizes"),
+        ({"network": {"width": 10**9}}, "network.width"),
         ({"hardware": {"device": "mps"}}, "hardware.device"),
     ],
 )
@@ -103,6 +112,17 @@ def test_bad_input_is_one_line_and_writes_nothing(study, changes, message):
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not results(study)
+
+
+def test_memory_that_runs_short_is_one_line_too():
+    """Within the bounds of params.yaml a network may still be too large for a machine."""
+
+    @one_line_errors
+    def main():
+        torch.empty(2**50)
+
+    with pytest.raises(SystemExit, match=r"^error: memory is short .*lower the sizes in params\.yaml$"):
+        main()
 
 
 def test_missing_data_says_how_to_make_it(tmp_path):

@@ -4,14 +4,14 @@ Every key must be present (null where it has no meaning), so that two studies co
 """
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
+from pydantic import ValidationError, model_validator
 
+from hidden_structure import yaml_files
 from hidden_structure.errors import InputError
 from hidden_structure.problems import first_problem
 from hidden_structure.sections import (
+    WIDEST,
     Cluster,
     Data,
     Distill,
@@ -26,18 +26,19 @@ from hidden_structure.sections import (
     Permute,
     Report,
     Section,
+    Seed,
+    Some,
     Spawn,
     Split,
     Sweep,
     Train,
     Unconstrained,
-    distinct,
 )
 
 
 class Study(Section):
     study: Name
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)]
+    seeds: Some[Seed]
     hardware: Hardware
     data: Data
     merge: Merge
@@ -57,7 +58,18 @@ class Study(Section):
     report: Report
 
     @model_validator(mode="after")
+    def _epochs_suffice(self) -> "Study":
+        for name, recipe in (("train", self.train), ("split.train", self.split.train)):
+            if recipe and recipe.snapshots > recipe.epochs + 1:
+                raise ValueError(f"{name}.snapshots: at most {recipe.epochs + 1}, the start and every epoch")
+        epochs = (self.distill.train or self.train).epochs
+        if self.distill.seeds and (self.distill.tuning or 0) > epochs:
+            raise ValueError(f"distill.tuning: the students themselves have only {epochs} epochs")
+        return self
+
+    @model_validator(mode="after")
     def _spawning_is_possible(self) -> "Study":
+        recipes = [child_recipe(self, index) for index in range(2)]
         if not self.spawn.seeds:
             return self
         if len(self.spawn.seeds) == 1:
@@ -69,8 +81,10 @@ class Study(Section):
             raise ValueError("spawn.widths: 1 is the network itself, which is always there: leave it out")
         if trunk.weight_decay in self.spawn.weight_decays:
             raise ValueError(f"spawn.weight_decays: {trunk.weight_decay:g} is the recipe's own: leave it out")
-        for index in range(2):
-            recipe = child_recipe(self, index)
+        width = (self.spawn.network or self.network).width or 0
+        if self.spawn.widths and width * max(self.spawn.widths) > WIDEST:
+            raise ValueError(f"spawn.widths: {max(self.spawn.widths):g} times {width} is more than {WIDEST:,} units")
+        for index, recipe in enumerate(recipes):
             if recipe.optimizer != trunk.optimizer:
                 raise ValueError(f"spawn.children.{index}: a child keeps its trunk's optimizer, {trunk.optimizer}")
             if max(self.spawn.epochs) >= recipe.epochs:
@@ -93,15 +107,10 @@ def child_recipe(study: Study, index: int) -> Train:
 def load(path: Path = Path("params.yaml")) -> Study:
     """Read and check one study.
 
-    Raises InputError, in one line that names the key, if the file is missing or not YAML 1.2, a key is unknown,
-    missing or repeated, or a value is of the wrong type or impossible.
+    Raises InputError, in one line that names the file or the key, if the file cannot be read or is not YAML 1.2, a key
+    is unknown, missing or repeated, or a value is of the wrong type or impossible.
     """
-    try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: run from the repository's root, or copy one of studies/ there") from error
-    except Exception as error:  # besides YAMLError the reader lets KeyError, IndexError, RecursionError ... through
-        raise InputError(f"{path} is not valid YAML: {error}") from error
+    content = yaml_files.read(path, "run from the repository's root, or copy one of studies/ there")
     if not isinstance(content, dict):
         raise InputError(f"{path} must map section names to sections")
     try:

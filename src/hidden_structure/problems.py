@@ -4,20 +4,35 @@ import difflib
 
 from pydantic import BaseModel, ValidationError
 
+LONG = 80  # characters: nobody reads on
+
 
 def first_problem(error: ValidationError, whole: type[BaseModel]) -> str:
     """The first problem in one line; an unknown key before a missing one, since it is mostly the same one misspelt."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    key = ".".join(map(str, problem["loc"])) or "the file"
+    key = ".".join(map(_shown, problem["loc"])) or "the file"
     if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"], whole), n=1)
+        close = difflib.get_close_matches(_shown(problem["loc"][-1]), _keys_beside(problem["loc"], whole), n=1)
         return f"unknown key {key}" + (f": did you mean {close[0]}?" if close else ": remove it")
     if problem["type"] == "missing":
         return f"key {key} is missing: add it (null where it has no meaning)"
     message = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:  # of the whole, so the message names its key itself
         return message
-    return f"{key}: {message[0].lower() + message[1:]}, got {problem['input']!r:.80}"
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # of a section: likewise
+        return f"{key}.{message}"
+    return f"{key}: {message[0].lower() + message[1:]}, got {_shown(problem['input'], quoted=True)}"
+
+
+def _shown(value: object, quoted: bool = False) -> str:
+    """A key or value in one short line, whatever it is."""
+    if isinstance(value, str) and not quoted and value.isprintable():
+        return value if len(value) <= LONG else f"{value[:LONG]}..."
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "something with thousands of digits"
+    return text if len(text) <= LONG else f"{text[:LONG]}..."
 
 
 def _keys_beside(location: tuple, section: type[BaseModel]) -> list[str]:

@@ -1,14 +1,16 @@
-"""The sections of params.yaml: what each key means, and which values are possible."""
+"""The sections of params.yaml: what each key means, and which values are possible.
 
-from typing import Annotated, Any, Literal
+Upper bounds lie far beyond any published study. They stand between a slip of the keyboard and a run without end.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-PositiveInt = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+T = TypeVar("T")
+
+WIDEST = 65_536  # units of a layer
+FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
 
 
 def distinct(values: list) -> list:
@@ -17,8 +19,31 @@ def distinct(values: list) -> list:
     return values
 
 
+def ascending(values: list) -> list:
+    if values != sorted(distinct(values)):
+        raise ValueError("must be in ascending order")
+    return values
+
+
+Text = Annotated[str, Field(pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$", max_length=1000)]  # one line, nothing invisible in it
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]  # also a folder of reports/
+Set = Annotated[list[T], Field(max_length=1000), AfterValidator(distinct)]
+Some = Annotated[list[T], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Size = Annotated[int, Field(ge=1, le=10**6)]  # of a batch, or a number of images
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Restarts = Annotated[int, Field(ge=1, le=10_000)]
+Classes = Annotated[int, Field(ge=2, le=100_000)]
+Points = Annotated[int, Field(ge=3, le=1000)]  # on a line between two networks, each a pass over the images
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
+Inside = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1e3)]  # of learning
+Weight = Annotated[float, Field(ge=0, le=1e3)]  # of a term of the loss, such as weight decay
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # beyond, a softmax is one-hot or uniform to float32
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Hardware(Section):
@@ -30,18 +55,20 @@ class Hardware(Section):
 
 class Data(Section):
     source: Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder"]
-    folder: str | None  # where the files lie; null: the source's own default (its download, or none needed)
-    size: PositiveInt | None  # side in pixels to which a folder's images are resized; null: as they are
-    test_fraction: Annotated[float, Field(gt=0, lt=1)]  # held out by sources that have no test set of their own
-    superclasses: str | None  # a folder's table of super-classes (YAML: super-class name -> class names)
-    seed: Annotated[int, Field(ge=0)]
+    folder: Text | None  # where the files lie; null: the source's own default (its download, or none needed)
+    size: (
+        Annotated[int, Field(ge=1, le=4096)] | None
+    )  # side in pixels to which a folder's images are resized; null: as they are
+    test_fraction: Inside  # held out by sources that have no test set of their own
+    superclasses: Text | None  # a folder's table of super-classes (YAML: super-class name -> class names)
+    seed: Seed
 
 
 class Merge(Section):
     method: Literal["modulo", "groups", "superclass", "semantic", "random"]
-    classes: Annotated[int, Field(ge=2)] | None  # coarse classes, for modulo and random
-    groups: dict[str, list[str]] | None  # for groups: coarse name -> class names
-    seed: Annotated[int, Field(ge=0)]  # for random
+    classes: Classes | None  # coarse classes, for modulo and random
+    groups: dict[Text, list[Text]] | None  # for groups: coarse name -> class names
+    seed: Seed  # for random
 
     @property
     def name(self) -> str:
@@ -51,27 +78,33 @@ class Merge(Section):
 
 
 class Network(Section):
-    name: Annotated[str, Field(pattern=r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+)$")]
-    depth: PositiveInt | None  # hidden layers of mlp; 8, 20, 32, ... of resnet; 11, 13, 16, 19 of vgg
-    width: PositiveInt | None  # units a layer of mlp; channels of the first stage of resnet (16) and vgg (64)
+    name: Annotated[str, Field(pattern=r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+)$", max_length=64)]
+    depth: (
+        Annotated[int, Field(ge=1, le=2000)] | None
+    )  # hidden layers of mlp; 8, 20, 32, ... of resnet; 11, 13, 16, 19 of vgg
+    width: Width | None  # units a layer of mlp; channels of the first stage of resnet (16) and vgg (64)
     norm: Literal["batch", "layer", "group", "none"] | None
 
 
 class Train(Section):
-    epochs: PositiveInt
-    batch_size: PositiveInt
+    epochs: Epochs
+    batch_size: Size
     optimizer: Literal["sgd", "adam"]
-    lr: Positive
+    lr: Rate
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
-    weight_decay: NonNegative
+    weight_decay: Weight
     schedule: Literal["constant", "step", "cosine", "one-cycle"]
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of training in which lr rises linearly from 0
-    milestones: list[Annotated[float, Field(gt=0, lt=1)]]  # of step: the shares of training after which ...
+    milestones: Annotated[
+        list[Inside], Field(max_length=100), AfterValidator(ascending)
+    ]  # of step: the shares of training after which ...
     factor: Annotated[float, Field(gt=0, le=1)]  # ... lr is multiplied by this
-    crop: Annotated[int, Field(ge=0)]  # pixels of padding before a random crop; 0: no crop
+    crop: Annotated[int, Field(ge=0, le=1024)]  # pixels of padding before a random crop; 0: no crop
     flip: bool
-    snapshots: Annotated[int, Field(ge=2)]  # log-spaced epochs, first and last included, whose weights are kept
+    snapshots: Annotated[
+        int, Field(ge=2, le=1000)
+    ]  # log-spaced epochs, first and last included, whose weights are kept
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "Train":
@@ -83,64 +116,80 @@ class Train(Section):
 class Spawn(Section):
     """The networks whose connectivity is studied, all on fine labels; no seeds: this part of the study is left out."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(distinct)]
+    seeds: Set[Seed]
     network: Network | None  # null: the study's own
     train: Train | None  # null: the study's own
-    spawned: PositiveInt  # as many of the seeds, from the first on, also have children
-    epochs: Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)
-    ]  # k: after how many epochs the two children part
+    spawned: Annotated[int, Field(ge=1, le=1000)]  # as many of the seeds, from the first on, also have children
+    epochs: Some[Annotated[int, Field(ge=0, lt=100_000)]]  # k: after how many epochs the two children part
     children: Annotated[
-        list[dict[str, Any]], Field(min_length=2, max_length=2)
+        list[dict[Text, Any]], Field(min_length=2, max_length=2)
     ]  # keys of train in which each child's recipe differs from the trunk's; {}: in none
-    widths: Annotated[list[Positive], AfterValidator(distinct)]  # further networks: multiples of network.width ...
-    weight_decays: Annotated[list[NonNegative], AfterValidator(distinct)]  # ... and other weight decays
+    widths: Set[Annotated[float, Field(gt=0, le=1000)]]  # further networks: multiples of network.width ...
+    weight_decays: Set[Weight]  # ... and other weight decays
 
 
 class Merges(Section):
     """Other ways of merging the labels, a network trained on each; none: this part of the study is left out."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)]
+    seeds: Some[Seed]
     train: Train | None  # null: the study's own
-    kinds: list[Merge]
+    kinds: Annotated[list[Merge], Field(max_length=1000)]
 
     @model_validator(mode="after")
     def _kinds_differ(self) -> "Merges":
-        distinct([kind.name for kind in self.kinds])
+        names = [kind.name for kind in self.kinds]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(f"kinds.{index}: there is another {name}")
         return self
 
 
 class Split(Section):
     """Classes split at random into several labels each; no seeds: this part of the study is left out."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(distinct)]
+    seeds: Set[Seed]
     train: Train | None  # null: the study's own
-    classes: PositiveInt | None  # as many of the classes are split, the first ones; null: all
-    parts: Annotated[int, Field(ge=2)]  # labels that each is split into
+    classes: (
+        Annotated[int, Field(ge=1, le=100_000)] | None
+    )  # as many of the classes are split, the first ones; null: all
+    parts: Annotated[int, Field(ge=2, le=1000)]  # labels that each is split into
 
 
 class Sweep(Section):
     """The coarse network over a grid of recipes; an empty list: this part of the study is left out."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct)]
+    seeds: Some[Seed]
     train: Train | None  # null: the study's own
-    lrs: Annotated[list[Positive], AfterValidator(distinct)]
-    weight_decays: Annotated[list[NonNegative], AfterValidator(distinct)]
-    address: str | None  # of a Ray cluster; null: an instance on this machine ...
-    workers: PositiveInt  # ... of so many processes, each with its share of the cores
+    lrs: Set[Rate]
+    weight_decays: Set[Weight]
+    address: Text | None  # of a Ray cluster; null: an instance on this machine ...
+    workers: Annotated[int, Field(ge=1, le=1024)]  # ... of so many processes, each with its share of the cores
 
 
 class Unconstrained(Section):
     """The unconstrained features model, under both losses, with and without bias."""
 
-    classes: Annotated[int, Field(ge=3)]
-    per_class: PositiveInt  # samples a class; of a minority class, where classes are imbalanced
-    dimension: PositiveInt  # of the features; no less than classes
-    weight_decay: Positive  # lambda_W
-    feature_decay: Positive  # lambda_H
-    bias_decay: NonNegative  # lambda_b
-    starts: PositiveInt  # random starts of each case
-    ratios: Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(distinct)]  # majority to minority samples
+    classes: Annotated[int, Field(ge=3, le=1000)]
+    per_class: Annotated[
+        int, Field(ge=1, le=10**6)
+    ]  # samples a class; of a minority class, where classes are imbalanced
+    dimension: Annotated[int, Field(ge=1, le=10**6)]  # of the features; no less than classes
+    weight_decay: Annotated[float, Field(gt=0, le=1e3)]  # lambda_W
+    feature_decay: Annotated[float, Field(gt=0, le=1e3)]  # lambda_H
+    bias_decay: Weight  # lambda_b
+    starts: Annotated[int, Field(ge=1, le=1000)]  # random starts of each case
+    ratios: Some[Annotated[int, Field(ge=1, le=10**6)]]  # majority to minority samples
+
+    @model_validator(mode="after")
+    def _features_can_be_solved_for(self) -> "Unconstrained":
+        if self.dimension < self.classes:
+            raise ValueError(f"dimension: {self.dimension} is less than classes, {self.classes}")
+        majority = self.classes // 2 * max(self.ratios) + self.classes - self.classes // 2
+        if self.per_class * majority * self.dimension > FREE_FEATURES:
+            raise ValueError(
+                f"per_class: times dimension and the largest of ratios, more than {FREE_FEATURES:,} numbers"
+            )
+        return self
 
 
 DISTILLATIONS = (  # methods
@@ -169,21 +218,21 @@ class Lelp(Section):
 class Distill(Section):
     """Students of a teacher that knows few classes; no seeds: this part of the study is left out."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(distinct)]
+    seeds: Set[Seed]
     merge: Merge | None  # what the teacher's classes are; null: the study's merge, whose coarse network is the teacher
     network: Network | None  # of the student; null: the study's own
     train: Train | None  # of the student; null: the study's own
-    methods: Annotated[list[Literal[DISTILLATIONS]], AfterValidator(distinct)]
+    methods: Set[Literal[DISTILLATIONS]]
     lelp: Lelp
-    subclasses: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1), AfterValidator(distinct)]  # S ...
-    betas: Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)]  # ... temperature of the pieces
-    temperatures: Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)]  # ... and of the classes,
-    validation: Annotated[float, Field(gt=0, lt=1)]  # chosen on this share of the training images ...
-    tuning: PositiveInt | None  # ... by students of so many epochs; null: as many as all
+    subclasses: Some[Annotated[int, Field(ge=2, le=1000)]]  # S ...
+    betas: Some[Temperature]  # ... temperature of the pieces
+    temperatures: Some[Temperature]  # ... and of the classes,
+    validation: Inside  # chosen on this share of the training images ...
+    tuning: Epochs | None  # ... by students of so many epochs; null: as many as all
     augmented: bool  # the teacher sees images augmented as the student does; false: targets are computed once
-    hint: NonNegative  # weight of FitNet's second loss
-    contrast: NonNegative  # weight of the teacher's second loss in Subclass Distillation ...
-    contrast_temperature: Positive
+    hint: Weight  # weight of FitNet's second loss
+    contrast: Weight  # weight of the teacher's second loss in Subclass Distillation ...
+    contrast_temperature: Temperature
 
     @model_validator(mode="after")
     def _something_to_compare_with(self) -> "Distill":
@@ -193,47 +242,43 @@ class Distill(Section):
 
 
 class StraightThrough(Section):
-    epochs: PositiveInt
-    batch_size: Annotated[int, Field(ge=2)]  # one image has no BatchNorm statistics
-    lr: Positive  # of Adam, on the weights that are projected
+    epochs: Epochs
+    batch_size: Annotated[int, Field(ge=2, le=10**6)]  # one image has no BatchNorm statistics
+    lr: Rate  # of Adam, on the weights that are projected
 
 
 class Permute(Section):
-    methods: Annotated[list[Literal["weights", "activations", "correlations", "ste"]], AfterValidator(distinct)]
-    restarts: PositiveInt  # random orders of coordinate ascent; the best is kept
-    samples: PositiveInt  # training images whose activations are matched
+    methods: Set[Literal["weights", "activations", "correlations", "ste"]]
+    restarts: Restarts  # random orders of coordinate ascent; the best is kept
+    samples: Size  # training images whose activations are matched
     ste: StraightThrough
 
 
 class Interpolate(Section):
-    spawned_points: Annotated[int, Field(ge=3)]  # alphas, 0 and 1 among them, on the line of a spawned pair
-    permuted_points: Annotated[int, Field(ge=3)]  # and of an independent one
-    train_samples: PositiveInt | None  # training images that the loss is measured on; null: all
-    repair_samples: PositiveInt | None  # training images that the repaired statistics come from; null: all
-    plane_points: Annotated[int, Field(ge=3)]  # of each side of the plane through three networks
+    spawned_points: Points  # alphas, 0 and 1 among them, on the line of a spawned pair
+    permuted_points: Points  # and of an independent one
+    train_samples: Size | None  # training images that the loss is measured on; null: all
+    repair_samples: Size | None  # training images that the repaired statistics come from; null: all
+    plane_points: Annotated[int, Field(ge=3, le=200)]  # of each side of the plane through three networks
 
 
 class Linearity(Section):
-    alphas: Annotated[
-        list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1), AfterValidator(distinct)
-    ]  # where on the line features are compared
-    samples: PositiveInt | None  # test images that they are compared on; null: all
+    alphas: Some[Inside]  # where on the line features are compared
+    samples: Size | None  # test images that they are compared on; null: all
 
 
 class Features(Section):
-    layers: Annotated[list[str], AfterValidator(distinct)]  # besides the penultimate one
-    batch_size: PositiveInt
+    layers: Set[Text]  # besides the penultimate one
+    batch_size: Size
 
 
 class Cluster(Section):
-    reducers: Annotated[
-        list[Literal["tsne", "pca", "raw"]], Field(min_length=1), AfterValidator(distinct)
-    ]  # the first is the one that the claims speak of
-    perplexity: Annotated[float, Field(ge=1, allow_inf_nan=False)]
-    components: PositiveInt  # of pca
-    restarts: PositiveInt  # of k-means
-    l2: NonNegative  # of the linear probe
+    reducers: Some[Literal["tsne", "pca", "raw"]]  # the first is the one that the claims speak of
+    perplexity: Annotated[float, Field(ge=1, le=10_000)]
+    components: Annotated[int, Field(ge=1, le=100_000)]  # of pca
+    restarts: Restarts  # of k-means
+    l2: Weight  # of the linear probe
 
 
 class Report(Section):
-    points: PositiveInt  # samples a super-class drawn in the maps
+    points: Size  # samples a super-class drawn in the maps

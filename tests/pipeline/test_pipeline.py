@@ -83,7 +83,8 @@ def test_the_life_of_a_study(tmp_path):
     done = clone.run("python", "tools/keep_lock.py")
     assert done.stdout == "The report: reports/digits/report.html\n"
     clone.commit()
-    again = ("measure-collapse", "extract-features", "cluster", *MERGES, *OTHER, *CONNECTIVITY, "report")
+    again = "measure-collapse extract-features cluster train-merges compare-merges split sweep solve-unconstrained"
+    again = (*again.split(), "distill", "compare-students", "spawn", "permute", "interpolate", "linearity", "report")
     written = ("clusters", "merges", "students", "spawned", "permutations")
     for stale in (*(tmp_path / "artifacts" / name for name in written), folder / "figures"):
         (stale / "stale.png").touch()  # DVC leaves outputs where they are

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from ruamel.yaml import YAML
 
+from hidden_structure import yaml_files
 from hidden_structure.datasets.dataset import Dataset, stratified_split
 from hidden_structure.datasets.images import read_images
 from hidden_structure.datasets.splits import class_name, find_splits, spelt
@@ -146,12 +146,9 @@ def read_superclasses(table: Path, class_names: tuple[str, ...]) -> Merge:
     Raises InputError naming the table if it is missing, malformed, or not every class is in exactly one super-class.
     """
     try:
-        groups = YAML(typ="safe", pure=True).load(table.read_text(encoding="utf-8"))
-    except Exception as error:  # the YAML reader lets KeyError, IndexError, RecursionError and others through
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"data.superclasses {table} cannot be read ({reason}): correct the path or the file"
-        ) from error
+        groups = yaml_files.read(table)
+    except InputError as error:
+        raise InputError(f"data.superclasses {error}") from error
     if not isinstance(groups, dict) or not all(
         isinstance(group, str) and isinstance(members, list) and all(isinstance(name, str) for name in members)
         for group, members in groups.items()
