@@ -433,7 +433,7 @@ class Counting(Optional):
 
     def forward(self, images):
         self.runs.add_(1)
-        return self.head(images.mul_(2).flatten(1)) + self.runs
+        return self.head(images.mul_(2).flatten(1))
 
 
 def hooked():
@@ -505,3 +505,38 @@ def test_tracing_leaves_the_network_as_it_was():
     assert [value.tolist() for value in constants.values()] in ([], [list(range(36))])
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
     assert {"inner", "outer", "conv", "head.1"} <= {node.target for node in graph.nodes}
+
+
+class Scaled(nn.Module):
+    """A buffer in another shape, as frozen norms use theirs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(12, 3)
+        self.register_buffer("scale", torch.ones(3))
+
+    def forward(self, x):
+        return self.linear(x.flatten(1)) * self.scale.reshape(1, -1)
+
+
+def test_what_is_made_of_a_buffer_is_of_each_network_its_own():
+    one, two = Scaled(), Scaled()
+    two.scale.fill_(2.0)
+    graph, constants = trace(one)
+    assert not constants
+    images = torch.ones(2, 3, 2, 2)
+    assert torch.equal(bind(two, graph, constants)(images), two(images))
+
+
+def test_a_parameter_that_a_trace_cannot_see_is_refused():
+    weight = nn.Parameter(torch.ones(12, 3))
+    network = Function(lambda m, x: x.flatten(1) @ weight.square(), linear=nn.Linear(3, 3))
+    with pytest.raises(InputError, match="does not see"):
+        trace(network)
+
+
+def test_every_operation_knows_its_line():
+    graph, _ = trace(Scaled())
+    sources = [node.meta["source"] for node in graph.nodes if node.op == "call_method"]
+    assert sources
+    assert all("test_graphs.py:" in source for source in sources)

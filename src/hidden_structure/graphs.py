@@ -3,7 +3,7 @@
 import inspect
 import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from operator import attrgetter
@@ -17,11 +17,19 @@ from hidden_structure.errors import InputError
 from hidden_structure.features import evaluation_mode
 from hidden_structure.weights import copy_of
 
+TORCH = str(Path(torch.__file__).parent)
 Values = dict[fx.Node, Any]  # what a network has computed and is still needed
 
 
 class _Tracer(fx.Tracer):
     """Traces a network as it is called with images alone: torch.fx would make every argument an input."""
+
+    proxy_buffer_attributes = True  # else what is made of buffers would be a constant, the first network's for all
+
+    def create_node(self, *arguments: Any, **options: Any) -> fx.Node:
+        node = super().create_node(*arguments, **options)
+        node.meta["source"] = _written((frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None))
+        return node
 
     def create_args_for_root(
         self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
@@ -40,7 +48,7 @@ def trace(network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
     _check_one_input(network)
     tracer, before = _Tracer(), set(vars(network))
     try:
-        with evaluation_mode(network):
+        with evaluation_mode(network), torch.enable_grad():
             graph = tracer.trace(network)
     except Exception as error:  # tracing runs the network's own code, which fails in its own ways
         where = _place(tracer, error)
@@ -48,7 +56,12 @@ def trace(network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
     finally:  # torch.fx puts constants of the code on the network, where they do not belong
         added = [name for name in vars(network) if name.startswith("_tensor_constant") and name not in before]
         constants = {name: vars(network).pop(name) for name in added}
-    return graph, constants
+    if any(constant.requires_grad for constant in constants.values()):
+        raise InputError(
+            f"{type(network).__name__} uses a parameter in a way that torch.fx does not see, so that it would be the "
+            "same for all networks: read it as an attribute (self.weight) inside forward"
+        )
+    return graph, {name: constant.detach() for name, constant in constants.items()}
 
 
 @torch.no_grad()
@@ -133,13 +146,20 @@ OPAQUE = {  # what torch.fx says, and what it means
 
 def _place(tracer: fx.Tracer, error: Exception) -> str:
     """The submodule, and the line of the network's own code, in which tracing failed."""
-    torchs = Path(torch.__file__).parent
-    found = [f"in {path}" for path, _ in list(tracer.module_stack.values())[-1:] if path]
-    lines = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    theirs = [(file, line) for file, line in lines if file.is_file() and not file.is_relative_to(torchs)]
-    for file, line in theirs[1:][-1:]:  # the first is this module's
-        found.append(f"at {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}:{line}")
-    return f" ({', '.join(found)})" if found else ""
+    modules = [f"in {path}" for path, _ in list(tracer.module_stack.values())[-1:] if path]
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    line = _written((frame.filename, frame.lineno) for frame in frames)
+    found = ", ".join([*modules, *([f"at {line}"] if line else [])])
+    return f" ({found})" if found else ""
+
+
+def _written(frames: Iterable[tuple[str, int]]) -> str:
+    """The innermost place, as file:line, that is neither torch's nor this module's."""
+    for file, line in frames:
+        if file != __file__ and not file.startswith(TORCH) and Path(file).is_file():
+            path = Path(file)
+            return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line}"
+    return ""
 
 
 def bind(network: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> fx.GraphModule:
