@@ -40,6 +40,13 @@ def main() -> None:
         with artifacts.content_of(read):
             return make(study, metrics, *others)
 
+    with artifacts.content_of(read):
+        described = metrics("labels")
+        hardware = {supervision: metrics(f"hardware-{supervision}") for supervision in paths.SUPERVISIONS}
+        hardware |= {name: found for name, stage in TRAINED.items() if (found := metrics(f"hardware-{stage}"))}
+        tables = accuracies(metrics("spawn")), objectives(metrics("permute")), stitching(metrics("stitch"))
+        tables += (distill_summary.table(metrics("distill"), study),)
+    described_by = [*read]
     labels = dict(zip(paths.SUPERVISIONS, artifacts.read_both_labels(), strict=True))
     positions = artifacts.read_arrays(paths.clusters(study.seeds[0]), {"map": ("f", 2)})["map"]
     plane = artifacts.read_arrays(paths.UNCONSTRAINED, paths.PLANE)
@@ -50,14 +57,8 @@ def main() -> None:
         parts += [chapter(chapters.connectivity), chapter(chapters.linearity)]
     if study.distill.seeds:
         parts.append(chapter(chapters.distillation))
-    read.clear()
-    with artifacts.content_of(read):
-        described = metrics("labels")
+    with artifacts.content_of([paths.metrics(study.study, "labels")]):
         numbers = summarise({name: values for part in parts for name, values in part.measured.items()}, described)
-        hardware = {supervision: metrics(f"hardware-{supervision}") for supervision in paths.SUPERVISIONS}
-        hardware |= {name: found for name, stage in TRAINED.items() if (found := metrics(f"hardware-{stage}"))}
-        tables = accuracies(metrics("spawn")), objectives(metrics("permute")), stitching(metrics("stitch"))
-        tables += (distill_summary.table(metrics("distill"), study),)
     rows, pictures = [row for part in parts for row in part.claims], {}
     if lacking := without_glyph([*labels["fine"]["names"], *labels["coarse"]["names"]]):
         print(f"figures show {lacking} as code points: no font has them, install one such as Noto Sans CJK")
@@ -69,7 +70,7 @@ def main() -> None:
     folder, parameters = paths.report(study.study), Path("params.yaml")
     versions = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
     text = parameters.read_text(encoding="utf-8")
-    with artifacts.content_of(read):
+    with artifacts.content_of(described_by):
         html = page.render(study, text, numbers, rows, described, versions, hardware, *tables, pictures)
     artifacts.write_json(folder / "metrics.json", numbers)
     artifacts.write_json(folder / "claims.json", rows)

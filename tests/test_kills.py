@@ -21,13 +21,6 @@ SECTIONS = {
 STAGES = [("train.py", "coarse"), ("spawn.py",), ("train_merges.py",), ("split.py",), ("distill.py",), ("sweep.py",)]
 
 
-def serial(tasks, function, workers, address) -> dict[str, str]:
-    """In place of Ray, so that a kill meets the training itself."""
-    for arguments in tasks.values():
-        function(*arguments)
-    return {}
-
-
 def prepare(folder: Path) -> Path:
     folder.mkdir()
     tiny.write_params(folder, **SECTIONS)
@@ -61,7 +54,7 @@ class Watched:
 
         patch.setattr(resume, "save", watched_save)
         patch.setattr(training, "step", watched_step)
-        patch.setattr(sweep_tasks, "run", serial)
+        patch.setattr(sweep_tasks, "run", tiny.serial)
 
     def run(self, folder: Path, at: int = 0, written: bool = False) -> tuple[int, int]:
         """Gives the states saved and the steps taken; at: kill at the state of that number."""

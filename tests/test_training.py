@@ -15,6 +15,7 @@ from hidden_structure.params import Network, Study
 from hidden_structure.seeding import global_seed
 
 CPU = torch.device("cpu")
+WIDTH = 8  # fewer channels overrun memory in oneDNN, on processors without AVX-512
 
 
 def recipe(**changes):
@@ -31,7 +32,7 @@ def problem(samples: int = 192):
 
 def network(name: str = "resnet", depth: int = 8, norm: str = "batch"):
     with global_seed("initialisation", 0):
-        return build(Network(name=name, depth=depth, width=4, norm=norm), (8, 8, 3), 4)
+        return build(Network(name=name, depth=depth, width=WIDTH, norm=norm), (8, 8, 3), 4)
 
 
 def fit(train, state=None, precision=torch.float32, **options):

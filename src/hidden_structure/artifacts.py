@@ -188,7 +188,7 @@ def check_state(state: dict[str, Any], network: Any, path: Path) -> dict[str, An
     wanted, found = ({name: tuple(t.shape) for name, t in each.items()} for each in (network.state_dict(), state))
     if odd := [name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name)]:
         has = f"of shape {found[odd[0]]}" if odd[0] in found else "missing"
-        raise unfit(f"the weights of another network than params.yaml's ({odd[0]!r} is {has})", path)
+        raise unfit(f"weights of another network than {paths.LABELLED} and params.yaml make ({odd[0]} is {has})", path)
     return state
 
 
@@ -200,6 +200,9 @@ def content_of(files: Iterable[Path]) -> Iterator[None]:
     """
     try:
         yield
+    except InputError as error:
+        named = any(str(file) in str(error) for file in files)
+        raise error if named else InputError(f"{error} (in {', '.join(map(str, dict.fromkeys(files)))})") from error
     except UNFIT as error:
         raise unfit(f"what cannot be worked with ({type(error).__name__}: {error})", *files) from error
 

@@ -31,9 +31,12 @@ def lock(stage: str) -> Path:
     return ARTIFACTS / f"{stage}.lock"
 
 
+LABELLED = ARTIFACTS / "labels"
+
+
 def labels(supervision: str) -> Path:
     """Two files, so that another merge leaves what was trained on fine labels as it is."""
-    return ARTIFACTS / "labels" / f"{supervision}.npz"
+    return LABELLED / f"{supervision}.npz"
 
 
 def models(supervision: str) -> Path:
