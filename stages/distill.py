@@ -35,12 +35,8 @@ def main() -> None:
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"seeds", "network", "train", "cluster", "distill"}) | hardware
     stored = {} if settings.merge else artifacts.read_tensors(paths.model("coarse", study.seeds[0]))
-    arrays = (
-        *inputs.data.values(),
-        *inputs.labels.values(),
-        *coarse.values(),
-        *(stored[name] for name in sorted(stored)),
-    )
+    arrays = (*inputs.data.values(), *inputs.labels.values(), *coarse.values())
+    arrays += tuple(stored[name] for name in sorted(stored))
     key = resume.fingerprint(described, Path(__file__), *arrays)
     folder, fine = paths.RESUME / f"distill-{key}", inputs.targets("train")
     course = Course.of(study, inputs.data["train_images"].shape[1:], tasks["train"], fine, folder)

@@ -16,13 +16,8 @@ from hidden_structure.plotting import save, without_glyph
 from hidden_structure.summary import summarise
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "matplotlib", "dvc")
-TRAINED = {  # networks -> end of the name of their hardware metrics
-    "connectivity": "spawn",
-    "merges": "merges",
-    "split": "split",
-    "sweep": "sweep",
-    "student": "distill",
-}
+# Networks -> end of the name of their hardware metrics.
+TRAINED = {"connectivity": "spawn", "merges": "merges", "split": "split", "sweep": "sweep", "student": "distill"}
 
 
 @one_line_errors
