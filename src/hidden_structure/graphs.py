@@ -74,9 +74,9 @@ def traced(network: nn.Module, images: Tensor) -> tuple[fx.Graph, dict[str, Tens
     Raises InputError if torch.fx cannot trace the network, if the network cannot take the images or does not put out
     one tensor, or if the two outputs differ by more than rounding.
     """
-    name, network = type(network).__name__, copy_of(network)
+    name, original, network = type(network).__name__, network, copy_of(network)
     given = f"images of shape {tuple(images.shape)} and type {images.dtype}".replace("torch.", "")
-    graph, constants = trace(network)
+    graph, constants = trace(original)  # what its functions hold themselves is of it, not of a copy
     with evaluation_mode(network):
         try:
             expected = network(images.clone())
