@@ -90,7 +90,8 @@ def _vary(network: nn.Module) -> None:
             if name in parameters:
                 part.add_(added[: len(part)] * (part == 0))
             part.mul_(1 + scaled[: len(part)])
-        tensor.copy_(flat.view(tensor.shape))
+        if flat.data_ptr() != tensor.data_ptr():
+            tensor.copy_(flat.view(tensor.shape))
 
 
 def _first_wrong(
