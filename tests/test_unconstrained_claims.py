@@ -81,7 +81,7 @@ def test_impossible_settings_are_one_line_and_write_nothing(settings, message, t
     with pytest.raises(SystemExit, match=message) as stopped:
         run_stage(tmp_path, **settings)
     assert "\n" not in str(stopped.value)
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_all_claims_hold_and_are_complete_rows(found):
