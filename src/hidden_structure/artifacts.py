@@ -88,6 +88,11 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def read_text(path: Path) -> str:
+    """Raises InputError if the file is missing or no UTF-8."""
+    return _read(path, lambda: path.read_text(encoding="utf-8"))
+
+
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Arrays of numbers or fixed-width strings as an uncompressed npz, in the order of the mapping."""
     for name, array in arrays.items():

@@ -1,0 +1,58 @@
+"""What a few replications say about a mean: its standard error and its interval.
+
+The unit of replication is a trained network, or a pair of networks that shares none with another pair.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from hidden_structure.frame.errors import InputError
+
+CONFIDENCE = 0.95
+Interval = tuple[float, float]
+
+
+def rounded(value: float) -> float:
+    """To the 6 significant digits that files and tables give."""
+    return float(f"{value:.6g}")
+
+
+def finite(value: float | None, what: str) -> float:
+    """The value. Raises InputError, which says what it is of, if it is missing or not finite."""
+    if value is None or not math.isfinite(value):
+        raise InputError(f"{what} is {value}, not a number: the tables are damaged: delete them and run `dvc repro`")
+    return value
+
+
+def mean(values: Sequence[float]) -> float:
+    """Of one replication or more. Raises InputError if a value is not finite."""
+    return fmean(finite(value, "a value of the tables") for value in values)
+
+
+def standard_deviation(values: Sequence[float]) -> float | None:
+    """Of the sample (n - 1); None with one replication."""
+    return stdev(values) if len(values) > 1 else None
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean; None with one replication."""
+    spread = standard_deviation(values)
+    return None if spread is None else spread / math.sqrt(len(values))
+
+
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+    """The two-sided confidence interval of the mean (Student's t, n - 1 degrees of freedom); None with one value."""
+    error = standard_error(values)
+    if error is None:
+        return None
+    from scipy.stats import t
+
+    reach = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    middle = mean(values)
+    return middle - reach, middle + reach
+
+
+def differences(of: Sequence[float], to: Sequence[float]) -> list[float]:
+    """Paired: both in the order of the seeds that they share. Raises ValueError if they differ in number."""
+    return [one - other for one, other in zip(of, to, strict=True)]
