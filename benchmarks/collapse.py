@@ -16,7 +16,7 @@ from time import perf_counter
 import torch
 from torch.nn.functional import one_hot
 
-from hidden_structure.collapse import class_distances, measure
+from hidden_structure.collapse.metrics import class_distances, measure
 from hidden_structure.seeding import torch_generator
 
 

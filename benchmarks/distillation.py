@@ -15,14 +15,15 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
-from hidden_structure import params, training
-from hidden_structure.batches import on_device
-from hidden_structure.device import autocast, pick_precision
-from hidden_structure.distillation import lelp
-from hidden_structure.features import evaluation_mode, head
+from hidden_structure.distillation.lelp import lelp
+from hidden_structure.distillation.students import Task, distils, observe, taught_always, taught_once
+from hidden_structure.frame import params
+from hidden_structure.networks.features import evaluation_mode, head
 from hidden_structure.networks.resnet import ResNet
 from hidden_structure.seeding import global_seed, numpy_generator, torch_generator
-from hidden_structure.students import Task, distils, observe, taught_always, taught_once
+from hidden_structure.training import loop
+from hidden_structure.training.batches import on_device
+from hidden_structure.training.device import autocast, pick_precision
 
 CLASSES, SUBCLASSES, EMBEDDED, DIMENSION = 2, 10, 50_000, 64
 RECIPE = params.Train(
@@ -63,9 +64,9 @@ def epochs(samples: int, repeats: int) -> dict[str, float]:
         "teacher on augmented images": taught_always(teacher, split, precision, 4.0),
     }
 
-    def learn(outputs: int, labels: torch.Tensor, objective: training.Objective) -> None:
-        state = training.start(network(8, 8, outputs), RECIPE, torch.device("cpu"))
-        training.fit(state, images, labels, RECIPE, 0, precision, objective=objective)
+    def learn(outputs: int, labels: torch.Tensor, objective: loop.Objective) -> None:
+        state = loop.start(network(8, 8, outputs), RECIPE, torch.device("cpu"))
+        loop.fit(state, images, labels, RECIPE, 0, precision, objective=objective)
 
     @torch.no_grad()
     def forward() -> None:
@@ -73,7 +74,7 @@ def epochs(samples: int, repeats: int) -> dict[str, float]:
             for batch in images.pixels.split(RECIPE.batch_size):
                 teacher(images.normalise(batch))
 
-    runs = {"labels": lambda: learn(CLASSES, task.labels, training.classify), "teacher's forward pass": forward}
+    runs = {"labels": lambda: learn(CLASSES, task.labels, loop.classify), "teacher's forward pass": forward}
     for name, lesson in lessons.items():
         objective = distils(lesson, task, 4.0)
         runs[name] = lambda objective=objective: learn(CLASSES * SUBCLASSES, torch.arange(samples), objective)

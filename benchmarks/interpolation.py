@@ -14,14 +14,14 @@ from time import process_time
 import numpy as np
 import torch
 
-from hidden_structure import params
-from hidden_structure.batches import evaluation_batches, on_device
-from hidden_structure.connectivity import BATCH_SIZE, along_line, alphas
-from hidden_structure.device import autocast
-from hidden_structure.features import evaluation_mode
+from hidden_structure.connectivity.line import BATCH_SIZE, along_line, alphas
+from hidden_structure.connectivity.repair import repairer
+from hidden_structure.frame import params
 from hidden_structure.networks.build import build
-from hidden_structure.repair import repairer
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.seeding import global_seed, numpy_generator
+from hidden_structure.training.batches import evaluation_batches, on_device
+from hidden_structure.training.device import autocast
 
 MLP = params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1)
 RESNET = params.Network(name="resnet", depth=20, width=16, norm="batch"), (32, 32, 3)

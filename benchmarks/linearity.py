@@ -15,12 +15,12 @@ from time import process_time
 import numpy as np
 import torch
 
-from hidden_structure import params
-from hidden_structure.batches import evaluation_batches, on_device
-from hidden_structure.features import evaluation_mode
-from hidden_structure.linearity import WEIGHTED, batch_size, measure
+from hidden_structure.frame import params
+from hidden_structure.linearity.layers import WEIGHTED, batch_size, measure
 from hidden_structure.networks.build import build
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.seeding import global_seed, numpy_generator
+from hidden_structure.training.batches import evaluation_batches, on_device
 
 CASES = {  # name -> network, image shape
     "MLP 3 x 512": (params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1)),

@@ -32,14 +32,14 @@ from safetensors.torch import load_file, save_file
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from hidden_structure import params
+from hidden_structure.frame import params
 from hidden_structure.networks.build import build
+from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, apply, draw, identity, invert
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import TOLERANCE, Ascent, match_weights, objective
 from hidden_structure.seeding import global_seed, torch_generator
-from hidden_structure.weights import load_state
 
 CASES = {  # name -> network, image shape, repeats
     "MLP 3 x 512": (params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1), 7),

@@ -17,11 +17,12 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hidden_structure import params, training
-from hidden_structure.batches import on_device
-from hidden_structure.device import pick_device, pick_precision
+from hidden_structure.frame import params
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed, numpy_generator
+from hidden_structure.training import loop
+from hidden_structure.training.batches import on_device
+from hidden_structure.training.device import pick_device, pick_precision
 
 CASES = {  # name -> network, image shape, batches of 128, crop, flip
     "ResNet-20": (params.Network(name="resnet", depth=20, width=16, norm="batch"), (32, 32, 3), 20, 4, True),
@@ -81,10 +82,10 @@ def measure(name: str, repeats: int) -> str:
             return build(network, shape, 10)
 
     def ours(type_: torch.dtype) -> None:
-        training.fit(training.start(fresh(), recipe, device), images, targets, recipe, 0, type_)
+        loop.fit(loop.start(fresh(), recipe, device), images, targets, recipe, 0, type_)
 
     def overhead() -> float:
-        inside, step = 0.0, training.step
+        inside, step = 0.0, loop.step
 
         def timed(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
             nonlocal inside
@@ -93,14 +94,14 @@ def measure(name: str, repeats: int) -> str:
             inside += clock(device) - begin
             return result
 
-        state = training.start(fresh(), recipe, device)
-        training.step = timed
+        state = loop.start(fresh(), recipe, device)
+        loop.step = timed
         try:
             begin = clock(device)
-            training.fit(state, images, targets, recipe, 0, precision)
+            loop.fit(state, images, targets, recipe, 0, precision)
             return 1 - inside / (clock(device) - begin)
         finally:
-            training.step = step
+            loop.step = step
 
     def usual(workers: int) -> None:
         loader = DataLoader(Images(pixels, labels, transform), BATCH, shuffle=True, num_workers=workers)

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from hidden_structure.distillation import Splitter, lelp, loss, merge, targets, whole
+from hidden_structure.distillation.lelp import Splitter, lelp, loss, merge, targets, whole
 from hidden_structure.seeding import global_seed, numpy_generator, torch_generator
 
 SUBCLASSES, BETA, TEMPERATURE, STUDENTS = 2, 0.5, 2.0, 5

@@ -9,12 +9,12 @@ import shutil
 import numpy as np
 import torch
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.clustering import reduce_within
-from hidden_structure.collapse import class_distances
-from hidden_structure.errors import one_line_errors
-from hidden_structure.locking import alone
-from hidden_structure.recovery import Merged, cluster_and_probe, probe_accuracy
+from hidden_structure.collapse.metrics import class_distances
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.recovery.clustering import reduce_within
+from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 
 
 @one_line_errors

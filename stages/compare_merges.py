@@ -7,17 +7,17 @@ samples also say how alike two classes are; those of test samples otherwise only
 import numpy as np
 import torch
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.cluster_count import estimate
-from hidden_structure.errors import one_line_errors
-from hidden_structure.features import head
-from hidden_structure.labels import bits_per_sample, class_counts, merge, tables
-from hidden_structure.locking import alone
+from hidden_structure.datasets.labels import bits_per_sample, class_counts, merge, tables
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
+from hidden_structure.merges.likeness import above_chance, confusion, similarity_of_means, within
 from hidden_structure.networks.build import build
-from hidden_structure.progress import track
-from hidden_structure.recovery import Merged, cluster_and_probe, probe_accuracy
-from hidden_structure.semantics import above_chance, confusion, similarity_of_means, within
-from hidden_structure.weights import load_state
+from hidden_structure.networks.features import head
+from hidden_structure.networks.weights import load_state
+from hidden_structure.recovery.count import estimate
+from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 
 
 @one_line_errors

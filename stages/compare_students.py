@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.clustering import information_within, recover, reduce_within, scores
-from hidden_structure.errors import one_line_errors
-from hidden_structure.locking import alone
-from hidden_structure.progress import track
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
+from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores
 
 REDUCER = "pca"  # for students are many: t-SNE of every one would take longer than to train it
 

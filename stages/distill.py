@@ -6,16 +6,17 @@ Killed and started again it goes on where it was.
 import shutil
 from pathlib import Path
 
-from hidden_structure import artifacts, params, paths, results, resume
-from hidden_structure.device import describe
-from hidden_structure.errors import one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.labels import merge, tables
-from hidden_structure.locking import alone
-from hidden_structure.pieces import check_room
-from hidden_structure.students import accuracy, tasks_of
-from hidden_structure.teaching import Course, School, train_teacher
-from hidden_structure.weights import load_state
+from hidden_structure.datasets.labels import merge, tables
+from hidden_structure.distillation.pieces import check_room
+from hidden_structure.distillation.school import Course, School, train_teacher
+from hidden_structure.distillation.students import accuracy, tasks_of
+from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.networks.weights import load_state
+from hidden_structure.training import resume
+from hidden_structure.training.device import describe
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors

@@ -1,14 +1,14 @@
 """Extract the features of the trained and untrained networks: in evaluation mode, of images as they are."""
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.batches import evaluation_batches
-from hidden_structure.device import autocast
-from hidden_structure.errors import one_line_errors
-from hidden_structure.features import PENULTIMATE, extract
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
-from hidden_structure.progress import track
-from hidden_structure.weights import load_state
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
+from hidden_structure.networks.features import PENULTIMATE, extract
+from hidden_structure.networks.weights import load_state
+from hidden_structure.training.batches import evaluation_batches
+from hidden_structure.training.device import autocast
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors

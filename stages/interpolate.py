@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import torch
 
-from hidden_structure import artifacts, connectivity, params, paths
-from hidden_structure.errors import one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
-from hidden_structure.pairing import Reader, aligned_pairs, describe, named, repair_images
-from hidden_structure.progress import track
-from hidden_structure.repair import has_batch_norm, repairer
+from hidden_structure.connectivity import line as connectivity
+from hidden_structure.connectivity.pairing import Reader, aligned_pairs, describe, named, repair_images
+from hidden_structure.connectivity.repair import has_batch_norm, repairer
+from hidden_structure.connectivity.spawning import Pair
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
 from hidden_structure.seeding import torch_generator
-from hidden_structure.spawning import Pair
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors

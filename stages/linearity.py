@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import torch
 
-from hidden_structure import artifacts, linearity, params, paths
-from hidden_structure.errors import one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
-from hidden_structure.pairing import Reader, aligned_pairs, describe, named, repair_images
-from hidden_structure.progress import track
-from hidden_structure.repair import repairer
+from hidden_structure.connectivity.pairing import Reader, aligned_pairs, describe, named, repair_images
+from hidden_structure.connectivity.repair import repairer
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
+from hidden_structure.linearity import layers
+from hidden_structure.linearity.stitching import stitch
 from hidden_structure.seeding import torch_generator
-from hidden_structure.stitching import stitch
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors
@@ -33,7 +34,7 @@ def main() -> None:
         with named(pair, method):
             for repaired in (False, True):
                 repair = repairer(network, a, b, statistics, inputs.precision) if repaired else None
-                found = linearity.measure(network, a, b, settings.alphas, split, repair)
+                found = layers.measure(network, a, b, settings.alphas, split, repair)
                 lines.append(row | {"repaired": repaired, "alphas": settings.alphas} | found)
             stitched.append(row | stitch(network, a, b, split))
     artifacts.write_json(paths.metrics(study.study, "linearity"), lines)

@@ -4,18 +4,18 @@ from dataclasses import asdict, fields
 
 import torch
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.batches import evaluation_batches
-from hidden_structure.collapse import Collapse, measure
-from hidden_structure.curves import mean_and_spread
-from hidden_structure.device import autocast
-from hidden_structure.errors import InputError, one_line_errors
-from hidden_structure.features import PENULTIMATE, extract, head
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
-from hidden_structure.progress import track
-from hidden_structure.training import snapshot_epochs
-from hidden_structure.weights import load_state
+from hidden_structure.collapse.metrics import Collapse, measure
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError, one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
+from hidden_structure.networks.features import PENULTIMATE, extract, head
+from hidden_structure.networks.weights import load_state
+from hidden_structure.training.batches import evaluation_batches
+from hidden_structure.training.curves import mean_and_spread
+from hidden_structure.training.device import autocast
+from hidden_structure.training.inputs import read
+from hidden_structure.training.loop import snapshot_epochs
 
 
 @one_line_errors

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.errors import one_line_errors
-from hidden_structure.labels import describe, merge, tables
-from hidden_structure.locking import alone
+from hidden_structure.datasets.labels import describe, merge, tables
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
 
 
 @one_line_errors

@@ -5,20 +5,20 @@ from dataclasses import replace
 
 import torch
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.batches import evaluation_batches
-from hidden_structure.errors import one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
+from hidden_structure.connectivity.spawning import pairs
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
+from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.coverage import summary, unread
 from hidden_structure.permutation.matching import OBJECTIVES, match
 from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import objective
-from hidden_structure.progress import track
 from hidden_structure.seeding import torch_generator
-from hidden_structure.spawning import pairs
-from hidden_structure.weights import load_state
+from hidden_structure.training.batches import evaluation_batches
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors

@@ -1,9 +1,9 @@
 """Read the study's data set, whatever its source, into one file of arrays; nothing downstream knows the source."""
 
-from hidden_structure import artifacts, params, paths
 from hidden_structure.datasets.load import load
-from hidden_structure.errors import one_line_errors
-from hidden_structure.locking import alone
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
 
 
 @one_line_errors

@@ -7,13 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hidden_structure import artifacts, chapters, distill_summary, page, params, paths, results
-from hidden_structure.connectivity_summary import accuracies, objectives
-from hidden_structure.errors import one_line_errors
-from hidden_structure.linearity_summary import stitching
-from hidden_structure.locking import alone
-from hidden_structure.plotting import save, without_glyph
-from hidden_structure.summary import summarise
+from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.report import chapters, page
+from hidden_structure.report.connectivity.measure import accuracies, objectives
+from hidden_structure.report.distillation import measure as distill_summary
+from hidden_structure.report.linearity.measure import stitching
+from hidden_structure.report.plotting import save, without_glyph
+from hidden_structure.report.summary import summarise
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "matplotlib", "dvc")
 # Networks -> end of the name of their hardware metrics.

@@ -1,12 +1,12 @@
 """Solve the unconstrained features model from random starts and from saddles, balanced and imbalanced."""
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.errors import one_line_errors
-from hidden_structure.locking import alone
-from hidden_structure.minority import groups, imbalanced, merging_ratio
-from hidden_structure.progress import track
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.frame.progress import track
 from hidden_structure.seeding import torch_generator
-from hidden_structure.unconstrained import (
+from hidden_structure.unconstrained.minority import groups, imbalanced, merging_ratio
+from hidden_structure.unconstrained.model import (
     LOSSES,
     Problem,
     closed_form,

@@ -7,13 +7,14 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from hidden_structure import artifacts, params, paths, resume, training
-from hidden_structure.device import describe
-from hidden_structure.errors import InputError, one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
+from hidden_structure.connectivity.spawning import Run, runs
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError, one_line_errors
+from hidden_structure.frame.locking import alone
 from hidden_structure.seeding import global_seed
-from hidden_structure.spawning import Run, runs
+from hidden_structure.training import loop, resume
+from hidden_structure.training.device import describe
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors
@@ -39,9 +40,9 @@ def main() -> None:
     def train(run: Run) -> dict:
         with global_seed("initialisation", run.seed):
             network = inputs.build(run.cell.network)
-        state = training.start(network, run.train, device)
+        state = loop.start(network, run.train, device)
 
-        def keep(state: training.TrainingState) -> None:
+        def keep(state: loop.TrainingState) -> None:
             if run.fork is None and (run.cell.name, run.seed, state.epoch) in forks:  # before the state
                 resume.save(file(run, f"fork-{state.epoch}"), state)
             resume.save(file(run, run.name), state)
@@ -50,11 +51,11 @@ def main() -> None:
             if run.fork is not None and not resume.load(file(run, f"fork-{run.fork}"), state):
                 raise InputError(f"{folder} has lost a trunk's state: delete the folder and start again")
             keep(state)
-        training.fit(state, *splits["train"], run.train, run.noise, precision, after_epoch=keep, section=section)
-        diverged = partial(training.diverged, train=run.train, section=section)
+        loop.fit(state, *splits["train"], run.train, run.noise, precision, after_epoch=keep, section=section)
+        diverged = partial(loop.diverged, train=run.train, section=section)
         row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
         for split, (images, targets) in splits.items():
-            loss, accuracy = training.evaluate(state.network, images, targets, precision, said=diverged)
+            loss, accuracy = loop.evaluate(state.network, images, targets, precision, said=diverged)
             row |= {f"{split}_loss": loss, f"{split}_accuracy": accuracy}
         print(f"{run.cell.name}, seed {run.seed}, {run.name}: test accuracy {row['test_accuracy']:.4f}", flush=True)
         artifacts.write_tensors(file(run, f"{run.name}-end"), state.network.state_dict())

@@ -5,15 +5,16 @@ Killed and started again it goes on where it was.
 
 from pathlib import Path
 
-from hidden_structure import artifacts, params, paths, results, resume
-from hidden_structure.device import describe
-from hidden_structure.errors import one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
+from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.merges.split import draw, guess_accuracy, measure
+from hidden_structure.merges.variants import Variant, features_file, train
 from hidden_structure.seeding import numpy_generator
-from hidden_structure.split import draw, guess_accuracy, measure
-from hidden_structure.training import snapshot_epochs
-from hidden_structure.variants import Variant, features_file, train
+from hidden_structure.training import resume
+from hidden_structure.training.device import describe
+from hidden_structure.training.inputs import read
+from hidden_structure.training.loop import snapshot_epochs
 
 
 @one_line_errors

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
-from hidden_structure import artifacts, params, paths, results, resume, sweep_tasks
-from hidden_structure.device import describe
-from hidden_structure.errors import InputError, one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
-from hidden_structure.sweep import Plan, compute, grid, missing, read_result, result
+from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame.errors import InputError, one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.merges import sweep_tasks
+from hidden_structure.merges.sweep import Plan, compute, grid, missing, read_result, result
+from hidden_structure.training import resume
+from hidden_structure.training.device import describe
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors

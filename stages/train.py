@@ -8,13 +8,14 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from hidden_structure import artifacts, distributed, params, paths, resume, training
-from hidden_structure.curves import mean_and_spread
-from hidden_structure.device import describe
-from hidden_structure.errors import one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.locking import alone
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
 from hidden_structure.seeding import global_seed
+from hidden_structure.training import distributed, loop, resume
+from hidden_structure.training.curves import mean_and_spread
+from hidden_structure.training.device import describe
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors
@@ -30,14 +31,14 @@ def train_and_publish(study: params.Study, supervision: str) -> None:
     inputs = read(study.hardware, supervision)
     device, precision = inputs.device, inputs.precision
     train, test = ((inputs.images[split], inputs.targets(split)) for split in ("train", "test"))
-    snapshots = training.snapshot_epochs(study.train.epochs, study.train.snapshots)
+    snapshots = loop.snapshot_epochs(study.train.epochs, study.train.snapshots)
     recipe = study.model_dump(include={"hardware", "network", "train"}) | {"supervision": supervision}
     rows: list[dict] = []
 
-    def keep(state: training.TrainingState, seed: int) -> None:
+    def keep(state: loop.TrainingState, seed: int) -> None:
         if state.epoch in snapshots:
-            said = partial(training.diverged, train=study.train)
-            loss, accuracy = training.evaluate(state.network, *test, precision, said=said)
+            said = partial(loop.diverged, train=study.train)
+            loss, accuracy = loop.evaluate(state.network, *test, precision, said=said)
             state.history[-1] |= {"test_loss": loss, "test_accuracy": accuracy}
             print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
             artifacts.write_tensors(folders[seed] / f"{state.epoch:05d}.safetensors", state.network.state_dict())
@@ -50,12 +51,12 @@ def train_and_publish(study: params.Study, supervision: str) -> None:
         for seed in study.seeds:
             with global_seed("initialisation", seed):
                 network = inputs.build(study.network)
-            state = training.start(network, study.train, device)
-            after_epoch = partial(keep, seed=seed) if rank == 0 else training.nothing
+            state = loop.start(network, study.train, device)
+            after_epoch = partial(keep, seed=seed) if rank == 0 else loop.nothing
             if not resume.load(folders[seed] / "state.safetensors", state):
                 after_epoch(state)
             distributed.check_same(state.epoch, "epochs to resume from: share artifacts/resume between the machines")
-            training.fit(state, *train, study.train, seed, precision, (rank, processes), after_epoch)
+            loop.fit(state, *train, study.train, seed, precision, (rank, processes), after_epoch)
             rows += [{"seed": seed} | row for row in state.history]
     if rank == 0:
         publish(study.study, supervision, folders, snapshots, rows, hardware)
@@ -71,7 +72,7 @@ def publish(study: str, supervision: str, folders: dict, snapshots: list[int], r
         artifacts.copy(folder / f"{snapshots[-1]:05d}.safetensors", paths.model(supervision, seed))
     measured = [row for row in rows if row["epoch"] in snapshots[1:]]
     artifacts.write_json(paths.metrics(study, f"train-{supervision}"), rows)
-    artifacts.write_text(paths.curve(study, f"training-{supervision}"), mean_and_spread(measured, training.MEASURED))
+    artifacts.write_text(paths.curve(study, f"training-{supervision}"), mean_and_spread(measured, loop.MEASURED))
     artifacts.write_json(paths.metrics(study, f"hardware-{supervision}"), hardware)
     resume.forget(*folders.values())
 

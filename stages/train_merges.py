@@ -6,13 +6,14 @@ Killed and started again it goes on where it was.
 import shutil
 from pathlib import Path
 
-from hidden_structure import artifacts, params, paths, resume
-from hidden_structure.device import describe
-from hidden_structure.errors import one_line_errors
-from hidden_structure.inputs import read
-from hidden_structure.labels import merge, tables
-from hidden_structure.locking import alone
-from hidden_structure.variants import Variant, features_file, train
+from hidden_structure.datasets.labels import merge, tables
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.locking import alone
+from hidden_structure.merges.variants import Variant, features_file, train
+from hidden_structure.training import resume
+from hidden_structure.training.device import describe
+from hidden_structure.training.inputs import read
 
 
 @one_line_errors

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hidden_structure.labels import bits_per_sample, joined_names
-from hidden_structure.semantics import above_chance
+from hidden_structure.datasets.labels import bits_per_sample, joined_names
+from hidden_structure.merges.likeness import above_chance
 
 MERGES = {  # name -> method, coarse classes
     "modulo-5": ("modulo", 5),

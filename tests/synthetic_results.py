@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hidden_structure.params import Study
-from hidden_structure.spawning import Pair, pairs, runs
+from hidden_structure.connectivity.spawning import Pair, pairs, runs
+from hidden_structure.frame.params import Study
 
 EPOCHS = [0, 1, 2, 3, 5, 8, 12, 20, 32, 50, 80, 130, 200]
 REDUCERS = ["tsne", "pca", "raw"]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hidden_structure.params import Study
-from hidden_structure.pieces import HYPERPARAMETERS
+from hidden_structure.distillation.pieces import HYPERPARAMETERS
+from hidden_structure.frame.params import Study
 
 LEVEL = {  # method -> test accuracy, agreement of the student's features, meaning of the pieces
     "alone": (0.70, 0.30, 0.25),

@@ -7,8 +7,8 @@ import pytest
 import tiny
 import torch
 
-from hidden_structure import artifacts, paths
-from hidden_structure.errors import InputError
+from hidden_structure.frame import artifacts, paths
+from hidden_structure.frame.errors import InputError
 
 KINDS = {
     "json": (artifacts.write_json, artifacts.read_json, [{"a": 1, "b": [0.1, None, "ü"]}]),

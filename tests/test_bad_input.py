@@ -25,12 +25,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
-from hidden_structure import artifacts, params, paths
 from hidden_structure.datasets import idx
 from hidden_structure.datasets.folder import read_superclasses
 from hidden_structure.datasets.images import read_images
-from hidden_structure.errors import InputError
-from hidden_structure.problems import first_problem
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.problems import first_problem
 
 ROOT = Path(__file__).parents[1]
 STUDY = YAML(typ="safe", pure=True).load((ROOT / "studies/digits.yaml").read_text())

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hidden_structure.batches import Images, augmented, evaluation_batches, on_device, training_batches
 from hidden_structure.seeding import torch_generator
+from hidden_structure.training.batches import Images, augmented, evaluation_batches, on_device, training_batches
 
 
 def coloured_images(count: int = 37, height: int = 6, width: int = 5) -> Images:
@@ -80,7 +80,7 @@ def test_processes_share_exactly_the_batches_of_one_process(options):
 
 def test_chunks_leave_no_trace(monkeypatch):
     whole = epoch(coloured_images(), crop=1, flip=True)
-    monkeypatch.setattr("hidden_structure.batches.CHUNK_VALUES", 1)
+    monkeypatch.setattr("hidden_structure.training.batches.CHUNK_VALUES", 1)
     for (images, labels), (same_images, same_labels) in zip(
         whole, epoch(coloured_images(), crop=1, flip=True), strict=True
     ):

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from hidden_structure import claims, params
-from hidden_structure.errors import InputError
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.recovery import claims
 
 STUDY = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 IDS = [

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from hidden_structure import cluster_count
-from hidden_structure.cluster_count import MOST, REFERENCES, RESTARTS, estimate, gap, silhouette
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
+from hidden_structure.recovery import count
+from hidden_structure.recovery.count import MOST, REFERENCES, RESTARTS, estimate, gap, silhouette
 from hidden_structure.seeding import numpy_generator, seed_of
 
 
@@ -30,9 +30,7 @@ def test_one_cluster_is_one_by_the_gap_statistic_and_never_by_the_silhouette():
 @pytest.mark.parametrize("noise", [-1e-15, 0.0, 1e-15])
 def test_of_numbers_of_clusters_that_are_as_good_the_least_is_taken_whatever_the_rounding(noise, monkeypatch):
     scores = {3: 0.7, 5: 0.7 + noise}
-    monkeypatch.setattr(
-        cluster_count, "silhouette_score", lambda distances, found, metric: scores.get(len(set(found)), 0.5)
-    )
+    monkeypatch.setattr(count, "silhouette_score", lambda distances, found, metric: scores.get(len(set(found)), 0.5))
     assert silhouette(blobs(2, each=20), "test") == 3
 
 
@@ -89,8 +87,8 @@ def test_the_same_names_give_the_same_numbers():
 
 def test_of_many_points_some_are_looked_at(monkeypatch):
     seen = []
-    monkeypatch.setattr(cluster_count, "silhouette", lambda points, *names: seen.append(points) or 2)
-    monkeypatch.setattr(cluster_count, "gap", lambda points, *names: seen.append(points) or 2)
+    monkeypatch.setattr(count, "silhouette", lambda points, *names: seen.append(points) or 2)
+    monkeypatch.setattr(count, "gap", lambda points, *names: seen.append(points) or 2)
     points = np.arange(6000.0).reshape(3000, 2)
     estimate(points, "test")
     chosen, again = seen

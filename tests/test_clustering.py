@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hidden_structure.clustering import recover, reduce, reduce_within, scores, scores_within
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
+from hidden_structure.recovery.clustering import recover, reduce, reduce_within, scores, scores_within
 from hidden_structure.seeding import numpy_generator
 
 REDUCERS = ["tsne", "pca", "raw"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hidden_structure import collapse
-from hidden_structure.collapse import class_distances, measure
-from hidden_structure.errors import InputError
+from hidden_structure.collapse import metrics
+from hidden_structure.collapse.metrics import class_distances, measure
+from hidden_structure.frame.errors import InputError
 from hidden_structure.seeding import torch_generator
 
 
@@ -72,7 +72,7 @@ def test_a_simplex_is_collapse_itself(classes, dimension):
 @pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize(("classes", "dimension"), [(2, 5), (5, 12), (9, 4), (12, 11)])
 def test_agrees_with_the_definition(monkeypatch, classes, dimension, balanced, dtype):
-    monkeypatch.setattr(collapse, "CHUNK_VALUES", 7 * dimension)  # so that several chunks, the last incomplete, count
+    monkeypatch.setattr(metrics, "CHUNK_VALUES", 7 * dimension)  # so that several chunks, the last incomplete, count
     problem = random_problem(classes, dimension, balanced=balanced, dtype=dtype)
     expected = by_definition(*problem)
     assert asdict(measure(*problem)) == pytest.approx(expected, rel=1e-9 if dtype == torch.float64 else 1e-4, abs=1e-9)
@@ -125,7 +125,7 @@ def test_the_bias_counts_in_nc4():
 
 
 def test_class_distances_are_means_over_all_pairs(monkeypatch):
-    monkeypatch.setattr(collapse, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(metrics, "CHUNK_VALUES", 100)
     features, labels, *_ = random_problem(samples=60, balanced=False)
     squared = (features[:, None].double() - features.double()).square().sum(2)
     expected = [[squared[labels == i][:, labels == j].mean() for j in range(5)] for i in range(5)]

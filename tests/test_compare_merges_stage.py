@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny import run_stage, write_data, write_params
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.features import head
+from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import build
+from hidden_structure.networks.features import head
 from hidden_structure.seeding import global_seed, numpy_generator
 
 METRICS = Path("reports/digits/metrics/merges.json")

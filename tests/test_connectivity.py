@@ -8,14 +8,17 @@ import pytest
 import tiny
 import torch
 
-from hidden_structure import artifacts, connectivity, params, paths, seeding, training
-from hidden_structure.batches import Images
-from hidden_structure.errors import InputError
+from hidden_structure import seeding
+from hidden_structure.connectivity import line as connectivity
+from hidden_structure.connectivity.repair import repairer
+from hidden_structure.connectivity.spawning import runs
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
 from hidden_structure.permutation.permuting import apply
 from hidden_structure.permutation.symmetry import derive
-from hidden_structure.repair import repairer
-from hidden_structure.spawning import runs
+from hidden_structure.training import loop
+from hidden_structure.training.batches import Images
 
 MLP = {"name": "mlp", "depth": 2, "width": 12, "norm": "none"}
 RESNET = {"name": "resnet", "depth": 8, "width": 4, "norm": "batch"}
@@ -92,7 +95,7 @@ def test_networks_that_do_not_fit_are_refused(other):
 def test_a_network_and_itself_have_no_barrier_and_measure_as_evaluate_does(norm):
     network, splits = network_of(0, norm=norm), {"train": split_of(60), "test": split_of(30, "test")}
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    expected = training.evaluate(network, *splits["test"], torch.float32)
+    expected = loop.evaluate(network, *splits["test"], torch.float32)
     line = connectivity.along_line(
         network_of(1, norm=norm), state, state, connectivity.alphas(4), splits, torch.float32, batch_size=25
     )
@@ -103,7 +106,7 @@ def test_a_network_and_itself_have_no_barrier_and_measure_as_evaluate_does(norm)
 
 def test_a_network_may_lie_at_the_end_of_its_own_line():
     network, other, splits = network_of(0), network_of(1).state_dict(), {"test": split_of(30)}
-    expected = training.evaluate(network, *splits["test"], torch.float32)[0]
+    expected = loop.evaluate(network, *splits["test"], torch.float32)[0]
     line = connectivity.along_line(network, other, network.state_dict(), [0, 0.5, 1], splits, torch.float32)
     assert line["test_loss"][-1] == expected != line["test_loss"][0]
 
@@ -187,7 +190,7 @@ def test_the_loss_over_a_plane_has_a_row_for_each_y():
     losses = connectivity.over_plane(network, plane, split, torch.float32)
     other = network_of(1)
     other.load_state_dict(plane.state(plane.x[2], plane.y[0]))
-    assert losses[0][2] == pytest.approx(training.evaluate(other, *split, torch.float32)[0], rel=1e-5)
+    assert losses[0][2] == pytest.approx(loop.evaluate(other, *split, torch.float32)[0], rel=1e-5)
     assert (len(losses), {len(row) for row in losses}) == (3, {3})
     repair = repairer(network, *plane.states[:2], split[0], torch.float32)
     assert connectivity.over_plane(network, plane, split, torch.float32, repair) != losses

@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 import synthetic_results as synthetic
 
-from hidden_structure import claims, connectivity_claims, connectivity_summary, params
+from hidden_structure.frame import params
+from hidden_structure.report.connectivity import claims as connectivity_claims
+from hidden_structure.report.connectivity import measure as connectivity_summary
+from hidden_structure.report.recovery import claims
 
 STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 RESNET = {"name": "resnet", "depth": 20, "width": 16, "norm": "batch"}

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from hidden_structure import connectivity_figures, params
-from hidden_structure.errors import InputError
-from hidden_structure.plotting import METHODS, save
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.connectivity import figures as connectivity_figures
+from hidden_structure.report.plotting import METHODS, save
 
 STUDY = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 MANY = synthetic.interpolate(synthetic.connected(STUDY))

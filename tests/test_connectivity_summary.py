@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 import synthetic_results as synthetic
 
-from hidden_structure import connectivity_summary, params, summary
-from hidden_structure.errors import InputError
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report import summary
+from hidden_structure.report.connectivity import measure as connectivity_summary
 
 STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 LABELS = synthetic.labels([0, 1], ["a", "b"], ["x", "y"])

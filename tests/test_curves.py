@@ -1,6 +1,6 @@
 from statistics import stdev
 
-from hidden_structure.curves import mean_and_spread
+from hidden_structure.training.curves import mean_and_spread
 
 
 def test_each_epoch_has_the_mean_and_sample_deviation_over_its_rows():

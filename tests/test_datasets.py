@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from hidden_structure import params
 from hidden_structure.datasets import cifar, digits, download, idx
 from hidden_structure.datasets.dataset import Dataset, channel_statistics, stratified_split
 from hidden_structure.datasets.load import load
-from hidden_structure.errors import InputError
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 
 
 def data(source: str, folder: Path | None = None, **other) -> params.Data:

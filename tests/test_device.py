@@ -3,9 +3,9 @@ import platform
 import pytest
 import torch
 
-from hidden_structure.device import autocast, describe, pick_device, pick_precision, processor
-from hidden_structure.errors import InputError
-from hidden_structure.params import Hardware
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Hardware
+from hidden_structure.training.device import autocast, describe, pick_device, pick_precision, processor
 
 CPU = torch.device("cpu")
 
@@ -78,7 +78,7 @@ def test_without_cpuinfo_there_is_still_a_name(tmp_path):
     [
         lambda patch: patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another"),
         lambda patch: patch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}),
-        lambda patch: patch.setattr("hidden_structure.device.processor", lambda: "another"),
+        lambda patch: patch.setattr("hidden_structure.training.device.processor", lambda: "another"),
         lambda patch: patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41"),
     ],
     ids=["instruction set", "extension", "model", "limit"],

@@ -13,11 +13,15 @@ from hypothesis import strategies as some
 from matplotlib.figure import Figure
 from scipy import stats
 
-from hidden_structure import claims, distill_claims, distill_figures, distill_summary, params
-from hidden_structure.errors import InputError
-from hidden_structure.plotting import save
-from hidden_structure.sections import DISTILLATIONS
-from hidden_structure.summary import Measured
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.sections import DISTILLATIONS
+from hidden_structure.report.distillation import claims as distill_claims
+from hidden_structure.report.distillation import figures as distill_figures
+from hidden_structure.report.distillation import measure as distill_summary
+from hidden_structure.report.plotting import save
+from hidden_structure.report.recovery import claims
+from hidden_structure.report.summary import Measured
 
 DEFAULT = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 IDS = [

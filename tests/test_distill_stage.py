@@ -9,11 +9,12 @@ import tiny
 import torch
 from sklearn.metrics import adjusted_mutual_info_score
 
-from hidden_structure import artifacts, params, paths, training
+from hidden_structure.distillation.pieces import HYPERPARAMETERS
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.sections import DISTILLATIONS
 from hidden_structure.networks.build import build
-from hidden_structure.pieces import HYPERPARAMETERS
-from hidden_structure.sections import DISTILLATIONS
 from hidden_structure.seeding import global_seed
+from hidden_structure.training import loop
 
 METHODS = tiny.OVERRIDES["distill"]["methods"]
 METRICS = [paths.metrics("digits", name) for name in ("distill", "hardware-distill")]
@@ -150,7 +151,7 @@ def test_a_training_of_other_params_is_not_taken_up(tmp_path):
     """Killed, and started again after a change: as if it had never run."""
     changed = {"contrast": 0.7, "hint": 2.0, "validation": 0.3}
     fresh = run(prepare(tmp_path / "fresh", methods=["kd"], **changed))
-    killed, step, taken = prepare(tmp_path / "killed", methods=["kd"]), training.step, []
+    killed, step, taken = prepare(tmp_path / "killed", methods=["kd"]), loop.step, []
 
     def dies(*arguments):
         taken.append(None)
@@ -159,7 +160,7 @@ def test_a_training_of_other_params_is_not_taken_up(tmp_path):
         return step(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "step", dies)
+        patch.setattr(loop, "step", dies)
         with pytest.raises(tiny.Killed):
             stage(killed)
     run(prepare(killed, methods=["kd"], **changed))
@@ -232,7 +233,7 @@ def test_bad_input_is_one_line_and_writes_no_metrics(tmp_path, sections, distill
 
 @pytest.mark.parametrize("method", ["lelp", "random-projections"])
 def test_embeddings_without_room_for_the_pieces_are_refused_before_anything_is_trained(method, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "fit", None)
+    monkeypatch.setattr(loop, "fit", None)
     merge = {"method": "modulo", "classes": 8, "groups": None, "seed": 0}
     network = tiny.OVERRIDES["network"] | {"width": 8}
     folder = prepare(tmp_path, {"network": network}, merge=merge, methods=["kd", method], subclasses=[2])

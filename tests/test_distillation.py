@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from torch.nn.functional import kl_div, log_softmax, softmax
 
-from hidden_structure.distillation import assign, contrast, lelp, loss, merge, targets, whole
-from hidden_structure.errors import InputError
+from hidden_structure.distillation.lelp import assign, contrast, lelp, loss, merge, targets, whole
+from hidden_structure.frame.errors import InputError
 from hidden_structure.seeding import torch_generator
 
 CLASSES, DIMENSION, SUBCLASSES, SAMPLES = 3, 12, 4, 240

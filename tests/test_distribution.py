@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hidden_structure.distribution import LEAST, MOST, QUANTILES, Distributions
+from hidden_structure.linearity.distribution import LEAST, MOST, QUANTILES, Distributions
 from hidden_structure.seeding import numpy_generator
 
 SPLITS = {

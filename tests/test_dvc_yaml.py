@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from tiny import ROOT
 
-from hidden_structure import params
+from hidden_structure.frame import params
 
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
@@ -56,9 +56,9 @@ def test_a_stage_depends_on_exactly_the_code_it_imports(name):
 
 # Sections read by functions that take the whole study.
 READ_BY = {
-    "hidden_structure.spawning": {"network", "train", "spawn"},
-    "hidden_structure.teaching": {"seeds", "network", "train", "cluster", "distill"},
-    "hidden_structure.pairing": {"hardware", "network", "train", "spawn", "permute", "interpolate"},
+    "hidden_structure.connectivity.spawning": {"network", "train", "spawn"},
+    "hidden_structure.distillation.school": {"seeds", "network", "train", "cluster", "distill"},
+    "hidden_structure.connectivity.pairing": {"hardware", "network", "train", "spawn", "permute", "interpolate"},
 }
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from hidden_structure.errors import InputError, one_line_errors
+from hidden_structure.frame.errors import InputError, one_line_errors
 
 
 def raising(error: BaseException):

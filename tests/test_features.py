@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from hidden_structure import params, seeding
-from hidden_structure.errors import InputError
-from hidden_structure.features import activations, extract, head, layer_names
+from hidden_structure import seeding
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
+from hidden_structure.networks.features import activations, extract, head, layer_names
 
 SMALL = {
     "mlp": (2, 12, "batch"),

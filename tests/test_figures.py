@@ -11,9 +11,10 @@ import pytest
 import synthetic_results as synthetic
 from matplotlib.figure import Figure
 
-from hidden_structure import figures, summary
-from hidden_structure.errors import InputError
-from hidden_structure.plotting import plain, save, without_glyph
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report import summary
+from hidden_structure.report.plotting import plain, save, without_glyph
+from hidden_structure.report.recovery import figures
 
 NAMES = ["learning_curves", "collapse", "angles", "maps", "distances", "recovery", "agreement"]
 HOSTILE = [
@@ -128,7 +129,7 @@ from matplotlib.font_manager import fontManager
 if len(sys.argv) > 1:  # a font with more glyphs, under the name of one that is looked for
     known = next(entry for entry in fontManager.ttflist if entry.name == "STIXGeneral" and entry.style == "normal")
     fontManager.ttflist.append(replace(known, name="Noto Sans CJK JP"))
-from hidden_structure.plotting import new_figure, plain, save, styled
+from hidden_structure.report.plotting import new_figure, plain, save, styled
 
 @styled
 def draw(name, path):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hidden_structure.datasets import folder
 from hidden_structure.datasets.images import LARGEST, read_images
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 
 SIDE = 6
 

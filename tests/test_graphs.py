@@ -15,11 +15,12 @@ from torchvision.models.googlenet import Inception
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer, SwinTransformerBlockV2
 
-from hidden_structure import params
-from hidden_structure.errors import InputError
-from hidden_structure.features import activations, layer_names
-from hidden_structure.graphs import InStep, bind, trace, traced
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.linearity.in_step import InStep
 from hidden_structure.networks.build import build
+from hidden_structure.networks.features import activations, layer_names
+from hidden_structure.permutation.graphs import bind, trace, traced
 from hidden_structure.seeding import global_seed, torch_generator
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import tiny
 
-from hidden_structure import paths, resume, sweep_tasks, training
+from hidden_structure.frame import paths
+from hidden_structure.merges import sweep_tasks
+from hidden_structure.training import loop, resume
 
 TRAIN = {"epochs": 3, "batch_size": 80, "snapshots": 2}
 SECTIONS = {
@@ -38,7 +40,7 @@ class Watched:
 
     def __init__(self, patch: pytest.MonkeyPatch, stage: tuple[str, ...]) -> None:
         self.stage, self.saves, self.steps, self.at, self.written = stage, 0, 0, 0, False
-        save, step = resume.save, training.step
+        save, step = resume.save, loop.step
 
         def watched_save(path, state):
             self.saves += 1
@@ -53,7 +55,7 @@ class Watched:
             return step(*arguments)
 
         patch.setattr(resume, "save", watched_save)
-        patch.setattr(training, "step", watched_step)
+        patch.setattr(loop, "step", watched_step)
         patch.setattr(sweep_tasks, "run", tiny.serial)
 
     def run(self, folder: Path, at: int = 0, written: bool = False) -> tuple[int, int]:

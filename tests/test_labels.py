@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.errors import InputError
-from hidden_structure.labels import Merge, bits_per_sample, class_counts, describe, from_groups, joined_names, merge
+from hidden_structure.datasets.labels import (
+    Merge,
+    bits_per_sample,
+    class_counts,
+    describe,
+    from_groups,
+    joined_names,
+    merge,
+)
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 ANIMALS = ("ant", "bee", "cat", "dog", "eel", "fox")

@@ -14,17 +14,19 @@ from test_graphs import NETWORKS, Function
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
-from hidden_structure import linearity, params, seeding
-from hidden_structure.batches import Images
-from hidden_structure.distribution import QUANTILES
-from hidden_structure.errors import InputError
-from hidden_structure.graphs import InStep
-from hidden_structure.linearity import FAR, measure
+from hidden_structure import seeding
+from hidden_structure.connectivity.repair import repairer
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.linearity import layers
+from hidden_structure.linearity.distribution import QUANTILES
+from hidden_structure.linearity.in_step import InStep
+from hidden_structure.linearity.layers import FAR, measure
+from hidden_structure.linearity.stitching import stitch
 from hidden_structure.networks.build import build
 from hidden_structure.permutation.permuting import apply, draw, invert
 from hidden_structure.permutation.symmetry import derive
-from hidden_structure.repair import repairer
-from hidden_structure.stitching import stitch
+from hidden_structure.training.batches import Images
 
 ALPHAS = [0.25, 0.5, 0.9]
 
@@ -581,7 +583,7 @@ def test_one_permutation_of_both_networks_changes_nothing(case):
 def test_results_do_not_depend_on_the_batch_size(case, size, monkeypatch):
     networks, split = CASES[case](), split_of(30)
     expected = measured(networks, split)
-    monkeypatch.setattr(linearity, "AT_MOST", size)
+    monkeypatch.setattr(layers, "AT_MOST", size)
     found = measured(networks, split)
     assert flat(found["layers"]) == pytest.approx(flat(expected["layers"]), rel=1e-5, abs=1e-12)
     assert found["test_error"] == expected["test_error"]
@@ -664,7 +666,7 @@ OTHERS = [nn.Softmax(1), nn.PReLU(), nn.BatchNorm1d(9), nn.LayerNorm(9), nn.MaxP
 
 
 def test_activations_are_known_as_modules_and_as_functions():
-    assert {name.replace("_", "") for name in ACTIVATIONS} == linearity.ACTIVATIONS
+    assert {name.replace("_", "") for name in ACTIVATIONS} == layers.ACTIVATIONS
     functions = {name: getattr(F, name) for name in ACTIVATIONS}
     functions["threshold"] = partial(F.threshold, threshold=0.1, value=0)
 
@@ -677,11 +679,11 @@ def test_activations_are_known_as_modules_and_as_functions():
             InStep([Function(partial(on_layer, functions[name]), layer=nn.Linear(4, 9))], torch.ones(2, 4)),
         ]
         for in_step in graphs:
-            kinds = [linearity.is_activation(in_step.module, node) for node in in_step.nodes]
+            kinds = [layers.is_activation(in_step.module, node) for node in in_step.nodes]
             assert kinds == [False, False, True, False], name
     for module in OTHERS:
         in_step = InStep([network(module)], torch.ones(2, 4))
-        assert not any(linearity.is_activation(in_step.module, node) for node in in_step.nodes), module
+        assert not any(layers.is_activation(in_step.module, node) for node in in_step.nodes), module
 
 
 def on_layer(activation, m, x):
@@ -720,7 +722,7 @@ def test_what_does_not_depend_on_the_images_is_no_layer_of_theirs(monkeypatch):
     networks, split = pair_of(NETWORKS["bias of positions"][0]), split_of(5, classes=5)
     found = measured(networks, split)
     assert [layer["name"] for layer in found["layers"]] == ["conv", "head.1"]
-    monkeypatch.setattr(linearity, "AT_MOST", 1)
+    monkeypatch.setattr(layers, "AT_MOST", 1)
     assert [layer["name"] for layer in measured(networks, split)["layers"]] == ["conv", "head.1"]
 
 
@@ -728,19 +730,19 @@ def test_batches_are_as_large_as_activations_leave_room_for():
     images, _ = split_of(2, Images)
 
     def size(network, images):
-        return linearity.batch_size(InStep([network], images.normalise(images.pixels)), images)
+        return layers.batch_size(InStep([network], images.normalise(images.pixels)), images)
 
-    budget, largest = linearity.BATCH_BYTES["cpu"], 8 * 8 * 3 * 4
+    budget, largest = layers.BATCH_BYTES["cpu"], 8 * 8 * 3 * 4
     wide = nn.Sequential(nn.Flatten(), nn.Linear(192, 30_000))
     assert size(wide, images) == budget // (30_000 * 4)
-    assert size(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), images) == min(linearity.AT_MOST, budget // largest)
+    assert size(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), images) == min(layers.AT_MOST, budget // largest)
     with torch.device("meta"):
         huge = nn.Linear(192, budget)
-    assert linearity.BATCH_BYTES["cpu"] // huge.weight[0].nbytes < budget
+    assert layers.BATCH_BYTES["cpu"] // huge.weight[0].nbytes < budget
     # Parameters that the code itself reads are there once, however many images there are.
     table = Function(lambda m, x: m.head(x.flatten(1)) + m.table.mean(), head=nn.Linear(192, 2))
     table.table = nn.Parameter(torch.zeros(budget // 4))
-    assert size(table, images) == min(linearity.AT_MOST, budget // largest)
+    assert size(table, images) == min(layers.AT_MOST, budget // largest)
 
 
 # --- what is not a number, and what is next to nothing ---

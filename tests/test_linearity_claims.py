@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 import synthetic_results as synthetic
 
-from hidden_structure import claims, linearity_claims, linearity_summary, params
+from hidden_structure.frame import params
+from hidden_structure.report.linearity import claims as linearity_claims
+from hidden_structure.report.linearity import measure as linearity_summary
+from hidden_structure.report.recovery import claims
 
 STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 RESNET = {"name": "resnet", "depth": 20, "width": 16, "norm": "batch"}

@@ -6,9 +6,10 @@ import pytest
 import synthetic_results as synthetic
 from matplotlib.figure import Figure
 
-from hidden_structure import linearity_figures, params
-from hidden_structure.errors import InputError
-from hidden_structure.plotting import METHODS, save
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.linearity import figures as linearity_figures
+from hidden_structure.report.plotting import METHODS, save
 
 STUDY = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 MANY = synthetic.connected(STUDY)

@@ -10,11 +10,11 @@ from test_connectivity import MLP, RESNET
 from test_connectivity import prepare as planted
 from test_spawn_stage import stage
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.batches import on_device
+from hidden_structure.connectivity.spawning import pairs
+from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import torch_generator
-from hidden_structure.spawning import pairs
+from hidden_structure.training.batches import on_device
 
 CELL = "width-1-decay-0.0005"
 SPAWN = {"seeds": [0, 1], "network": None, "train": None, "spawned": 2, "epochs": [0, 1], "children": [{}, {}]}

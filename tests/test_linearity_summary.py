@@ -5,8 +5,9 @@ from statistics import fmean, median
 import pytest
 import synthetic_results as synthetic
 
-from hidden_structure import linearity_summary, params
-from hidden_structure.errors import InputError
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.linearity import measure as linearity_summary
 
 STUDY = synthetic.connected(params.load(Path(__file__).parent.parent / "studies/digits.yaml"))
 GROUPS = ["spawned.k0", "spawned.k1", "spawned.k5", "none", *STUDY.permute.methods]

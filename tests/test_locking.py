@@ -11,9 +11,9 @@ import pytest
 import tiny
 from ruamel.yaml import YAML
 
-from hidden_structure import artifacts, paths
-from hidden_structure.errors import InputError
-from hidden_structure.locking import alone
+from hidden_structure.frame import artifacts, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.locking import alone
 
 STAGES = YAML(typ="safe", pure=True).load((tiny.ROOT / "dvc.yaml").read_text())["stages"]
 COMMANDS = {
@@ -51,7 +51,7 @@ def kill(process: subprocess.Popen) -> None:
 
 HOLD = """
 import pathlib, time
-from hidden_structure.locking import alone
+from hidden_structure.frame.locking import alone
 with alone("spawn"):
     pathlib.Path("ready").touch()
     time.sleep(600)
@@ -107,7 +107,7 @@ def test_every_stage_refuses_to_run_beside_itself(tmp_path, monkeypatch, name):
 
 WRITE = """
 import pathlib, time
-from hidden_structure import artifacts
+from hidden_structure.frame import artifacts
 def write(temporary):
     temporary.write_text("half")
     pathlib.Path("ready").touch()
@@ -137,7 +137,7 @@ def test_two_writers_in_one_process_leave_each_other_alone(tmp_path):
 
 def test_where_files_cannot_be_locked_nobody_is_kept_out_and_nothing_is_removed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hidden_structure.locking.fcntl", None)
+    monkeypatch.setattr("hidden_structure.frame.locking.fcntl", None)
     left = tmp_path / ".writing-1.json"
     left.touch()
     with alone("spawn"), alone("spawn"):

@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 import synthetic_merges as synthetic
 
-from hidden_structure import claims, merges_claims, merges_summary, params
+from hidden_structure.frame import params
+from hidden_structure.report.merges import claims as merges_claims
+from hidden_structure.report.merges import measure as merges_summary
+from hidden_structure.report.recovery import claims
 
 DEFAULT = params.load(Path(__file__).parent.parent / "studies/digits.yaml")
 CORRELATIONS = {  # claim -> similarity

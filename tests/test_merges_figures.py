@@ -6,10 +6,11 @@ import pytest
 import synthetic_merges as synthetic
 from matplotlib.figure import Figure
 
-from hidden_structure import merges_figures, merges_summary
 from hidden_structure.datasets.cifar import CIFAR100_SUPERCLASSES
-from hidden_structure.errors import InputError
-from hidden_structure.plotting import save
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.merges import figures as merges_figures
+from hidden_structure.report.merges import measure as merges_summary
+from hidden_structure.report.plotting import save
 
 HOSTILE = ["$x", "a$b$", "_hidden", "two\nlines", r"\frac{", "{}", "%s", "x" * 300, "", "<script>"]
 

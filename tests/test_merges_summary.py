@@ -6,9 +6,9 @@ import pytest
 import synthetic_merges as synthetic
 from scipy.stats import spearmanr
 
-from hidden_structure import merges_summary
-from hidden_structure.errors import InputError
-from hidden_structure.summary import summarise
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.merges import measure as merges_summary
+from hidden_structure.report.summary import summarise
 
 ROWS = synthetic.result([0, 1])["rows"]
 LABELS = {supervision: {"bits_per_sample": 1.0} for supervision in ("fine", "coarse")}

@@ -7,8 +7,9 @@ import torch
 import torch.fx
 from torch import nn
 
-from hidden_structure import params, seeding
-from hidden_structure.errors import InputError
+from hidden_structure import seeding
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
 from hidden_structure.networks.layers import convolution, normalisation
 

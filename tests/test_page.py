@@ -6,19 +6,16 @@ import pytest
 import synthetic_results as synthetic
 import synthetic_students
 
-from hidden_structure import (
-    claims,
-    connectivity_claims,
-    connectivity_summary,
-    distill_claims,
-    distill_figures,
-    distill_summary,
-    linearity_claims,
-    page,
-    params,
-    summary,
-)
-from hidden_structure import linearity_summary as linearity
+from hidden_structure.frame import params
+from hidden_structure.report import page, summary
+from hidden_structure.report.connectivity import claims as connectivity_claims
+from hidden_structure.report.connectivity import measure as connectivity_summary
+from hidden_structure.report.distillation import claims as distill_claims
+from hidden_structure.report.distillation import figures as distill_figures
+from hidden_structure.report.distillation import measure as distill_summary
+from hidden_structure.report.linearity import claims as linearity_claims
+from hidden_structure.report.linearity import measure as linearity
+from hidden_structure.report.recovery import claims
 
 TABLES = ("networks", "objectives", "stitched")
 HOSTILE = ["<script>alert(1)</script>", "</td><b>", "a&b", '" onload="x', "{name}", "%s"]

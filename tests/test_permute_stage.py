@@ -5,13 +5,13 @@ import tiny
 import torch
 from test_spawn_stage import stage
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.batches import evaluation_batches, on_device
+from hidden_structure.connectivity.spawning import pairs
+from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import build
 from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import objective
-from hidden_structure.spawning import pairs
+from hidden_structure.training.batches import evaluation_batches, on_device
 
 SPAWN = {"seeds": [0, 1, 2], "network": None, "train": None, "spawned": 1, "epochs": [0], "children": [{}, {}]}
 SPAWN |= {"widths": [0.5], "weight_decays": []}

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from hidden_structure import probing
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
+from hidden_structure.recovery import probing
 from hidden_structure.seeding import torch_generator
 
 

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from hidden_structure import progress
+from hidden_structure.frame import progress
 
 
 @pytest.mark.parametrize("terminal", [True, False])

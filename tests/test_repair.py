@@ -7,12 +7,19 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
-from hidden_structure import params, seeding
-from hidden_structure.batches import Images
-from hidden_structure.connectivity import interpolate
-from hidden_structure.errors import InputError
+from hidden_structure import seeding
+from hidden_structure.connectivity.line import interpolate
+from hidden_structure.connectivity.repair import (
+    has_batch_norm,
+    recompute_batch_norm,
+    repairer,
+    rescale,
+    unit_statistics,
+)
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
-from hidden_structure.repair import has_batch_norm, recompute_batch_norm, repairer, rescale, unit_statistics
+from hidden_structure.training.batches import Images
 
 
 def network_of(seed, name="mlp", depth=3, width=16, norm="none", shape=(8, 8, 3)):

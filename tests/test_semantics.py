@@ -7,13 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from hidden_structure.clustering import recover
-from hidden_structure.collapse import class_distances
-from hidden_structure.errors import InputError
-from hidden_structure.params import Cluster
-from hidden_structure.recovery import Merged, cluster_and_probe
-from hidden_structure.seeding import numpy_generator
-from hidden_structure.semantics import (
+from hidden_structure.collapse.metrics import class_distances
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Cluster
+from hidden_structure.merges.likeness import (
     above_chance,
     confusion,
     rank_correlation,
@@ -21,6 +18,9 @@ from hidden_structure.semantics import (
     similarity_of_means,
     within,
 )
+from hidden_structure.recovery.clustering import recover
+from hidden_structure.recovery.recovery import Merged, cluster_and_probe
+from hidden_structure.seeding import numpy_generator
 
 labels = np.arange(60) % 4
 

@@ -6,11 +6,12 @@ import pytest
 import tiny
 import torch
 
-from hidden_structure import artifacts, params, paths, resume, training
-from hidden_structure.batches import on_device
+from hidden_structure.connectivity.spawning import TRUNK, pairs, runs
+from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed
-from hidden_structure.spawning import TRUNK, pairs, runs
+from hidden_structure.training import loop, resume
+from hidden_structure.training.batches import on_device
 
 SPAWN = {"seeds": [0, 1], "network": None, "train": None, "spawned": 1, "epochs": [0, 2], "children": [{}, {}]}
 SPAWN |= {"widths": [0.5], "weight_decays": []}
@@ -62,7 +63,7 @@ def parts(optimizer="sgd", **train):
 def fresh(plan):
     with global_seed("initialisation", 0):
         network = build(plan.network, (8, 8, 1), 10)
-    return training.start(network, plan.train, torch.device("cpu"))
+    return loop.start(network, plan.train, torch.device("cpu"))
 
 
 def content(state) -> dict[str, torch.Tensor]:
@@ -87,13 +88,13 @@ def test_a_fork_goes_on_as_its_trunk_or_by_its_own_noise(tmp_path, k, optimizer)
 
     trunk = fresh(plan)
     keep(trunk)
-    training.fit(trunk, images, labels, plan.train, 0, torch.float32, after_epoch=keep)
+    loop.fit(trunk, images, labels, plan.train, 0, torch.float32, after_epoch=keep)
     children = {}
     for noise in (0, "0-b"):
         child = fresh(plan)
         assert resume.load(tmp_path / "fork.safetensors", child)
         assert (child.epoch, len(child.history)) == (k, k + 1)
-        training.fit(child, images, labels, plan.train, noise, torch.float32)
+        loop.fit(child, images, labels, plan.train, noise, torch.float32)
         children[noise] = child
     assert same(content(children[0]), content(trunk))
     assert children[0].history == trunk.history
@@ -105,7 +106,7 @@ def test_a_fork_goes_on_as_its_trunk_or_by_its_own_noise(tmp_path, k, optimizer)
 def test_a_fork_has_the_trunks_weights_statistics_and_momentum(tmp_path):
     plan, images, labels = parts()
     trunk = fresh(plan)
-    training.fit(trunk, images, labels, plan.train.model_copy(update={"epochs": 2}), 0, torch.float32)
+    loop.fit(trunk, images, labels, plan.train.model_copy(update={"epochs": 2}), 0, torch.float32)
     resume.save(tmp_path / "fork.safetensors", trunk)
     child = fresh(plan)
     before = content(child)
@@ -157,7 +158,7 @@ def test_children_are_forks_of_their_trunk_trained_by_hand(study, monkeypatch):
     for child in (each for each in runs(plan) if each.fork is not None):
         with global_seed("initialisation", child.seed):
             network = build(child.cell.network, (8, 8, 1), 10)
-        state = training.start(network, trunk.train, torch.device("cpu"))
+        state = loop.start(network, trunk.train, torch.device("cpu"))
         # The schedule is that of the whole run, so the trunk stops by an exception.
         if child.fork:
 
@@ -166,9 +167,9 @@ def test_children_are_forks_of_their_trunk_trained_by_hand(study, monkeypatch):
                     raise StopIteration
 
             with pytest.raises(StopIteration):
-                training.fit(state, images, targets, trunk.train, trunk.noise, torch.float32, after_epoch=stop)
+                loop.fit(state, images, targets, trunk.train, trunk.noise, torch.float32, after_epoch=stop)
         assert state.epoch == child.fork
-        training.fit(state, images, targets, child.train, child.noise, torch.float32)
+        loop.fit(state, images, targets, child.train, child.noise, torch.float32)
         found = artifacts.read_tensors(paths.spawned(child.cell.name, child.seed, child.name))
         assert same(found, dict(state.network.state_dict()))
 

@@ -6,9 +6,9 @@ import pytest
 import tiny
 from ruamel.yaml import YAML
 
-from hidden_structure import params
-from hidden_structure.errors import InputError
-from hidden_structure.spawning import TRUNK, cells, pairs, runs
+from hidden_structure.connectivity.spawning import TRUNK, cells, pairs, runs
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 
 SPAWN = {"network": None, "train": None, "epochs": [0, 2], "widths": [0.5], "weight_decays": [], "seeds": [3, 1, 4]}
 

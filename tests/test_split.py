@@ -14,10 +14,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hidden_structure import artifacts, paths
-from hidden_structure.errors import InputError
+from hidden_structure.frame import artifacts, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.merges.split import draw, guess_accuracy, measure
 from hidden_structure.seeding import numpy_generator, torch_generator
-from hidden_structure.split import draw, guess_accuracy, measure
 
 CLASSES, PARTS = 4, 3
 LABELS = np.arange(240) % CLASSES

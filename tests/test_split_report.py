@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from hidden_structure import split_claims, split_figures
-from hidden_structure.claims import HEADER, cells
-from hidden_structure.plotting import save
+from hidden_structure.report.plotting import save
+from hidden_structure.report.recovery.claims import HEADER, cells
+from hidden_structure.report.split import claims as split_claims
+from hidden_structure.report.split import figures as split_figures
 
 IDS = ["split.grouping", "split.grouping.memorised", "split.probe", "split.probe.memorised"]
 FINE = {"fine.test_accuracy": [0.98]}

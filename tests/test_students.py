@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 from torch import nn
 
-from hidden_structure import params, resume, students, training
-from hidden_structure.batches import on_device
-from hidden_structure.distillation import assign, lelp, merge, whole
-from hidden_structure.errors import InputError
-from hidden_structure.features import head
-from hidden_structure.pieces import HYPERPARAMETERS, Choice, Teacher, candidates, splitter
-from hidden_structure.sections import DISTILLATIONS
+from hidden_structure.distillation import students
+from hidden_structure.distillation.lelp import assign, lelp, merge, whole
+from hidden_structure.distillation.pieces import HYPERPARAMETERS, Choice, Teacher, candidates, splitter
+from hidden_structure.distillation.school import Course, School, temperature, train_teacher
+from hidden_structure.distillation.students import Task, accuracy, hints, observe, taught_always, taught_once
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.sections import DISTILLATIONS
+from hidden_structure.networks.features import head
 from hidden_structure.seeding import numpy_generator, torch_generator
-from hidden_structure.students import Task, accuracy, hints, observe, taught_always, taught_once
-from hidden_structure.teaching import Course, School, temperature, train_teacher
+from hidden_structure.training import loop, resume
+from hidden_structure.training.batches import on_device
 
 CPU = torch.device("cpu")
 CLASSES, FINE, SAMPLES = 2, 4, 160
@@ -277,12 +279,12 @@ def test_accuracy_is_that_of_the_merged_outputs():
 
 
 class Recorder:
-    """What training.fit is called with, and every index that its batches hold."""
+    """What loop.fit is called with, and every index that its batches hold."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.batches: list[list[torch.Tensor]] = []
         self.images: list[torch.Tensor] = []
-        fit, step = training.fit, training.step
+        fit, step = loop.fit, loop.step
 
         def recording_fit(*arguments, **options):
             self.batches.append([])
@@ -293,8 +295,8 @@ class Recorder:
             self.images.append(inputs.clone())
             return step(model, optimizer, inputs, targets, *rest)
 
-        monkeypatch.setattr(training, "fit", recording_fit)
-        monkeypatch.setattr(training, "step", recording_step)
+        monkeypatch.setattr(loop, "fit", recording_fit)
+        monkeypatch.setattr(loop, "step", recording_step)
 
 
 def test_students_of_one_seed_see_the_same_batches_whatever_the_method(school, tmp_path, monkeypatch):
@@ -426,7 +428,7 @@ def test_choosing_tries_each_value_once_and_takes_the_best(tmp_path, monkeypatch
         "temperature": {1.0: 0.2, 4.0: 0.1},
     }
     monkeypatch.setattr(
-        "hidden_structure.teaching.accuracy",
+        "hidden_structure.distillation.school.accuracy",
         lambda choice, task, temperature: sum(worth[name][value] for name, value in vars(choice).items()),
     )
     best, tried = school.choose("lelp", 0)
@@ -445,7 +447,7 @@ def test_choosing_tries_each_value_once_and_takes_the_best(tmp_path, monkeypatch
 def test_of_ties_the_first_is_taken_and_one_value_is_not_tried(tmp_path, monkeypatch):
     school = school_of(make_course(tmp_path, subclasses=[3], betas=[2.0, 0.5], temperatures=[1.0]))
     monkeypatch.setattr(school, "student", lambda method, choice, *rest: choice)
-    monkeypatch.setattr("hidden_structure.teaching.accuracy", lambda *arguments: 0.0)
+    monkeypatch.setattr("hidden_structure.distillation.school.accuracy", lambda *arguments: 0.0)
     best, tried = school.choose("lelp", 0)
     assert best == Choice(3, 2.0, 1.0)
     assert [choice.beta for choice in tried] == [2.0, 0.5]
@@ -460,7 +462,7 @@ def test_choosing_never_trains_on_held_out_images_and_scores_on_no_other(tmp_pat
         scored.append(task)
         return accuracy(network, task, temperature)
 
-    monkeypatch.setattr("hidden_structure.teaching.accuracy", score)
+    monkeypatch.setattr("hidden_structure.distillation.school.accuracy", score)
     best, tried = school.choose("lelp", 0)
     order = numpy_generator("distill", "validation").permutation(SAMPLES)
     held = set(order[: SAMPLES // 4].tolist())

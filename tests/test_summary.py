@@ -4,8 +4,8 @@ from statistics import stdev
 import pytest
 import synthetic_results as synthetic
 
-from hidden_structure import summary
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report import summary
 
 FINE, COARSE, COARSE_OF = list("abcdef"), ["x", "y", "z"], [0, 1, 2, 0, 1, 2]
 

@@ -15,9 +15,11 @@ from types import SimpleNamespace
 import pytest
 import tiny
 
-from hidden_structure import artifacts, inputs, params, paths, sweep, sweep_tasks
-from hidden_structure.device import describe
-from hidden_structure.errors import InputError
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.merges import sweep, sweep_tasks
+from hidden_structure.training import inputs
+from hidden_structure.training.device import describe
 
 ONLY = os.getpid() * 1e-9  # a weight decay that no other run of these tests has: the names of its tasks are its own
 SWEEP = {"seeds": [0], "lrs": [0.1, 0.05, 0.02], "weight_decays": [ONLY], "workers": 2}
@@ -109,7 +111,7 @@ def test_cells_are_kept_for_another_grid_and_not_for_another_recipe(tmp_path):
     assert computed(epochs=5) == others
     assert computed(weight_decays=[1.0, ONLY]) == [sweep.Cell(lr, 1.0, 0).name for lr in SWEEP["lrs"]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hidden_structure.device.processor", lambda: "another")
+        patch.setattr("hidden_structure.training.device.processor", lambda: "another")
         assert computed() == others, "what another processor computed is not taken up"
     assert not computed(lrs=[cell.lr for cell in CELLS[1:]], workers=1)
     assert [row["lr"] for row in rows(tmp_path)] == [cell.lr for cell in CELLS[1:]]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from hidden_structure import sweep_claims, sweep_figures
-from hidden_structure.claims import HEADER, cells
-from hidden_structure.plotting import save
-from hidden_structure.summary import summarise
-from hidden_structure.sweep import MEASURES
+from hidden_structure.merges.sweep import MEASURES
+from hidden_structure.report.plotting import save
+from hidden_structure.report.recovery.claims import HEADER, cells
+from hidden_structure.report.summary import summarise
+from hidden_structure.report.sweep import claims as sweep_claims
+from hidden_structure.report.sweep import figures as sweep_figures
 
 LRS, DECAYS, SEEDS = [0.1, 0.01], [0.005, 0.0005, 0.0], [0, 1]
 STUDY = SimpleNamespace(sweep=SimpleNamespace(lrs=LRS, weight_decays=DECAYS, seeds=SEEDS))

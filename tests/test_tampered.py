@@ -7,7 +7,9 @@ import pytest
 import tiny
 from test_locking import COMMANDS, STAGES
 
-from hidden_structure import chapters, paths, plotting, sweep_tasks
+from hidden_structure.frame import paths
+from hidden_structure.merges import sweep_tasks
+from hidden_structure.report import chapters, plotting
 
 SECTIONS = {
     "train": {"epochs": 3, "batch_size": 80, "snapshots": 2},

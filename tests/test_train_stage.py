@@ -10,8 +10,8 @@ import pytest
 import tiny
 import torch
 
-from hidden_structure import artifacts, paths
-from hidden_structure.errors import one_line_errors
+from hidden_structure.frame import artifacts, paths
+from hidden_structure.frame.errors import one_line_errors
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hidden_structure import resume, training
-from hidden_structure.batches import on_device
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Network, Study
 from hidden_structure.networks.build import build
-from hidden_structure.params import Network, Study
 from hidden_structure.seeding import global_seed
+from hidden_structure.training import loop, resume
+from hidden_structure.training.batches import on_device
 
 CPU = torch.device("cpu")
 WIDTH = 8  # fewer channels overrun memory in oneDNN, on processors without AVX-512
@@ -37,8 +37,8 @@ def network(name: str = "resnet", depth: int = 8, norm: str = "batch"):
 
 def fit(train, state=None, precision=torch.float32, **options):
     images, labels = problem()
-    state = state or training.start(network(), train, CPU)
-    training.fit(state, images, labels, train, 0, precision, **options)
+    state = state or loop.start(network(), train, CPU)
+    loop.fit(state, images, labels, train, 0, precision, **options)
     return state
 
 
@@ -50,7 +50,7 @@ def same_bytes(first, second) -> bool:
 def test_training_learns_a_separable_problem():
     state = fit(recipe(epochs=20, crop=0, flip=False))
     images, labels = problem()
-    loss, accuracy = training.evaluate(state.network, images, labels, torch.float32)
+    loss, accuracy = loop.evaluate(state.network, images, labels, torch.float32)
     assert accuracy > 0.95
     assert loss < state.history[1]["train_loss"]
 
@@ -59,8 +59,8 @@ def test_the_same_seed_trains_the_same_bytes_and_another_seed_others():
     first, second = fit(recipe()), fit(recipe())
     assert same_bytes(first.network, second.network)
     images, labels = problem()
-    other = training.start(network(), recipe(), CPU)
-    training.fit(other, images, labels, recipe(), 1, torch.float32)
+    other = loop.start(network(), recipe(), CPU)
+    loop.fit(other, images, labels, recipe(), 1, torch.float32)
     assert not same_bytes(first.network, other.network)
 
 
@@ -77,7 +77,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, optim
 
     with pytest.raises(KeyboardInterrupt):
         fit(train, precision=precision, after_epoch=killed_after_two_epochs)
-    resumed = training.start(network(), train, CPU)
+    resumed = loop.start(network(), train, CPU)
     assert not resume.load(tmp_path / "none.safetensors", resumed)
     assert resume.load(tmp_path / "state.safetensors", resumed)
     assert resumed.epoch == 2
@@ -103,36 +103,36 @@ def test_evaluation_changes_neither_network_nor_mode():
     images, labels = problem()
     model = network().train()
     before = copy.deepcopy(model)
-    training.evaluate(model, images, labels, torch.float32)
+    loop.evaluate(model, images, labels, torch.float32)
     assert same_bytes(before, model)
     assert model.training
 
 
 def test_evaluation_does_not_depend_on_the_batch_size():
     images, labels = problem()
-    results = [training.evaluate(network(), images, labels, torch.float32, size) for size in (7, 192)]
+    results = [loop.evaluate(network(), images, labels, torch.float32, size) for size in (7, 192)]
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 
 
 @given(st.sampled_from(["constant", "step", "cosine", "one-cycle"]), st.floats(0, 0.99), st.floats(0, 0.9))
 def test_the_rate_never_exceeds_lr_nor_falls_below_zero(schedule, progress, warmup):
-    rate = training.learning_rate(recipe(schedule=schedule, warmup=warmup), progress)
+    rate = loop.learning_rate(recipe(schedule=schedule, warmup=warmup), progress)
     assert 0 <= rate <= 0.05 + 1e-12
 
 
 def test_schedules_end_where_they_should():
     step = recipe(schedule="step", milestones=[0.25, 0.5], factor=0.1)
-    rates = [training.learning_rate(step, progress) for progress in (0.2, 0.3, 0.9)]
+    rates = [loop.learning_rate(step, progress) for progress in (0.2, 0.3, 0.9)]
     assert rates == pytest.approx([0.05, 0.005, 0.0005])
     for schedule in ("cosine", "one-cycle"):
         train = recipe(schedule=schedule, warmup=0.25)
-        assert training.learning_rate(train, 0.25) == pytest.approx(0.05)
-        assert training.learning_rate(train, 1 - 1e-9) == pytest.approx(0, abs=1e-9)
+        assert loop.learning_rate(train, 0.25) == pytest.approx(0.05)
+        assert loop.learning_rate(train, 1 - 1e-9) == pytest.approx(0, abs=1e-9)
 
 
 @given(st.integers(1, 1000), st.integers(2, 60))
 def test_snapshots_hold_the_first_and_last_epoch_and_no_more_than_asked(epochs, count):
-    chosen = training.snapshot_epochs(epochs, count)
+    chosen = loop.snapshot_epochs(epochs, count)
     assert chosen[0] == 0
     assert chosen[-1] == epochs
     assert len(chosen) <= count

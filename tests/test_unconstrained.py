@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hidden_structure import descent
-from hidden_structure.errors import InputError
-from hidden_structure.minority import groups, imbalanced, merging_ratio
+from hidden_structure.frame.errors import InputError
 from hidden_structure.seeding import torch_generator
-from hidden_structure.unconstrained import (
+from hidden_structure.unconstrained import descent
+from hidden_structure.unconstrained.minority import groups, imbalanced, merging_ratio
+from hidden_structure.unconstrained.model import (
     LOSSES,
     Point,
     Problem,

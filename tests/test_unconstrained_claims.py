@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from tiny import ROOT
 
-from hidden_structure import artifacts, params, paths
-from hidden_structure.claims import HEADER, cells
-from hidden_structure.errors import InputError
-from hidden_structure.unconstrained_claims import measure, table
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.recovery.claims import HEADER, cells
+from hidden_structure.report.unconstrained.claims import measure, table
 
 SETTINGS = {"classes": 4, "per_class": 5, "dimension": 5, "starts": 2, "ratios": [1, 40]}
 SETTINGS |= {"weight_decay": 8e-3, "feature_decay": 5e-3, "bias_decay": 1e-2}

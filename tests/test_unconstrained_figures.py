@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hidden_structure import unconstrained_figures
-from hidden_structure.errors import InputError
-from hidden_structure.plotting import save
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.plotting import save
+from hidden_structure.report.unconstrained import figures as unconstrained_figures
 from hidden_structure.seeding import torch_generator
-from hidden_structure.unconstrained import LOSSES, Problem, in_plane, over_trajectory, random_start, solve
+from hidden_structure.unconstrained.model import LOSSES, Problem, in_plane, over_trajectory, random_start, solve
 
 CASES = [(loss, bias) for loss in LOSSES for bias in (False, True)]
 NAMES = ["cross-entropy", "cross-entropy, bias", "mean squared error", "mean squared error, bias"]

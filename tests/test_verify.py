@@ -7,9 +7,9 @@ import pytest
 import tiny
 from ruamel.yaml import YAML
 
-from hidden_structure import claims
-from hidden_structure.artifacts import write_json
-from hidden_structure.errors import InputError
+from hidden_structure.frame.artifacts import write_json
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.recovery import claims
 
 TOOL = runpy.run_path(str(tiny.ROOT / "tools/verify.py"))
 
@@ -17,7 +17,12 @@ TOOL = runpy.run_path(str(tiny.ROOT / "tools/verify.py"))
 def test_changes_of_code_are_told_from_all_others():
     status = {
         "train@fine": [
-            {"changed deps": {"src/hidden_structure/batches.py": "modified", "params.yaml": {"train.lr": "modified"}}},
+            {
+                "changed deps": {
+                    "src/hidden_structure/training/batches.py": "modified",
+                    "params.yaml": {"train.lr": "modified"},
+                }
+            },
             {"changed outs": {"artifacts/models/fine": "deleted"}},
         ],
         "report": [
@@ -27,7 +32,7 @@ def test_changes_of_code_are_told_from_all_others():
     }
     assert len(TOOL["sort_changes"](status, ["reports/digits/claims.json"])[1]) == 2
     code, other = TOOL["sort_changes"](status)
-    assert code == {"train@fine": ["src/hidden_structure/batches.py"], "report": ["dvc.yaml"]}
+    assert code == {"train@fine": ["src/hidden_structure/training/batches.py"], "report": ["dvc.yaml"]}
     assert len(other) == 3
     for words in (("train@fine", "params.yaml", "train.lr"), ("report", "claims.json"), ("report", "report.html")):
         assert any(all(word in line for word in words) for line in other)

@@ -8,13 +8,14 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from torchvision.models import MNASNet
 
-from hidden_structure import artifacts, resume, training
-from hidden_structure.connectivity import interpolate
-from hidden_structure.errors import InputError
+from hidden_structure.connectivity.line import interpolate
+from hidden_structure.frame import artifacts
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.weights import as_state, computed, copy_of, load_state, writer
 from hidden_structure.permutation.permuting import apply, draw
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import global_seed, torch_generator
-from hidden_structure.weights import as_state, computed, copy_of, load_state, writer
+from hidden_structure.training import loop, resume
 
 
 class Versioned(nn.Module):
@@ -60,7 +61,7 @@ def test_stored_tensors_load_into_a_module_that_asks_for_a_version(make, tmp_pat
 
 
 def test_training_of_a_module_that_asks_for_a_version_is_resumed(tmp_path):
-    states = [training.TrainingState(network, torch.optim.SGD(network.parameters(), 0.1)) for network in two(Versioned)]
+    states = [loop.TrainingState(network, torch.optim.SGD(network.parameters(), 0.1)) for network in two(Versioned)]
     resume.save(tmp_path / "state.safetensors", states[0])
     assert resume.load(tmp_path / "state.safetensors", states[1])
     assert same(states[0].network, states[1].network)

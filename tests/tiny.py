@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from hidden_structure import artifacts
+from hidden_structure.frame import artifacts
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERRIDES = {

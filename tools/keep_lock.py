@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from hidden_structure import params, paths
-from hidden_structure.artifacts import copy, write_json
-from hidden_structure.errors import one_line_errors
+from hidden_structure.frame import params, paths
+from hidden_structure.frame.artifacts import copy, write_json
+from hidden_structure.frame.errors import one_line_errors
 
 
 @one_line_errors

@@ -14,9 +14,9 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA as LOCKFILE
 from dvc.utils.serialize import YAMLFileCorruptedError, dump_yaml, parse_yaml
 from voluptuous import Invalid
 
-from hidden_structure import params, paths
-from hidden_structure.artifacts import write_atomically
-from hidden_structure.errors import InputError, one_line_errors
+from hidden_structure.frame import params, paths
+from hidden_structure.frame.artifacts import write_atomically
+from hidden_structure.frame.errors import InputError, one_line_errors
 
 LOCK, RUNNING = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from hidden_structure import claims
-from hidden_structure.artifacts import read_json, write_text
-from hidden_structure.errors import one_line_errors
+from hidden_structure.frame.artifacts import read_json, write_text
+from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.report.recovery import claims
 
 README = Path("README.md")
 

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from hidden_structure.artifacts import write_text
-from hidden_structure.errors import InputError, one_line_errors
+from hidden_structure.frame.artifacts import write_text
+from hidden_structure.frame.errors import InputError, one_line_errors
 
 STUDIES = Path("studies")
 

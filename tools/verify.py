@@ -20,9 +20,10 @@ from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
 
-from hidden_structure import claims, params, paths
-from hidden_structure.artifacts import read_json, write_json
-from hidden_structure.errors import InputError, one_line_errors
+from hidden_structure.frame import params, paths
+from hidden_structure.frame.artifacts import read_json, write_json
+from hidden_structure.frame.errors import InputError, one_line_errors
+from hidden_structure.report.recovery import claims
 
 STUDIES, REPORTS, README = Path("studies"), Path("reports"), Path("README.md")
 ABSENT = ("deleted", "not in cache")  # of artifacts, which the copy leaves out

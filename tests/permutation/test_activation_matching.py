@@ -7,7 +7,7 @@ import torch
 from test_permuting import grouped, same
 from test_symmetry import Multihead, narrow, own, randomise, tensors
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
 from hidden_structure.permutation.activation_matching import match_activations
 from hidden_structure.permutation.symmetry import derive

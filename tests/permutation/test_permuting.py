@@ -5,7 +5,7 @@ import torch
 from test_symmetry import IMAGES, KNOWN, Attention, Function, Multihead, narrow, own, randomise, tensors, units
 from torch import nn
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
 from hidden_structure.permutation.permuting import apply, compose, draw, identity, invert
 from hidden_structure.permutation.symmetry import derive

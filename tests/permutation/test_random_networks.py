@@ -4,7 +4,7 @@ import torch
 from random_networks import RandomNetwork
 from test_symmetry import randomise
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import numpy_generator, torch_generator

@@ -8,14 +8,14 @@ from test_permuting import same
 from test_symmetry import own
 from torch.nn.functional import cross_entropy
 
-from hidden_structure import sections
-from hidden_structure.batches import evaluation_batches, on_device
-from hidden_structure.errors import InputError
+from hidden_structure.frame import sections
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
 from hidden_structure.permutation.matching import OBJECTIVES, match
 from hidden_structure.permutation.straight_through import match_straight_through
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import numpy_generator, torch_generator
+from hidden_structure.training.batches import evaluation_batches, on_device
 
 RECIPE = sections.StraightThrough(epochs=3, batch_size=16, lr=0.01)
 

@@ -14,8 +14,8 @@ from torch.func import functional_call
 from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from hidden_structure import params
-from hidden_structure.errors import InputError
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
 from hidden_structure.permutation import permuting
 from hidden_structure.permutation.group import Symmetry

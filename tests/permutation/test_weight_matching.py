@@ -9,7 +9,7 @@ from test_permuting import grouped, same
 from test_symmetry import IMAGES, Attention, Function, Multihead, Tokens, narrow, own, parameter, randomise, tensors
 from torch import nn
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import match_weights, objective

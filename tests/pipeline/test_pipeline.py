@@ -99,11 +99,11 @@ def test_the_life_of_a_study(tmp_path):
     assert done.returncode == 1
     assert "reports/digits/claims.json" in done.stdout
     clone.git("checkout", "--quiet", "reports")
-    module = tmp_path / "src/hidden_structure/collapse.py"
+    module = tmp_path / "src/hidden_structure/collapse/metrics.py"
     module.write_text(module.read_text() + "# changed\n")
     done = clone.verify()
     assert done.returncode == 1
-    assert "measure-collapse was made by another src/hidden_structure/collapse.py" in done.stdout
+    assert "measure-collapse was made by another src/hidden_structure/collapse/metrics.py" in done.stdout
     clone.git("checkout", "--quiet", "src")
 
     clone.git("checkout", "--quiet", "-b", "slower")

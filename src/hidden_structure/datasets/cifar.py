@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from hidden_structure import paths
 from hidden_structure.datasets import download, folder
 from hidden_structure.datasets.dataset import Dataset
-from hidden_structure.errors import InputError
-from hidden_structure.labels import from_groups
+from hidden_structure.datasets.labels import from_groups
+from hidden_structure.frame import paths
+from hidden_structure.frame.errors import InputError
 
 Source = Literal["cifar10", "cifar100"]
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidden_structure.errors import InputError
-from hidden_structure.labels import Merge, class_counts
+from hidden_structure.datasets.labels import Merge, class_counts
+from hidden_structure.frame.errors import InputError
 from hidden_structure.seeding import numpy_generator
 
 

@@ -6,7 +6,7 @@ Half of the UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak
 import numpy as np
 
 from hidden_structure.datasets.dataset import Dataset, stratified_split
-from hidden_structure.labels import from_groups
+from hidden_structure.datasets.labels import from_groups
 
 CLASS_NAMES = tuple("0123456789")
 

@@ -5,7 +5,7 @@ from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 
 
 def fetch(addresses: Iterable[str], folder: Path, md5: str, source: str) -> Path:

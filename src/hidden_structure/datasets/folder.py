@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hidden_structure import yaml_files
 from hidden_structure.datasets.dataset import Dataset, stratified_split
 from hidden_structure.datasets.images import read_images
+from hidden_structure.datasets.labels import Merge, from_groups
 from hidden_structure.datasets.splits import class_name, find_splits, spelt
-from hidden_structure.errors import InputError
-from hidden_structure.labels import Merge, from_groups
+from hidden_structure.frame import yaml_files
+from hidden_structure.frame.errors import InputError
 
 IGNORED = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave behind, besides hidden files
 

@@ -8,11 +8,11 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from hidden_structure import paths
 from hidden_structure.datasets import digits, download
 from hidden_structure.datasets.dataset import Dataset
-from hidden_structure.errors import InputError
-from hidden_structure.labels import from_groups
+from hidden_structure.datasets.labels import from_groups
+from hidden_structure.frame import paths
+from hidden_structure.frame.errors import InputError
 
 Source = Literal["mnist", "fashion-mnist"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hidden_structure.errors import InputError
-from hidden_structure.progress import track
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.progress import track
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # plain raster formats: none runs another program
 NAMED = 5  # of the files that cannot be used, as many are named

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from hidden_structure import params
 from hidden_structure.datasets import cifar, digits, folder, idx
 from hidden_structure.datasets.dataset import Dataset
-from hidden_structure.errors import InputError
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 
 
 def load(data: params.Data) -> Dataset:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 
 SPELLINGS = {  # in any case, as Roboflow, Keras, Kaggle and torchvision have them
     "training": ("train", "training"),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hidden_structure import artifacts
+from hidden_structure.frame import artifacts
 
 CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^,"\n]*))(,|\n)')
 

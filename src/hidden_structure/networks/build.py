@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from hidden_structure import params
-from hidden_structure.errors import InputError
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks import resnet, vgg
 from hidden_structure.networks.mlp import MLP
 

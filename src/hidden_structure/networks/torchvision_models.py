@@ -7,8 +7,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from hidden_structure.errors import InputError
-from hidden_structure.features import PENULTIMATE, activations, evaluation_mode
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.features import PENULTIMATE, activations, evaluation_mode
 
 
 class RepeatChannel(nn.Module):

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.functional import linear
 
-from hidden_structure.errors import InputError
-from hidden_structure.features import evaluation_mode
-from hidden_structure.graphs import bind
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.permutation.families import Place, best, families, gain, places
+from hidden_structure.permutation.graphs import bind
 from hidden_structure.permutation.group import Reading, Symmetry
 from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.weight_matching import Matched

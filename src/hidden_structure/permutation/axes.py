@@ -8,7 +8,7 @@ Whatever cannot be made equal is fixed, i.e. not permuted at all, which is alway
 
 from math import prod
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 
 
 class Node:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import axes, operations
 from hidden_structure.permutation.axes import Axis
 from hidden_structure.permutation.operations import Labels

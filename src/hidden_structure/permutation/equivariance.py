@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from hidden_structure.errors import InputError
-from hidden_structure.features import evaluation_mode
-from hidden_structure.graphs import bind
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.permutation.graphs import bind
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, draw, identity, permute, permute_tensor
 from hidden_structure.permutation.tracing import describe

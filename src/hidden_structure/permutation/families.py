@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation.group import Layout, Symmetry
 
 Relative = dict[str, Tensor]  # a permutation of some groups, from where they are now

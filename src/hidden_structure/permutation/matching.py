@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from hidden_structure.batches import Images, evaluation_batches
-from hidden_structure.params import Permute
+from hidden_structure.frame.params import Permute
 from hidden_structure.permutation.activation_matching import match_activations
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.straight_through import match_straight_through
 from hidden_structure.permutation.weight_matching import Matched, match_weights
 from hidden_structure.seeding import Name, torch_generator
+from hidden_structure.training.batches import Images, evaluation_batches
 
 OBJECTIVES = {
     "weights": "sum of products of weights",

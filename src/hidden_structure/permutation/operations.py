@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Axis, Node
 

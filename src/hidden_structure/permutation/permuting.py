@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.weights import as_state
 from hidden_structure.permutation.group import Group, Layout, Segment, Symmetry, layout_length
-from hidden_structure.weights import as_state
 
 Permutation = dict[str, Tensor]
 

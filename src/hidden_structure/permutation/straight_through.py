@@ -15,16 +15,16 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hidden_structure.batches import Images, evaluation_batches, training_batches
-from hidden_structure.device import autocast
-from hidden_structure.errors import InputError
-from hidden_structure.features import evaluation_mode
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import StraightThrough
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, permute_tensor
 from hidden_structure.permutation.weight_matching import Ascent, Matched
-from hidden_structure.progress import track
-from hidden_structure.sections import StraightThrough
 from hidden_structure.seeding import Name, torch_generator
+from hidden_structure.training.batches import Images, evaluation_batches, training_batches
+from hidden_structure.training.device import autocast
 
 
 def match_straight_through(

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from hidden_structure.errors import InputError
-from hidden_structure.features import evaluation_mode
-from hidden_structure.graphs import bind, traced
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
 from hidden_structure.permutation.equivariance import check
+from hidden_structure.permutation.graphs import bind, traced
 from hidden_structure.permutation.group import Factor, Group, Layout, Reading, Symmetry
 from hidden_structure.permutation.operations import Labels
 from hidden_structure.permutation.permuting import has_parent_outside

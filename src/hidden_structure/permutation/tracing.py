@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from hidden_structure.errors import InputError
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import axes, operations, rules
 from hidden_structure.permutation.axes import Axis, Node
 from hidden_structure.permutation.call import Call

@@ -1,0 +1,185 @@
+"""Neural collapse: how near the penultimate features and the last layer are to a simplex equiangular tight frame.
+
+Papyan, Han, Donoho, "Prevalence of neural collapse during the terminal phase of deep learning training", PNAS 2020.
+Notation: C classes, N samples, features h_i in R^d with class y_i, class means mu_c, their average mu_G, the last
+layer's weight W (C, d) and bias b, centred means M (C, d) with rows mu_c - mu_G.
+
+Features are read in chunks of rows: products in their own precision, sums over chunks and every small matrix in
+float64. The residuals h_i - mu_y are formed before any product, so that the figures stay right when the features
+have collapsed to within float32's last digits.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hidden_structure.frame.errors import InputError
+
+CHUNK_VALUES = 2**18  # features read at once: 1 MB of float32, which stays in cache
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """The four measures of neural collapse and the angle; all but the cosines tend to 0.
+
+    Conventions, which differ between authors: classes weigh the same, however many samples they have (mu_G is the
+    mean of class means, Sigma_W the mean over classes of their covariances: the sample averages when the classes are
+    balanced); nothing is corrected for degrees of freedom (variances and standard deviations divide by the count).
+    """
+
+    nc1: float  # tr(Sigma_W Sigma_B^+) / C, within-class variability in units of the between-class one
+    nc2_norms_means: float  # equal norms: std / mean over classes of ||mu_c - mu_G||
+    nc2_norms_rows: float  # the same of ||w_c||
+    nc2_cosine_means: float  # mean over pairs of classes of cos(mu_c - mu_G, mu_c' - mu_G); tends to -1/(C-1)
+    nc2_cosine_rows: float  # the same of the rows of W, which are not centred
+    nc2_angle_means: float  # mean over pairs of |cos + 1/(C-1)|
+    nc2_angle_rows: float
+    nc2_equiangular_means: float  # std over pairs of the cosines
+    nc2_equiangular_rows: float
+    nc3: float  # self-duality || W/||W||_F - M/||M||_F ||_F; not squared, unlike in the authors' notebook
+    nc4: float  # share of samples (not of classes) whose nearest class mean differs from argmax(W h + b)
+
+
+@torch.no_grad()
+def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None) -> Collapse:
+    """Measure neural collapse of a network's training set.
+
+    Sigma_B = M^T M / C has at most min(C-1, d) directions, and its pseudo-inverse keeps exactly these; of them only
+    such are dropped as are zero in float64 (dead units leave fewer than C-1), where it is the pseudo-inverse proper.
+    So with d < C-1 Sigma_B^+ is the ordinary inverse, and no simplex exists that NC2 could tend to.
+
+    Args:
+        features: floats (N, d), the input of the last layer; on the CPU or a CUDA device, as the other arguments.
+        labels: int64 (N,), the classes that the network was trained on.
+        weight, bias: (C, d) and (C,) or None, the last layer.
+
+    Raises:
+        InputError: a class has no sample, something is not finite, a label is outside 0..C-1, all class means agree,
+            or a centred mean or a row of the weight is zero, which has no angle.
+    """
+    classes = len(weight)
+    weight = weight.double()
+    bias = weight.new_zeros(classes) if bias is None else bias.double()
+    if not (weight.isfinite().all() and bias.isfinite().all()):
+        raise InputError("the last layer holds NaN or infinity: the network diverged, lower train.lr")
+    counts = _class_counts(labels, classes)
+    origin, offsets = _class_means(features, labels, counts)
+    means, centred = origin + offsets, offsets - offsets.mean(0)
+    directions, singular, scores = _between_class_basis(centred)
+
+    # One product a chunk gives both the residual's coordinates along Sigma_B's directions and its part of the logits.
+    # From the coordinates follow NC1 and, with ||h - mu_c||^2 = const - 2 (r.m_c + m_y.m_c - ||m_c||^2 / 2), NC4.
+    rank, work = len(singular), _working_type(features)
+    product = torch.cat([directions, weight.T], 1).to(work)
+    gram = centred @ centred.T
+    nearness = (gram - gram.diagonal() / 2).to(work)
+    logits = (means @ weight.T + bias).to(work)
+    scores = scores.to(work)
+    scatter, disagreements = means.new_zeros(rank), 0
+    for residuals, chunk in _residuals(features, labels, means.to(work)):
+        coordinates, logits_part = (residuals @ product).split([rank, classes], 1)
+        weights = (1 / counts)[chunk].to(work)
+        scatter += (weights @ coordinates.square()).double()
+        nearest = torch.addmm(nearness[chunk], coordinates, scores).argmax(1)
+        disagreements += (nearest != logits_part.add(logits[chunk]).argmax(1)).sum()
+
+    eigenvalues = singular.square() / classes  # of Sigma_B
+    nc1 = (scatter / classes / eigenvalues).sum() / classes
+    return Collapse(
+        nc1=nc1.item(),
+        **_angles(centred, "means", "class mean less the global mean"),
+        **_angles(weight, "rows", "row of the last layer's weight"),
+        nc3=(weight / weight.norm() - centred / centred.norm()).norm().item(),
+        nc4=disagreements.item() / len(features),
+    )
+
+
+@torch.no_grad()
+def class_distances(features: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Mean squared distances between samples of two classes: float64 (C, C), E ||h_i - h_j||^2.
+
+    In closed form ||mu_i - mu_j||^2 + tr Sigma_i + tr Sigma_j. The diagonal is the expectation for two independent
+    draws of one class, 2 tr Sigma_c, which counts a sample's distance 0 to itself among the draws.
+
+    Args:
+        features: floats (N, d).
+        labels: int64 (N,) in 0..classes-1.
+
+    Raises InputError as `measure` does for the features and labels.
+    """
+    counts = _class_counts(labels, classes)
+    origin, offsets = _class_means(features, labels, counts)
+    means = origin + offsets
+    variances = torch.zeros_like(counts)
+    for residuals, chunk in _residuals(features, labels, means.to(_working_type(features))):
+        variances.index_add_(0, chunk, residuals.square().sum(1).double())
+    variances /= counts
+    between = torch.cdist(offsets, offsets, compute_mode="donot_use_mm_for_euclid_dist").square()
+    return between + variances[:, None] + variances
+
+
+def _working_type(features: Tensor) -> torch.dtype:
+    return torch.promote_types(features.dtype, torch.float32)
+
+
+def _chunks(features: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    rows, work = max(1, CHUNK_VALUES // features.shape[1]), _working_type(features)
+    for part, chunk in zip(features.split(rows), labels.split(rows), strict=True):
+        yield part.to(work), chunk
+
+
+def _class_counts(labels: Tensor, classes: int) -> Tensor:
+    if labels.numel() and not 0 <= labels.min() <= labels.max() < classes:
+        raise InputError(f"labels reach from {labels.min()} to {labels.max()}, but there are {classes} classes")
+    counts = labels.bincount(minlength=classes).double()
+    if (counts == 0).any():
+        raise InputError(f"class {counts.argmin()} has no sample: remove it or add images")
+    return counts
+
+
+def _class_means(features: Tensor, labels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The first sample (d,) and the class means less it (C, d), float64: a unit that is constant gives exact zeros.
+
+    Added one by one in float64: float32 sums of nearly equal numbers, as collapsed features are, drift to one side.
+    """
+    origin = features[0].double()
+    sums = origin.new_zeros(len(counts), len(origin))
+    for part, chunk in _chunks(features, labels):
+        sums.index_add_(0, chunk, part.double() - origin)
+    if not sums.isfinite().all():
+        raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
+    return origin, sums / counts[:, None]
+
+
+def _residuals(features: Tensor, labels: Tensor, means: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of h_i - mu_y and of the labels."""
+    for part, chunk in _chunks(features, labels):
+        yield part - means[chunk], chunk
+
+
+def _between_class_basis(centred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Singular value decomposition of M (C, d) with rank r <= min(C-1, d): V (d, r), s (r,), and M V transposed."""
+    left, singular, right = torch.linalg.svd(centred, full_matrices=False)
+    rank = min(len(centred) - 1, centred.shape[1])
+    negligible = singular[0] * max(centred.shape) * torch.finfo(centred.dtype).eps
+    rank = min(rank, int((singular > negligible).sum()))
+    if rank == 0:
+        raise InputError("the features do not depend on the class (all class means agree): is the network dead?")
+    return right[:rank].T, singular[:rank], (left[:, :rank] * singular[:rank]).T
+
+
+def _angles(vectors: Tensor, name: str, description: str) -> dict[str, float]:
+    classes, norms = len(vectors), vectors.norm(dim=1)
+    if (norms == 0).any():
+        raise InputError(f"the {description} of class {norms.argmin()} is zero and has no angle: is the network dead?")
+    directions = vectors / norms[:, None]
+    pairs = torch.ones(classes, classes, dtype=torch.bool, device=vectors.device).triu(1)
+    cosines = (directions @ directions.T)[pairs]
+    return {
+        f"nc2_norms_{name}": (norms.std(correction=0) / norms.mean()).item(),
+        f"nc2_cosine_{name}": cosines.mean().item(),
+        f"nc2_angle_{name}": (cosines + 1 / (classes - 1)).abs().mean().item(),
+        f"nc2_equiangular_{name}": cosines.std(correction=0).item(),
+    }

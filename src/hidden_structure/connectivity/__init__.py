@@ -1,0 +1,1 @@
+"""Lines and planes between networks: spawned or matched pairs, and REPAIR."""

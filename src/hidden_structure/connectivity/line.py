@@ -1,0 +1,202 @@
+"""Linear mode connectivity: what lies on the line between two networks, and on the plane through three.
+
+A network is its state dict on the line theta(alpha) = (1 - alpha) theta_A + alpha theta_B. BatchNorm's running
+statistics are interpolated like the weights; `repair` recomputes what an averaged network has lost.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.progress import track
+from hidden_structure.networks.weights import as_state
+from hidden_structure.training.batches import Images
+from hidden_structure.training.loop import evaluate
+
+State = Mapping[str, Tensor]  # a network's state dict
+Repair = Callable[[nn.Module, float | None], None]  # mends the network at alpha, in place; None: on no line
+Line = dict[str, list[float]]  # "alphas", and "<split>_loss" (nats) and "<split>_accuracy" at each
+Split = tuple[Images, Tensor]  # images, and labels int64 (N,)
+
+BATCH_SIZE = 500
+
+
+def alphas(points: int) -> list[float]:
+    """Evenly spaced from exactly 0 to exactly 1."""
+    return np.linspace(0, 1, points).tolist()
+
+
+@torch.no_grad()
+def interpolate(a: State, b: State, alpha: float, into: State | None = None) -> State:
+    """(1 - alpha) a + alpha b of every floating tensor, and a's integer ones: the mean of two counts counts nothing.
+
+    alpha = 0 and 1 reproduce a and b exactly. `into`: tensors to write to (a network's state dict), not new ones.
+
+    Raises InputError if the keys, shapes or types of the two differ.
+    """
+    _check_alike(a, b)
+    found = into or as_state({name: torch.empty_like(tensor) for name, tensor in a.items()}, a)
+    for name, target in found.items():
+        if target.is_floating_point():
+            torch.lerp(a[name], b[name], alpha, out=target)  # which is exact at both ends
+        else:
+            target.copy_(a[name])
+    return found
+
+
+def barrier(alphas: Sequence[float], values: Sequence[float]) -> float:
+    """max over alpha of values(alpha) - ((1 - alpha) values(0) + alpha values(1)); never below 0, for the ends count.
+
+    alphas: the first is 0, the last 1; values: of a loss or an error.
+    """
+    along, heights = np.asarray(alphas, np.float64), np.asarray(values, np.float64)
+    return float(np.max(heights - (heights[0] + along * (heights[-1] - heights[0]))))
+
+
+def instability(alphas: Sequence[float], values: Sequence[float]) -> float:
+    """max over alpha of values(alpha), less the mean of the two ends (Frankle et al. 2020, section 2)."""
+    heights = np.asarray(values, np.float64)
+    return float(heights.max() - (heights[0] + heights[-1]) / 2)
+
+
+def heights(line: Line) -> dict[str, dict[str, float]]:
+    """{"barrier": ..., "instability": ...} of all that a line measured, as "<split>_loss" and "<split>_error"."""
+    found: dict[str, dict[str, float]] = {"barrier": {}, "instability": {}}
+    for name, values in line.items():
+        if name != "alphas":
+            error = name.endswith("_accuracy")
+            along = line["alphas"], [1 - value for value in values] if error else values
+            for height in (barrier, instability):
+                found[height.__name__][name.replace("_accuracy", "_error")] = height(*along)
+    return found
+
+
+def along_line(
+    network: nn.Module,
+    a: State,
+    b: State,
+    alphas: Sequence[float],
+    splits: Mapping[str, Split],
+    precision: torch.dtype,
+    repair: Repair | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Line:
+    """Loss and accuracy of every split at every alpha; the network is left at the last one.
+
+    The ends are repaired like everything between them, or the line would not hang together.
+
+    Raises InputError if the states do not fit each other or the network, or a loss is not finite.
+    """
+    own = network.state_dict()
+    a, b = _beside(a, own), _beside(b, own)
+    line: Line = {"alphas": list(alphas)}
+    line |= {f"{split}_{quantity}": [] for split in splits for quantity in ("loss", "accuracy")}
+    for alpha in alphas:
+        interpolate(a, b, alpha, own)
+        if repair is not None:
+            repair(network, alpha)
+        for name, split in splits.items():
+            loss, accuracy = _evaluate(network, split, precision, batch_size, f"alpha {alpha:g}, {name}")
+            line[f"{name}_loss"].append(loss)
+            line[f"{name}_accuracy"].append(accuracy)
+    return line
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The plane through three networks, the first its origin, in distances of parameters; and a square grid on it."""
+
+    states: tuple[State, State, State]
+    networks: np.ndarray  # float64 (3, 2): where the three lie
+    x: list[float]
+    y: list[float]
+
+    @torch.no_grad()
+    def state(self, x: float, y: float, into: State | None = None) -> State:
+        """The network at (x, y), buffers included: the combination of the three whose weights sum to 1.
+
+        Outside the triangle a weight is negative, so running variances are cut off at 0. Integers, `into`: as above.
+        """
+        (_, (b_x, _), (c_x, c_y)), (a, b, c) = self.networks.tolist(), self.states
+        third = y / c_y
+        second = (x - third * c_x) / b_x
+        found = into or as_state({name: torch.empty_like(tensor) for name, tensor in a.items()}, a)
+        for name, target in found.items():
+            target.copy_(a[name])
+            if target.is_floating_point():
+                target.mul_(1 - second - third).add_(b[name], alpha=second).add_(c[name], alpha=third)
+            if name.endswith("running_var"):
+                target.clamp_(min=0)
+        return found
+
+
+def plane(a: State, b: State, c: State, parameters: Collection[str], points: int, margin: float = 0.2) -> Plane:
+    """An orthonormal basis by Gram-Schmidt on b - a and c - a, and points x points places around the three.
+
+    parameters: the names that make up theta; running statistics have no say in distances.
+    margin: the border on each side, as a share of the larger extent of the three networks.
+
+    Raises InputError if the three lie on one line, or their keys, shapes or types differ.
+    """
+    _check_alike(a, b)
+    _check_alike(a, c)
+    thetas = (torch.cat([state[name].flatten().cpu().double() for name in parameters]) for state in (a, b, c))
+    origin, second, third = thetas
+    second, third = second - origin, third - origin
+    length, reach = second.norm().item(), third.norm().item()
+    along = torch.dot(third, second).item() / length if length else 0.0
+    across = (third - second * (along / length)).norm().item() if length else 0.0
+    if across <= 1e-6 * max(length, reach):
+        raise InputError("the three networks lie on one line, so no plane is theirs: choose networks that differ")
+    networks = np.array([[0.0, 0.0], [length, 0.0], [along, across]])
+    low, high = networks.min(0), networks.max(0)
+    half = (high - low).max() * (0.5 + margin)
+    x, y = (np.linspace(middle - half, middle + half, points).tolist() for middle in (low + high) / 2)
+    return Plane((a, b, c), networks, x, y)
+
+
+def over_plane(
+    network: nn.Module, plane: Plane, split: Split, precision: torch.dtype, repair: Repair | None = None
+) -> list[list[float]]:
+    """The split's loss (nats) at every place of the grid: rows are y, columns x. The network is left at the last one.
+
+    Raises InputError if the states do not fit the network, or a loss is not finite.
+    """
+    own = network.state_dict()
+    plane = replace(plane, states=tuple(_beside(state, own) for state in plane.states))
+
+    def loss(x: float, y: float) -> float:
+        plane.state(x, y, own)
+        if repair is not None:
+            repair(network, None)
+        return _evaluate(network, split, precision, BATCH_SIZE, f"({x:g}, {y:g}) of the plane")[0]
+
+    return [[loss(x, y) for x in plane.x] for y in track(plane.y, "rows of the plane")]
+
+
+def _evaluate(
+    network: nn.Module, split: Split, precision: torch.dtype, batch_size: int, place: str
+) -> tuple[float, float]:
+    try:
+        return evaluate(network, *split, precision, batch_size)
+    except InputError as error:
+        raise InputError(
+            f"at {place}: the merged network's loss is not finite: try hardware.precision: float32, or a norm"
+        ) from error
+
+
+def _beside(state: State, own: State) -> State:
+    """A copy of the state where the network's own lies, made once: the network's own is overwritten at every point."""
+    _check_alike(own, state)
+    return {name: tensor.to(own[name].device, copy=True) for name, tensor in state.items()}
+
+
+def _check_alike(a: State, b: State) -> None:
+    for name in sorted(a.keys() | b.keys()):
+        kinds = [f"{tuple(state[name].shape)} {state[name].dtype}" if name in state else "none" for state in (a, b)]
+        if kinds[0] != kinds[1]:
+            raise InputError(f"{name} of the networks is {' and '.join(kinds)}: give networks of one architecture")

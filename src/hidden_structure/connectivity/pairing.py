@@ -1,0 +1,76 @@
+"""The pairs of the connectivity study as its stages need them: which are measured, and their networks, aligned."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from hidden_structure.connectivity.line import State
+from hidden_structure.connectivity.spawning import Pair, cells, pairs
+from hidden_structure.frame import artifacts, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Study, trunk_recipe
+from hidden_structure.permutation.permuting import apply, identity
+from hidden_structure.permutation.symmetry import derive
+from hidden_structure.seeding import torch_generator
+from hidden_structure.training.batches import Images, augmented
+from hidden_structure.training.inputs import Inputs
+
+
+def aligned_pairs(study: Study) -> list[tuple[Pair, str]]:
+    """Every pair with every method of aligning it; spawned ones are taken as they are."""
+    methods = {True: ("none", *study.permute.methods), False: ("none",)}
+    return [(pair, method) for pair in pairs(study) for method in methods[pair.k is None]]
+
+
+def describe(pair: Pair, method: str) -> dict:
+    """What a row of metrics says of its pair."""
+    row = {"kind": "independent" if pair.k is None else "spawned", "k": pair.k, "width": pair.cell.width}
+    return row | {"weight_decay": pair.cell.train.weight_decay, "seeds": [pair.a[0], pair.b[0]], "method": method}
+
+
+def repair_images(study: Study, train: Images) -> Images:
+    """The training images that repaired statistics come from: augmented as in training, black borders included."""
+    chosen = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
+    recipe, chosen = trunk_recipe(study), chosen[: study.interpolate.repair_samples].to(train.pixels.device)
+    return augmented(replace(train, pixels=train.pixels[chosen]), torch_generator("repair"), recipe.crop, recipe.flip)
+
+
+class Reader:
+    """Networks of the study's cells, and the states of its pairs."""
+
+    def __init__(self, study: Study, inputs: Inputs) -> None:
+        fast = torch.preserve_format if inputs.device.type == "mps" else torch.channels_last
+        place = {"device": inputs.device, "memory_format": fast}
+        self.networks: dict[str, nn.Module] = {c.name: inputs.build(c.network).to(**place) for c in cells(study)}
+        few = inputs.images["train"]
+        self.symmetries = {}
+        if study.permute.methods:
+            few = few.normalise(few.pixels[:2])
+            self.symmetries = {name: derive(network, few) for name, network in self.networks.items()}
+
+    def states(self, pair: Pair, method: str) -> tuple[State, State]:
+        """Of both networks, the second permuted towards the first by that method, unless it is none."""
+        network = self.networks[pair.cell.name]
+        a, b = (artifacts.read_state(paths.spawned(pair.cell.name, *end), network) for end in (pair.a, pair.b))
+        if method == "none":
+            return a, b
+        symmetry = self.symmetries[pair.cell.name]
+        file = paths.permutation(pair.cell.name, pair.a[0], pair.b[0], method)
+        held = {name: ("i", entries.dim()) for name, entries in identity(symmetry).items()}
+        found = artifacts.read_arrays(file, held)
+        try:
+            return a, apply(symmetry, {name: torch.from_numpy(array) for name, array in found.items()}, b)
+        except InputError as error:
+            raise artifacts.unfit(str(error), file) from error
+
+
+@contextmanager
+def named(pair: Pair, method: str) -> Iterator[None]:
+    """An InputError inside the block says of which pair it is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{pair.cell.name}, {pair.a} to {pair.b}, permuted by {method}: {error}") from error

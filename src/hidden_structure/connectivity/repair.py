@@ -1,0 +1,248 @@
+"""REPAIR: give an averaged network back the statistics that averaging took from its units.
+
+Jordan et al., ICLR 2023, arXiv 2211.08403: the units of an interpolated network vary less than those of its ends, the
+more the deeper the layer. Networks with BatchNorm get its statistics recomputed; in others every unit is rescaled to
+the interpolation of the ends' means and standard deviations.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hidden_structure.connectivity.line import BATCH_SIZE, Repair, State
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.features import evaluation_mode, head
+from hidden_structure.networks.weights import load_state, writer
+from hidden_structure.training.batches import Images
+from hidden_structure.training.device import autocast
+
+Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
+Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
+
+RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean is dead: what varies is float32's rounding
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Whether the network has running statistics that can be recomputed."""
+    return bool(_batch_norms(network))
+
+
+@torch.no_grad()
+def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace every BatchNorm's running statistics by the averages over these batches, in place.
+
+    Each batch counts by its size: running_mean becomes the mean over all samples, running_var the average of the
+    batches' unbiased variances; of a BatchNorm that is called several times in a pass, over all its calls. Every
+    BatchNorm sees inputs that those before it have normalised by their batch, as in training; everything else is in
+    evaluation mode, and modes and momenta are put back, also after an error.
+
+    batches: float (b, channels, H, W) where the network is.
+
+    Raises InputError if a batch is too small to have a variance, or there are none.
+    """
+    norms = _batch_norms(network)
+    momenta = [norm.momentum for norm in norms]
+    seen = 0
+    counts = Counter[_BatchNorm]()  # what each has seen itself: one that is called twice in a pass sees more
+
+    def count_in(norm: _BatchNorm, inputs: tuple, named: dict[str, Tensor]) -> None:
+        (values,) = (*inputs, *named.values())
+        counts[norm] += len(values)
+        norm.momentum = len(values) / counts[norm]
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluation_mode(network))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            stack.callback(setattr, norm, "momentum", momentum)
+            stack.callback(norm.register_forward_pre_hook(count_in, with_kwargs=True).remove)
+            norm.reset_running_stats()
+            norm.training = True
+        for images in batches:
+            seen += len(images)
+            if len(images) < 2:
+                raise InputError("a single image has no variance: raise interpolate.repair_samples")
+            network(images.clone())  # for networks that work in place
+    if not seen:
+        raise InputError("there are no images to recompute statistics from: raise interpolate.repair_samples")
+
+
+def unit_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Units:
+    """Mean and standard deviation of every unit's output over samples and positions, in evaluation mode.
+
+    Of every linear and convolutional layer that the forward pass calls, except the head. batches as above; the
+    moments of each are float32 or the network's own precision, and are merged, by size, in float64.
+    """
+    return _observe(network, batches)
+
+
+@torch.no_grad()
+def rescale(network: nn.Module, batches: Iterable[Tensor], units_a: Units, units_b: Units, alpha: float) -> None:
+    """Give the units of the interpolated network the interpolated means and standard deviations, in place.
+
+    In one pass each layer's output gets the target statistics before it goes on, batch by batch, so that later layers
+    see what they will see; the correction by the statistics of all batches then goes into weights and biases, like the
+    paper's BatchNorm layers once they are fused. A layer without bias keeps its means (times the scale), and dead
+    units stay as they are.
+
+    Raises InputError, and changes nothing, if layers share a parameter or one is called several times in a pass, for
+    they would need several scales; or if a parametrised weight cannot take the rescaled value.
+    """
+    layers = _layers(network)
+    _refuse_shared(network, layers)
+    targets = {
+        name: tuple(torch.lerp(start, end, alpha) for start, end in zip(units_a[name], units_b[name], strict=True))
+        for name in units_a
+    }
+
+    def correct(module: nn.Module, name: str, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        scale, shift = (part.to(outputs) for part in _correction(module, (mean, std), targets[name]))
+        return outputs * scale + shift
+
+    writers = []
+    statistics = _observe(network, batches, correct)
+    with evaluation_mode(network):  # in training, spectral_norm changes whenever its weight is looked at
+        for name, found in statistics.items():
+            layer = layers[name]
+            scale, shift = (part.to(layer.weight) for part in _correction(layer, found, targets[name]))
+            writers.append(writer(layer, "weight", scale.view(-1, *[1] * (layer.weight.dim() - 1))))
+            if layer.bias is not None:
+                writers.append(writer(layer, "bias", scale, shift))
+            if None in writers:
+                raise InputError(
+                    f"{name} cannot be rescaled, for its parametrisation does not allow the values: remove it from the "
+                    "networks first (torch.nn.utils.parametrize.remove_parametrizations), or leave out their repair"
+                )
+    for write in writers:
+        write()
+
+
+def repairer(
+    network: nn.Module, a: State, b: State, images: Images, precision: torch.dtype, batch_size: int = BATCH_SIZE
+) -> Repair:
+    """What repairs this network at every alpha between two states; needs an alpha unless `has_batch_norm`.
+
+    The ends' statistics are measured here, once; the network is left at b.
+
+    a, b: other tensors than the network's own, which are overwritten.
+    images: the training images that the statistics come from.
+
+    Raises InputError if the images are too few for a variance; the repair, as what it calls does.
+    """
+    count = -(-len(images.pixels) // batch_size)
+
+    def batches() -> Iterator[Tensor]:
+        """Parts of equal size, or nearly: a last batch of a single image would have no variance."""
+        for pixels in images.pixels.tensor_split(count):
+            yield images.normalise(pixels)
+
+    def measured(state: State) -> Units:
+        load_state(network, state)
+        with autocast(images.pixels.device, precision):
+            return unit_statistics(network, batches())
+
+    if len(images.pixels) < 2:
+        raise InputError("a single image has no variance: raise interpolate.repair_samples")
+    units_a, units_b = ({}, {}) if has_batch_norm(network) else (measured(a), measured(b))
+
+    def repair(network: nn.Module, alpha: float | None) -> None:
+        with autocast(images.pixels.device, precision):
+            if has_batch_norm(network):
+                recompute_batch_norm(network, batches())
+            else:
+                rescale(network, batches(), units_a, units_b, alpha)
+
+    return repair
+
+
+def _batch_norms(network: nn.Module) -> list[_BatchNorm]:
+    return [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+
+def _layers(network: nn.Module) -> dict[str, nn.Module]:
+    """The linear and convolutional layers, which REPAIR corrects; not the head, whose units are the classes."""
+    kinds, last = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d), head(network)
+    return {
+        name: module for name, module in network.named_modules() if isinstance(module, kinds) and module is not last
+    }
+
+
+def _refuse_shared(network: nn.Module, layers: dict[str, nn.Module]) -> None:
+    names: dict[int, str] = {}
+    for name, module in network.named_modules():
+        for parameter in module.parameters(recurse=False):
+            other = names.setdefault(id(parameter), name)
+            if other != name and {name, other} & layers.keys():
+                raise InputError(
+                    f"{other} and {name} share a parameter, and REPAIR would scale it for both: give each its own"
+                )
+
+
+@dataclass
+class _Moments:
+    """Of samples that come in parts, merged without cancellation (Chan, Golub, LeVeque 1979)."""
+
+    count: int
+    mean: Tensor  # float64 (units,)
+    variance: Tensor  # float64 (units,), biased
+
+    def merge(self, other: "_Moments") -> None:
+        total = self.count + other.count
+        share, apart = other.count / total, other.mean - self.mean
+        self.variance += share * (other.variance - self.variance) + share * (1 - share) * apart.square()
+        self.mean += share * apart
+        self.count = total
+
+
+@torch.no_grad()
+def _observe(network: nn.Module, batches: Iterable[Tensor], correct: Correct | None = None) -> Units:
+    """Every layer's statistics; what correct makes of a layer's output goes on in its place.
+
+    correct gets the output as (positions, units) and its statistics over this batch.
+    """
+    found: dict[str, _Moments] = {}
+    called: set[str] = set()  # in this pass
+
+    def hook(name: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor | None:
+        values = output if isinstance(module, nn.Linear) else output.movedim(1, -1)
+        flat = values.flatten(0, -2).to(torch.promote_types(values.dtype, torch.float32))
+        mean = flat.mean(0)
+        # Two sweeps over contiguous rows: several times faster than torch.var_mean, and as exact.
+        moments = _Moments(len(flat), mean.cpu().double(), (flat - mean).square_().mean(0).cpu().double())
+        corrected = None
+        if correct is not None:
+            if name in called:
+                raise InputError(f"{name} is called several times in a pass, and REPAIR would scale all alike: copy it")
+            called.add(name)
+            corrected = correct(module, name, flat, moments.mean, moments.variance.sqrt()).to(output).view(values.shape)
+            corrected = corrected if isinstance(module, nn.Linear) else corrected.movedim(-1, 1)
+        if name in found:
+            found[name].merge(moments)
+        else:
+            found[name] = moments
+        return corrected
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluation_mode(network))
+        for name, module in _layers(network).items():
+            stack.callback(module.register_forward_hook(partial(hook, name)).remove)
+        for images in batches:
+            called.clear()
+            network(images.clone())  # for networks that work in place
+    return {name: (moments.mean, moments.variance.sqrt()) for name, moments in found.items()}
+
+
+def _correction(
+    layer: nn.Module, statistics: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """(scale, shift) that give a layer's units the target mean and standard deviation; 1 and 0 for a dead one."""
+    (mean, std), (target_mean, target_std) = statistics, target
+    alive = std > RESOLUTION * mean.abs()
+    scale = torch.where(alive, target_std / std, 1.0)
+    shift = torch.where(alive, target_mean - mean * scale, 0.0)
+    return scale, shift if layer.bias is not None else torch.zeros_like(shift)

@@ -1,0 +1,107 @@
+"""The networks of the connectivity study: trunks, the children that part from them, and which of them make a pair.
+
+Frankle et al. 2020, "Linear Mode Connectivity and the Lottery Ticket Hypothesis": train a network for k epochs, copy
+it, and go on twice with different SGD noise (order and augmentation of the samples).
+"""
+
+from dataclasses import dataclass
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Network, Study, Train, child_recipe, trunk_recipe
+from hidden_structure.seeding import Name
+
+TRUNK = "trunk"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One architecture and recipe; the networks of a cell differ in their seeds."""
+
+    name: str
+    width: float  # multiple of spawn.network.width
+    network: Network
+    train: Train
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to be trained."""
+
+    cell: Cell
+    seed: int  # of the initialisation
+    name: str  # the trunk, or a child such as 00005-b
+    train: Train
+    noise: Name  # names the generators of order and augmentation
+    fork: int | None  # the epoch after which it leaves its trunk; None: it is the trunk
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks of one cell, each by its seed and name; k is None if they share nothing."""
+
+    cell: Cell
+    k: int | None
+    a: tuple[int, str]
+    b: tuple[int, str]
+
+
+def cells(study: Study) -> list[Cell]:
+    """Every width with every weight decay; the first is the plain one, the only one with children.
+
+    Raises InputError if a width is not a whole number of units, or the network has none to multiply.
+    """
+    network, recipe = study.spawn.network or study.network, trunk_recipe(study)
+    found = []
+    for weight_decay in (recipe.weight_decay, *study.spawn.weight_decays):
+        for width in (1.0, *study.spawn.widths):
+            train = recipe.model_copy(update={"weight_decay": weight_decay})
+            found.append(Cell(f"width-{width:g}-decay-{weight_decay:g}", width, _widened(network, width), train))
+    return found
+
+
+def _widened(network: Network, width: float) -> Network:
+    if width == 1:
+        return network
+    if network.width is None:
+        raise InputError(f"spawn.widths: {network.name} has no width to multiply: write an empty list")
+    units = network.width * width
+    if abs(units - round(units)) > 1e-6 or units < 1:
+        raise InputError(f"spawn.widths: {width:g} times a width of {network.width} is not a whole number of units")
+    return network.model_copy(update={"width": round(units)})
+
+
+def _children(study: Study) -> list[tuple[int, str, Train, str | None]]:
+    """(k, name, recipe, noise) of the children. Child a keeps the trunk's noise, and where it keeps the recipe as
+    well it is the trunk, gone on to its end. Child b draws its own noise, the same for every k."""
+    found: list[tuple[int, str, Train, str | None]] = []
+    for k in study.spawn.epochs:
+        recipe = child_recipe(study, 0)
+        found.append((k, TRUNK if recipe == trunk_recipe(study) else f"{k:05d}-a", recipe, None))
+        found.append((k, f"{k:05d}-b", child_recipe(study, 1), "b"))
+    return found
+
+
+def runs(study: Study) -> list[Run]:
+    """Every network, each after the trunk that it leaves."""
+    found = []
+    for index, cell in enumerate(cells(study)):
+        for rank, seed in enumerate(study.spawn.seeds):
+            found.append(Run(cell, seed, TRUNK, cell.train, seed, None))
+            if index == 0 and rank < study.spawn.spawned:
+                found += [
+                    Run(cell, seed, name, recipe, f"{seed}-{noise}" if noise else seed, k)
+                    for k, name, recipe, noise in _children(study)
+                    if name != TRUNK
+                ]
+    return found
+
+
+def pairs(study: Study) -> list[Pair]:
+    """The spawned pairs of every k, and in every cell the independent pairs: neighbours in a ring of the seeds."""
+    found = []
+    children = _children(study)
+    for (k, a, *_), (_, b, *_) in zip(children[::2], children[1::2], strict=True):
+        found += [Pair(cells(study)[0], k, (seed, a), (seed, b)) for seed in study.spawn.seeds[: study.spawn.spawned]]
+    seeds = study.spawn.seeds
+    neighbours = list(zip(seeds, seeds[1:] + seeds[: len(seeds) > 2], strict=False))
+    return found + [Pair(cell, None, (i, TRUNK), (j, TRUNK)) for cell in cells(study) for i, j in neighbours]

@@ -1,0 +1,241 @@
+"""Distillation by pseudo-subclasses, on arrays: of images or of anything else that a teacher has embeddings of.
+
+With few classes a teacher's probabilities say little. LELP (Loo, Iliopoulos, Hu, Vee, "Linear Projections of Teacher
+Embeddings for Few-Class Distillation", 2024) splits every class c into S pieces s along linear projections of the
+teacher's embeddings, and the student learns p(c, s | x) = p(c | x) q(s | x, c). Summed over s that is p(c | x) again,
+so the student's C x S outputs merge back into classes without loss.
+
+The other ways of splitting are the baselines of that paper; Subclass Distillation (Mueller, Kornblith, Hinton 2020)
+has the teacher itself invent the pieces, under the auxiliary loss `contrast`.
+
+Every array may be a tensor or numpy's, also those that splitters are called with; what is returned is of tensors.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, log_softmax, one_hot
+
+from hidden_structure.frame.errors import InputError
+
+ROUNDING = 1e-6  # of the embeddings' length: less variation than that is no more than rounding, in float32
+
+Array = Tensor | np.ndarray
+
+# Embeddings (B, d) and the samples' numbers int64 (B,) to q(s | x, c): (B, C, S), sums over s are 1.
+Splitter = Callable[[Array, Array], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Projections:
+    """q(s | x, c) = softmax over s of (x - centre of c) . direction s of c, over beta: soft, and for any x.
+
+    directions: (C, S, d); offsets: (C, S), what they give for the centres.
+    """
+
+    directions: Tensor
+    offsets: Tensor
+    beta: float
+
+    def __call__(self, embeddings: Array, index: Array) -> Tensor:
+        classes, subclasses, dimension = self.directions.shape
+        projected = tensor(embeddings).to(self.directions) @ self.directions.view(-1, dimension).T
+        return ((projected.view(-1, classes, subclasses) - self.offsets) / self.beta).softmax(2)
+
+
+@dataclass(frozen=True, eq=False)
+class Assigned:
+    """Each training sample has one piece of its own class; of other classes, of which nothing is known, all alike.
+
+    classes, pieces: int64 (N,), of training sample n; even: (C, S), 1 / (pieces of c) at each piece that c has.
+    """
+
+    classes: Tensor
+    pieces: Tensor
+    even: Tensor
+
+    def __call__(self, embeddings: Array, index: Array) -> Tensor:
+        index = tensor(index).to(self.classes.device)
+        q = self.even.repeat(len(index), 1, 1)
+        q[torch.arange(len(index), device=index.device), self.classes[index]] = one_hot(
+            self.pieces[index], q.shape[2]
+        ).to(q)
+        return q
+
+
+def tensor(array: Array) -> Tensor:
+    """A tensor as it is, or a numpy array as one: copied if it is read-only, strided or of the other byte order."""
+    if not isinstance(array, np.ndarray):
+        return torch.as_tensor(array)
+    return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "WRITEABLE"]))
+
+
+def assign(classes: Array, pieces: Array, count: int) -> Assigned:
+    """One piece a sample, both int64 (N,): clusters, true subclasses, ... S is the largest piece and one.
+
+    count: of classes, C.
+
+    Raises InputError if a class has no sample, or labels and pieces are not one a sample.
+    """
+    classes, pieces = tensor(classes), tensor(pieces)
+    _check_labels(classes, len(pieces), count)
+    present = torch.zeros(count, int(pieces.max()) + 1, device=pieces.device)
+    present[classes, pieces] = 1
+    return Assigned(classes, pieces, present / present.sum(1, keepdim=True))
+
+
+def whole(count: int) -> Splitter:
+    """Classes left whole: S = 1, which makes vanilla distillation (Hinton, Vinyals, Dean 2015) of the same loss."""
+    return lambda embeddings, index: torch.ones(len(index), count, 1, device=tensor(index).device)
+
+
+def lelp(
+    embeddings: Array,
+    labels: Array,
+    weight: Array,
+    subclasses: int,
+    beta: float,
+    generator: torch.Generator,
+    null_space: bool = True,
+    pca: bool = True,
+    rotate: bool = True,
+    standardise: bool = True,
+) -> Projections:
+    """The projections of LELP, computed in float64.
+
+    Of every class: embeddings minus their mean, in the null space of the teacher's output weights (what those read is
+    is in p(c | x) already); their first S principal axes; a random rotation of these, so that all carry like variance;
+    and the projections divided by their root mean square over the class and all S. The last step is our reading: scaled
+    each by itself, they would be the same but for the sign where one axis dominates. Each of the last four can be left
+    out.
+
+    Args:
+        embeddings: float (N, d), what the teacher's last layer reads.
+        labels: int64 (N,) in 0..C-1, the classes.
+        weight: (C, d), of the last layer.
+        subclasses: S.
+        beta: temperature of the pieces; towards 0 each sample is of one piece.
+        generator: of the rotation, or of random axes.
+        null_space, pca, rotate, standardise: the steps; without pca the axes are random orthonormal ones.
+
+    Raises InputError if an argument is not as said here, a class has no sample, there are fewer dimensions than pieces,
+    or a class does not vary.
+    """
+    embeddings, labels, weight = (tensor(array).detach() for array in (embeddings, labels, weight))
+    _check(embeddings, labels, weight, subclasses, beta)
+    points, labels, weight = embeddings.cpu().double(), labels.cpu(), weight.cpu().double()
+    basis = _null_space(weight) if null_space else torch.eye(points.shape[1]).double()
+    need_room(subclasses, points.shape[1], points.shape[1] - basis.shape[1])
+    directions, offsets = [], []
+    for label in range(len(weight)):
+        own = points[labels == label]
+        centre, size = own.mean(0), own.square().sum(1).mean().sqrt()
+        own = (own - centre) @ basis
+        axes = _principal_axes(own, subclasses) if pca else _orthonormal(basis.shape[1], subclasses, generator)
+        if rotate:
+            axes = axes @ _orthonormal(subclasses, subclasses, generator)
+        spread = (own @ axes).square().mean().sqrt()
+        if not spread > ROUNDING * size:
+            raise InputError(f"class {label} does not vary beyond what decides its class, so it cannot be split")
+        along = basis @ axes / (spread if standardise else 1)
+        directions.append(along.T)
+        offsets.append(centre @ along)
+    found = (torch.stack(each).to(embeddings.dtype).to(embeddings.device) for each in (directions, offsets))
+    return Projections(*found, beta)
+
+
+def need_room(subclasses: int, width: int, read: int) -> None:
+    """Raises InputError if there are more pieces than axes to split along: the width of the embeddings, less the
+    dimensions that are read by the weights whose null space is asked for, or 0."""
+    room = width - read
+    if subclasses <= room:
+        return
+    mends = [f"lower distill.subclasses to {room}"] if room > 1 else []
+    mends += ["set distill.lelp.null_space: false"] if room < subclasses <= width and read else []
+    mends += ["widen the network whose embeddings they are"]
+    left = f", less {read} that its output weights read (null_space), leave {room}" if read else ""
+    raise InputError(
+        f"subclasses: {subclasses} pieces need as many axes, but embeddings of {width} dimensions{left}:"
+        f" {', or '.join(mends)}"
+    )
+
+
+def _check(embeddings: Tensor, labels: Tensor, weight: Tensor, subclasses: int, beta: float) -> None:
+    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        raise InputError(f"embeddings must be floats (N, d), got {embeddings.dtype} {tuple(embeddings.shape)}")
+    if weight.ndim != 2 or weight.shape[1] != embeddings.shape[1]:
+        raise InputError(f"weight must be (C, {embeddings.shape[1]}) as the embeddings, got {tuple(weight.shape)}")
+    if not (embeddings.isfinite().all() and weight.isfinite().all()):
+        raise InputError("the teacher's embeddings or weights hold NaN or infinity: did its training diverge?")
+    if subclasses < 1 or not beta > 0:
+        raise InputError(f"subclasses and beta must be positive, got {subclasses} and {beta}")
+    _check_labels(labels, len(embeddings), len(weight))
+
+
+def _check_labels(labels: Tensor, samples: int, classes: int) -> None:
+    if labels.shape != (samples,) or labels.dtype != torch.int64:
+        raise InputError(f"labels must be int64 ({samples},), got {labels.dtype} {tuple(labels.shape)}")
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise InputError(f"labels must lie in 0..{classes - 1}, got {int(labels.min())} to {int(labels.max())}")
+    if missing := sorted(set(range(classes)) - set(labels.tolist())):
+        raise InputError(f"class {missing[0]} has no training sample to split: give it one, or leave it out")
+
+
+def _null_space(weight: Tensor) -> Tensor:
+    """An orthonormal basis (d, m) of what the rows do not read."""
+    _, values, rows = torch.linalg.svd(weight)
+    rank = int((values > values.max() * max(weight.shape) * torch.finfo(values.dtype).eps).sum())
+    return rows[rank:].T
+
+
+def _principal_axes(centred: Tensor, count: int) -> Tensor:
+    """(n, m) to the (m, count) axes of most variance; signs such that the entry largest in size is positive, the first
+    of those that are as large but for rounding."""
+    axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :count]
+    sizes = axes.abs()
+    first = (sizes > (1 - ROUNDING) * sizes.amax(0)).int().argmax(0, keepdim=True)
+    return axes * axes.gather(0, first).sign()
+
+
+def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """(rows, columns), uniform among those with orthonormal columns."""
+    q, r = torch.linalg.qr(torch.randn(rows, columns, generator=generator, dtype=torch.float64))
+    return q * r.diagonal().sign()
+
+
+def targets(logits: Array, pieces: Array, temperature: float) -> Tensor:
+    """p(c, s | x), (B, C * S) with the pieces of a class side by side, from logits (B, C) and q(s | x, c) (B, C, S)."""
+    return ((tensor(logits) / temperature).softmax(1)[:, :, None] * tensor(pieces)).flatten(1)
+
+
+def merge(logits: Array, classes: int, temperature: float = 1.0) -> Tensor:
+    """log p(c | x), (B, C), of a network with C * S outputs (B, C * S): the probabilities of its pieces, summed.
+
+    temperature: that of the training, at which alone the sums are what was learnt.
+    """
+    return log_softmax(tensor(logits) / temperature, 1).unflatten(1, (classes, -1)).logsumexp(2)
+
+
+def loss(logits: Array, wanted: Array, temperature: float) -> Tensor:
+    """Mean cross-entropy (nats) of softmax(logits / T) to the targets, both (B, C * S), times T^2.
+
+    Its gradient is that of the KL divergence; T^2 keeps its size as T changes (Hinton, Vinyals, Dean 2015).
+    """
+    logits = tensor(logits)
+    return cross_entropy(logits / temperature, tensor(wanted).to(logits)) * temperature**2
+
+
+def contrast(logits: Array, temperature: float) -> Tensor:
+    """The auxiliary loss of Subclass Distillation: how alike a batch's samples are to the teacher that splits classes.
+
+    With v the logits (B, C * S) of a sample, scaled to mean 0 and length 1, it is the mean over i of
+    log sum_j exp(v_i . v_j / t) / B, less 1 / t: 0 if all agree, and negative as samples use different pieces.
+    """
+    logits = tensor(logits)
+    centred = logits - logits.mean(1, keepdim=True)
+    v = centred / (centred.norm(dim=1, keepdim=True) + 1e-6)
+    return (v @ v.T / temperature).logsumexp(1).mean() - 1 / temperature - math.log(len(v))

@@ -1,0 +1,189 @@
+"""Students: networks trained by one loop, with one loss, on what a teacher says about every image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss, one_hot
+
+from hidden_structure.distillation.lelp import Splitter, contrast, loss, merge, targets
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.features import LOGITS, PENULTIMATE, activations, evaluation_mode, head
+from hidden_structure.training import loop, resume
+from hidden_structure.training.batches import Images, evaluation_batches
+from hidden_structure.training.device import autocast
+from hidden_structure.training.inputs import Inputs
+
+BATCH_SIZE = 500  # images at once when nothing is trained
+
+# Images float (b, channels, H, W) and their numbers int64 (b,) to targets (b, C * S).
+Lesson = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What networks are trained or tested on. labels: int64 (N,), of the images, in 0..classes-1."""
+
+    images: Images
+    labels: Tensor
+    classes: int
+    precision: torch.dtype
+
+    def part(self, chosen: Tensor) -> "Task":
+        """The images with these numbers alone."""
+        return replace(self, images=replace(self.images, pixels=self.images.pixels[chosen]), labels=self.labels[chosen])
+
+
+def tasks_of(inputs: Inputs, coarse_of: np.ndarray) -> dict[str, Task]:
+    """Both splits with the classes that coarse_of, int64 (C,), makes of the labels of the inputs."""
+    merged, classes = torch.from_numpy(coarse_of).to(inputs.device), int(coarse_of.max()) + 1
+    return {
+        split: Task(images, merged[inputs.targets(split)], classes, inputs.precision)
+        for split, images in inputs.images.items()
+    }
+
+
+class Hinted(nn.Module):
+    """A student that also says what it takes the teacher's embedding for: (B, outputs + dimension)."""
+
+    def __init__(self, network: nn.Module, dimension: int) -> None:
+        super().__init__()
+        self.network = network
+        self.hint = nn.Linear(head(network).in_features, dimension)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = activations(self.network, images, [LOGITS, PENULTIMATE])
+        return torch.cat([found[LOGITS], self.hint(found[PENULTIMATE])], 1)
+
+
+def taught_once(embeddings: Tensor, logits: Tensor, split: Splitter, temperature: float) -> Lesson:
+    """Targets computed once, of what the teacher makes of all images as they are: (N, d) and (N, outputs)."""
+    every = torch.arange(len(logits), device=logits.device).split(BATCH_SIZE)
+    wanted = torch.cat([targets(logits[index], split(embeddings[index], index), temperature) for index in every])
+    return lambda images, index: wanted[index]
+
+
+def taught_always(teacher: nn.Module, split: Splitter, precision: torch.dtype, temperature: float) -> Lesson:
+    """Targets of each image as the student sees it, augmented; pieces that only training samples have stay theirs."""
+
+    def lesson(images: Tensor, index: Tensor) -> Tensor:
+        embeddings, logits = look(teacher, images, precision)
+        return targets(logits, split(embeddings, index), temperature)
+
+    return lesson
+
+
+@torch.no_grad()
+def look(network: nn.Module, images: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Embeddings (b, d) and logits (b, outputs) of images (b, channels, H, W), float32, in evaluation mode."""
+    with evaluation_mode(network), autocast(images.device, precision):
+        found = activations(network, images, [PENULTIMATE, LOGITS])
+    return found[PENULTIMATE].float(), found[LOGITS].float()
+
+
+def hard(task: Task) -> Lesson:
+    """The labels themselves."""
+    wanted = one_hot(task.labels, task.classes).float()
+    return lambda images, index: wanted[index]
+
+
+def observe(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
+    """What `look` gives, of all the task's images: (N, d) and (N, outputs)."""
+    found = [look(network, images, task.precision) for images in evaluation_batches(task.images, BATCH_SIZE)]
+    embeddings, logits = (torch.cat(each) for each in zip(*found, strict=True))
+    return embeddings, logits
+
+
+def distils(lesson: Lesson, task: Task, temperature: float) -> loop.Objective:
+    """The loss of every student: its outputs to the lesson's targets."""
+
+    def objective(outputs: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        right = merge(outputs.detach(), task.classes, temperature).argmax(1) == task.labels[index]
+        return loss(outputs, lesson(images, index), temperature), right
+
+    return objective
+
+
+def hints(objective: loop.Objective, seen: Lesson, known: Tensor, outputs: int, weight: float) -> loop.Objective:
+    """FitNet (Romero et al. 2015): besides, the student's guess is to be near the teacher's embedding, standardised.
+
+    Our reading: one stage instead of two, and the penultimate layer, which every network has.
+
+    Args:
+        seen: gives the teacher's embeddings (b, d) of a batch; known: (N, d), those whose mean and spread standardise.
+        outputs: as many of what the student puts out come before its guess.
+    """
+    mean, spread = known.mean(0), known.std(0).clamp(min=1e-6)
+
+    def hinted(found: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        value, right = objective(found[:, :outputs], images, index)
+        wanted = (seen(images, index) - mean) / spread
+        return value + weight * mse_loss(found[:, outputs:], wanted), right
+
+    return hinted
+
+
+def invents(task: Task, weight: float, temperature: float) -> loop.Objective:
+    """What the teacher of Subclass Distillation learns: the classes, summed over pieces, and to use all its pieces."""
+
+    def objective(outputs: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        merged, labels = merge(outputs, task.classes), task.labels[index]
+        value = cross_entropy(merged, labels) + weight * contrast(outputs, temperature)
+        return value, merged.detach().argmax(1) == labels
+
+    return objective
+
+
+def learns(task: Task) -> loop.Objective:
+    """Classes by their labels, of a teacher."""
+    return lambda outputs, images, index: loop.classify(outputs, images, task.labels[index])
+
+
+def train(
+    network: nn.Module,
+    recipe: params.Train,
+    seed: int,
+    task: Task,
+    objective: loop.Objective,
+    file: Path,
+    chosen: Tensor | None = None,
+    section: str = "train",
+    scales: str = "",
+) -> None:
+    """Train the network in place. Killed and started again with the same file it goes on where it was.
+
+    Order and augmentation depend on the seed alone, so that students of one seed see the same batches.
+
+    Args:
+        objective: sees the numbers of images in the task in place of their labels.
+        chosen: int64, the numbers of the images to train on; None: all.
+        section: where in params.yaml the recipe stands.
+        scales: the keys that scale the objective, and may be why it is not finite.
+
+    Raises InputError, beginning with the file's name, if training fails.
+    """
+    state = loop.start(network, recipe, task.labels.device)
+    resume.load(file, state)
+    part = task if chosen is None else task.part(chosen)
+    index = torch.arange(len(task.labels), device=task.labels.device) if chosen is None else chosen
+    kept = {"after_epoch": lambda state: resume.save(file, state), "objective": objective, "section": section}
+    try:
+        loop.fit(state, part.images, index, recipe, seed, task.precision, **kept)
+    except loop.Diverged as error:
+        raise InputError(f"{file.stem}: {error}{scales and f' or {scales}'}") from error
+    except InputError as error:
+        raise InputError(f"{file.stem}: {error}") from error
+
+
+def share_right(logits: Tensor, task: Task, temperature: float) -> float:
+    """Share of the task's images whose logits (N, outputs) merge into the right class."""
+    return (merge(logits, task.classes, temperature).argmax(1) == task.labels).sum().item() / len(task.labels)
+
+
+def accuracy(network: nn.Module, task: Task, temperature: float) -> float:
+    """share_right of a network, in evaluation mode."""
+    return share_right(observe(network, task)[1], task, temperature)

@@ -1,0 +1,1 @@
+"""Layerwise linear feature connectivity: every layer along the line, its two conditions, stitching."""

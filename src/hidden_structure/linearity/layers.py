@@ -1,0 +1,279 @@
+"""Layerwise linear feature connectivity (LLFC), and the two conditions that give it, of two networks on a line.
+
+Zhou, Yang, Yang, Yan, Hu, NeurIPS 2023, arXiv 2307.08286. LLFC: for every layer l and every alpha the features of the
+network at (1 - alpha) A + alpha B are c ((1 - alpha) f_l(A) + alpha f_l(B)) for some c > 0. It follows, with c = 1,
+from weak additivity of every activation and commutativity at every layer with weights.
+
+All cosines are signed, and all distances are dist(x, y) = |x - y|^2 / (|x| |y|), sample by sample (our reading), at
+most FAR. Of two features that are both 0 the cosine is 1 and the distance 0; if one is, they are 0 and FAR. Networks
+compute in their own precision, mostly float32, so what is below 1e-6 is rounding.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.linalg import vecdot
+from torch.nn.functional import linear
+
+from hidden_structure.connectivity.line import Repair, Split, State, interpolate
+from hidden_structure.frame.errors import InputError
+from hidden_structure.linearity.distribution import Distributions
+from hidden_structure.linearity.in_step import InStep
+from hidden_structure.networks.weights import computed, copy_of, load_state
+from hidden_structure.training.batches import Images
+
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and without underscores
+    """relu relu6 gelu silu sigmoid tanh elu selu celu leakyrelu rrelu hardtanh hardswish hardsigmoid mish softplus
+    softsign logsigmoid threshold tanhshrink softshrink hardshrink""".split()
+)
+PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+BATCH_BYTES = {"cpu": 2**22, "cuda": 2**28, "mps": 2**26}  # of a network's largest values: what a cache holds, on CPUs
+AT_MOST = 500  # images at once
+FAR = 1e3
+CANCELLING = 1e-2  # an interpolated squared norm below this share of an end's is not added up from the ends' products
+
+ALONG = ("dissimilarity", "coefficient", "additivity")  # quantities of every alpha
+Key = tuple[str, str, int]  # layer, quantity, index of alpha
+Found = dict[Key, tuple[np.ndarray, ...]]  # <x, y>, |x|^2 and |y|^2 of what is compared, float64 (n,)
+
+
+def is_activation(module: nn.Module, node: fx.Node) -> bool:
+    """Whether the operation is a nonlinearity, the same for every unit and without parameters."""
+    if node.op == "call_module":
+        return type(module.get_submodule(node.target)).__name__.lower() in ACTIVATIONS
+    name = node.target.__name__ if callable(node.target) else node.target
+    return node.op.startswith("call") and name.replace("_", "") in ACTIVATIONS
+
+
+def batch_size(in_step: InStep, images: Images) -> int:
+    """How many images the networks' largest values leave room for."""
+    largest = 1
+    for node in in_step.start(images.normalise(images.pixels[:1])):
+        for value in in_step.advance(node):
+            if isinstance(value, Tensor) and node in in_step.of_images:
+                largest = max(largest, value.nbytes)
+    return max(1, min(AT_MOST, BATCH_BYTES[images.pixels.device.type] // largest))
+
+
+def with_state(network: nn.Module, state: State) -> nn.Module:
+    """A copy of the network, with that state. Raises InputError if it does not fit."""
+    network = copy_of(network)
+    load_state(network, state)
+    return network
+
+
+@torch.no_grad()
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite becomes an error
+def measure(
+    network: nn.Module, a: State, b: State, alphas: Sequence[float], split: Split, repair: Repair | None = None
+) -> dict[str, Any]:
+    """Everything of one pair, from one pass over the images.
+
+    Args:
+        network: of the architecture; left as it is.
+        a, b: state dicts; b permuted towards a where the pair is aligned.
+        repair: mends every network on the line, its ends included.
+
+    Returns {"layers", "test_error"}. layers: one dict for every layer, in order of execution; each quantity is a
+    summary of `distribution.py`, or a list of them, one an alpha:
+        name; of all: dissimilarity (1 - cos of the merged network's features and the interpolated ones, an alpha each),
+        coefficient (<merged, interpolated> / |interpolated|^2, an alpha each), baseline (1 - cos of the ends');
+        of activations: additivity (dist of the activation of the interpolated input and the interpolated output);
+        of linear and convolutional layers: commutativity (dist of W_A H_A + W_B H_B and W_A H_B + W_B H_A), weights
+        (dist of the weights, one number) and inputs (dist of H_A and H_B).
+    test_error: fractions of the images on which the ends err (a, b; either: at least one), and at every alpha the
+        merged network, the interpolated logits, and (disagreement) on which these two decide differently.
+
+    Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, or a feature is not
+    finite, or too large for its square to be.
+    """
+    networks = []
+    for alpha in (0.0, 1.0, *alphas):
+        networks.append(with_state(network, interpolate(a, b, alpha)))
+        if repair is not None:
+            repair(networks[-1], alpha)
+    images, labels = split
+    in_step = InStep(networks, images.normalise(images.pixels[:2]))
+    layers = _Layers(in_step, alphas)
+    size = batch_size(in_step, images)
+    rows: list[Key] = []
+    distributions = decisions = None
+    for pixels, targets in zip(images.pixels.split(size), labels.split(size), strict=True):
+        found, logits = layers.of(images.normalise(pixels))
+        if distributions is None:
+            rows, distributions, decisions = list(found), Distributions(len(found)), _Decisions(alphas)
+        values = np.empty((len(rows), len(targets)))
+        for quantity, formula in FORMULAS.items():
+            own = [index for index, row in enumerate(rows) if row[1] == quantity]
+            if own:
+                values[own] = formula(*np.stack([found[rows[index]] for index in own], 1))
+        if not np.isfinite(values).all():
+            layer = rows[np.argwhere(~np.isfinite(values))[0, 0]][0]
+            raise InputError(f"the features of layer {layer} are not finite: train with a norm or a lower rate")
+        distributions.add(torch.from_numpy(values))
+        decisions.add(logits, targets)
+    summaries = dict(zip(rows, distributions.summaries(), strict=True))
+    return {"layers": layers.table(summaries), "test_error": decisions.errors()}
+
+
+class _Layers:
+    """What is measured at every layer on one batch. Networks: the ends A and B, then one an alpha."""
+
+    def __init__(self, in_step: InStep, alphas: Sequence[float]) -> None:
+        self.in_step, self.alphas = in_step, alphas
+        ends = in_step.networks[:2]
+        names = [name for name, module in ends[0].named_modules() if isinstance(module, WEIGHTED)]
+        self.weights = {name: [computed(end.get_submodule(name), "weight") for end in ends] for name in names}
+        self.differences = {name: a - b for name, (a, b) in self.weights.items()}
+
+    def of(self, images: Tensor) -> tuple[Found, list[Tensor]]:
+        """Every quantity of every layer, and the networks' logits."""
+        found: Found = {}
+        in_step, logits = self.in_step, []
+        for node in in_step.start(images):
+            name = in_step.names[node]
+            if node not in in_step.of_images:  # such as a bias made of the positions in an image
+                in_step.advance(node)
+                continue
+            module = in_step.module.get_submodule(node.target) if node.op == "call_module" else None
+            activation, weighted = is_activation(in_step.module, node), isinstance(module, WEIGHTED)
+            inputs = in_step.inputs(node)[:2] if activation or weighted else []
+            additive = [in_step.on(node, torch.lerp(*inputs, alpha)) for alpha in self.alphas] if activation else []
+            outputs = in_step.advance(node)
+            if node.op == "output":
+                logits = outputs
+            elif isinstance(outputs[0], Tensor) and (activation or (module and not isinstance(module, PASSING_ON))):
+                self._compare(found, name, outputs, additive)
+                if weighted:
+                    self._commute(found, name, node.target, inputs, outputs[:2])
+        return found, logits
+
+    def _compare(self, found: Found, name: str, outputs: list[Tensor], additive: list[Tensor]) -> None:
+        a, b, *others = _as_rows(*outputs, *additive)
+        aa, ab, bb = _dots(a, a), _dots(a, b), _dots(b, b)
+        found[name, "baseline", 0] = ab, aa, bb
+        kinds = [("merged", index) for index in range(len(self.alphas))]
+        kinds += [("additivity", index) for index in range(len(additive))]
+        for (kind, index), other in zip(kinds, others, strict=True):
+            alpha = self.alphas[index]
+            inner = (1 - alpha) * _dots(other, a) + alpha * _dots(other, b)
+            interpolated = (1 - alpha) ** 2 * aa + 2 * alpha * (1 - alpha) * ab + alpha**2 * bb
+            few = np.flatnonzero(interpolated < CANCELLING * np.maximum((1 - alpha) ** 2 * aa, alpha**2 * bb))
+            if len(few):  # the ends point away from each other, and rounding would be all that is left
+                x, *ends = (rows[few].cpu().double() for rows in (other, a, b))
+                between = torch.lerp(*ends, alpha)
+                inner[few], interpolated[few] = _dots(x, between), _dots(between, between)
+            products = inner, _dots(other, other), interpolated
+            for quantity in ("dissimilarity", "coefficient") if kind == "merged" else (kind,):
+                found[name, quantity, index] = products
+
+    def _commute(self, found: Found, name: str, target: str, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        """(W_A - W_B)(H_A - H_B) is the difference of the two sides of commutativity."""
+        modules = [network.get_submodule(target) for network in self.in_step.networks[:2]]
+        apart = inputs[0] - inputs[1]
+        crossed, together = _linear_part(modules[0], apart, self.differences[target]), outputs[0] + outputs[1]
+        if modules[0].bias is not None:
+            ones = [1] * (self.differences[target].dim() - 2)
+            together -= (modules[0].bias + modules[1].bias).view(-1, *ones)
+        together, crossed = _as_rows(together, crossed)
+        one, other = _dots(together, together), _dots(together, crossed)
+        found[name, "commutativity", 0] = one - other, one, one - 2 * other + _dots(crossed, crossed)
+        apart, a, b = (_dots(rows, rows) for rows in _as_rows(apart, *inputs))
+        found[name, "inputs", 0] = (a + b - apart) / 2, a, b
+
+    def table(self, summaries: dict[Key, dict]) -> list[dict[str, Any]]:
+        layers: dict[str, dict[str, Any]] = {}
+        for (name, quantity, _), summary in summaries.items():
+            layer = layers.setdefault(name, {"name": name})
+            if quantity in ALONG:
+                layer.setdefault(quantity, []).append(summary)
+            else:
+                layer[quantity] = summary
+        for node, name in self.in_step.names.items():
+            if "commutativity" in layers.get(name, ()):
+                a, b = (weight.reshape(1, -1) for weight in self.weights[node.target])
+                inner, *squared = (_dots(x, y) for x, y in ((a, b), (a, a), (b, b)))
+                layers[name]["weights"] = distance(inner, *squared).item()
+        return list(layers.values())
+
+
+class _Decisions:
+    """Counts of wrong and of differing decisions."""
+
+    def __init__(self, alphas: Sequence[float]) -> None:
+        self.alphas, self.count = alphas, 0
+        self.wrong = dict.fromkeys(("a", "b", "either"), 0)
+        self.along = {name: [0] * len(alphas) for name in ("merged", "interpolated", "disagreement")}
+
+    def add(self, logits: list[Tensor], labels: Tensor) -> None:
+        a, b, *merged = (values.argmax(1) for values in logits)
+        self.count += len(labels)
+        for name, wrong in {"a": a != labels, "b": b != labels, "either": (a != labels) | (b != labels)}.items():
+            self.wrong[name] += int(wrong.sum())
+        for index, (alpha, own) in enumerate(zip(self.alphas, merged, strict=True)):
+            between = torch.lerp(logits[0], logits[1], alpha).argmax(1)
+            for name, wrong in (("merged", own != labels), ("interpolated", between != labels)):
+                self.along[name][index] += int(wrong.sum())
+            self.along["disagreement"][index] += int((own != between).sum())
+
+    def errors(self) -> dict[str, Any]:
+        single = {name: count / self.count for name, count in self.wrong.items()}
+        return single | {name: [count / self.count for count in counts] for name, counts in self.along.items()}
+
+
+def _linear_part(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
+    """What a linear or convolutional layer with this weight and no bias gives."""
+    bias = None if module.bias is None else torch.zeros_like(module.bias)
+    return linear(inputs, weight, bias) if isinstance(module, nn.Linear) else module._conv_forward(inputs, weight, bias)
+
+
+def _as_rows(*values: Tensor) -> list[Tensor]:
+    """Every sample as one row, without a copy: entries in the order in which the first tensor holds them."""
+    order = sorted(range(1, values[0].dim()), key=lambda dim: -values[0].stride(dim))
+    return [value.permute(0, *order).flatten(1) for value in values]
+
+
+def _dots(x: Tensor, y: Tensor) -> np.ndarray:
+    """float64 (n,): the inner product of every row of x (n, d) with that of y, added up in their own precision."""
+    if x.device.type == "cpu":  # one sweep over both; torch writes all the products and reads them again
+        return np.vecdot(x.numpy(), y.numpy()).astype(np.float64)
+    return vecdot(x, y).cpu().double().numpy()
+
+
+def cosine(inner: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
+    """<x, y> / (|x| |y|) from <x, y>, |x|^2 and |y|^2."""
+    return _over(inner, _root(xx) * _root(yy), xx + yy, 1)
+
+
+def coefficient(inner: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
+    """<x, y> / |y|^2."""
+    return np.clip(_over(inner, yy, xx + yy, 1), -FAR, FAR)
+
+
+def distance(inner: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
+    """|x - y|^2 / (|x| |y|)."""
+    apart = np.maximum(xx + yy - 2 * inner, 0)
+    return np.minimum(_over(apart, _root(xx) * _root(yy), xx + yy, 0), FAR)
+
+
+def _root(squared: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(squared, 0))  # what was added up from products may be below 0 by rounding
+
+
+def _over(numerator: np.ndarray, denominator: np.ndarray, size: np.ndarray, neutral: float) -> np.ndarray:
+    """Their ratio; neutral where everything is 0."""
+    return np.where(size == 0, neutral, numerator / np.maximum(denominator, np.finfo(np.float64).tiny))
+
+
+FORMULAS = {  # of every quantity, from the inner product and the squared norms of what it compares
+    "dissimilarity": lambda *products: 1 - cosine(*products),
+    "coefficient": coefficient,
+    "baseline": lambda *products: 1 - cosine(*products),
+    "additivity": distance,
+    "commutativity": distance,
+    "inputs": distance,
+}

@@ -1,0 +1,1 @@
+"""Networks on other labels: merged otherwise, split at random, over a grid of recipes; how alike merged classes are."""

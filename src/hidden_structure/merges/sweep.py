@@ -1,0 +1,135 @@
+"""The coarse network over a grid of recipes: where does the fine structure outlive collapse, and where not?
+
+Yang, Steinhardt, Hu, ICML 2023, train with each of the learning rates 1e-1, 1e-2, 1e-3 and each of the weight decays
+5e-3, 5e-4, 5e-5. A cell is one network of that grid with all that is measured of it, in a file of its own.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+
+from hidden_structure.collapse import metrics
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.merges import variants
+from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
+from hidden_structure.training import inputs
+from hidden_structure.training.device import describe
+
+SCORES = ("agreement", "nmi", "ari", "purity", "probe_accuracy")
+MEASURES = (
+    "train_accuracy",  # on coarse labels, as the next
+    "test_accuracy",
+    *(field.name for field in fields(metrics.Collapse)),  # of the training features, within coarse classes
+    *SCORES,  # of the recovered labels
+    "oracle_accuracy",  # of a linear layer trained on the original labels
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    lr: float
+    weight_decay: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"lr {self.lr}, weight decay {self.weight_decay}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all cells have in common; of the recipe each replaces learning rate and weight decay.
+
+    folder: where cells are kept, named after all of this. section: where in params.yaml the recipe stands.
+    """
+
+    folder: Path
+    hardware: params.Hardware
+    network: params.Network
+    train: params.Train
+    cluster: params.Cluster
+    computing: dict[str, str | int]  # what device.describe says of the process that plans, with one thread
+    section: str = "train"
+
+
+def grid(settings: params.Sweep) -> list[Cell]:
+    """Every learning rate with every weight decay and seed; empty where either list is."""
+    return [Cell(lr, decay, seed) for lr in settings.lrs for decay in settings.weight_decays for seed in settings.seeds]
+
+
+def result(folder: Path, cell: Cell) -> Path:
+    return folder / f"{_variant_name(cell)}-{cell.seed}.json"
+
+
+def read_result(folder: Path, cell: Cell) -> dict:
+    """The row that `compute` wrote. Raises InputError if the file holds anything else."""
+    file = result(folder, cell)
+    row = artifacts.read_json(file, dict)
+    if row.keys() != {*asdict(cell), *MEASURES, "error"} or any(row[key] != own for key, own in asdict(cell).items()):
+        raise artifacts.unfit("another row than this cell's", file)
+    return row
+
+
+def compute(plan: Plan, cell: Cell) -> str:
+    """Train and measure one cell, and write its row to `result`; returns it in words.
+
+    Killed and started again it goes on where its training was.
+
+    Raises InputError if data or labels are missing, or this machine computes unlike the one that planned.
+    """
+    read = inputs.read(plan.hardware, "coarse")
+    computing = describe(read.device, read.precision, 1)
+    if computing != plan.computing:
+        unlike = ", ".join(f"{key} {computing[key]}" for key in computing if computing[key] != plan.computing[key])
+        raise InputError(f"the worker computes otherwise ({unlike}) than the machine where the stage runs")
+    row = measure(plan, cell, read, artifacts.read_labels("fine"))
+    artifacts.write_json(result(plan.folder, cell), row)
+    said = row["error"] or ", ".join(f"{name} {row[name]:.4g}" for name in ("test_accuracy", "nc1", "probe_accuracy"))
+    return f"{cell.name}: {said.replace('_', ' ')}"
+
+
+def measure(plan: Plan, cell: Cell, read: inputs.Inputs, fine: dict) -> dict:
+    """One row {lr, weight_decay, seed, *MEASURES, error}.
+
+    A recipe under which training diverges or features die is a finding: the error becomes the row's (else None), and
+    what could not be measured is None.
+
+    Args:
+        read: of the coarse labels; fine: the arrays of the fine ones.
+    """
+    coarse = read.labels
+    recipe = plan.train.model_copy(update={"lr": cell.lr, "weight_decay": cell.weight_decay})
+    labels = {split: coarse[split] for split in ("train", "test")}
+    name, classes = _variant_name(cell), len(coarse["names"])
+    variant = variants.Variant(name, cell.seed, plan.network, recipe, labels, classes, plan.section)
+    merged = Merged(fine["train"], coarse["train"], fine["test"], coarse["coarse_of"], coarse["names"].tolist())
+    found = dict.fromkeys(MEASURES)
+    error = None
+    try:
+        (trained,) = variants.train(variant, read, plan.folder, [recipe.epochs])
+        found |= {f"{split}_accuracy": trained[f"{split}_accuracy"] for split in labels}
+        tensors = artifacts.read_tensors(variants.features_file(plan.folder, variant, recipe.epochs), paths.FEATURES)
+        train, test = tensors["train"], tensors["test"]
+        bias = tensors.get("bias")
+        found |= asdict(metrics.measure(train, torch.from_numpy(coarse["train"]), tensors["weight"], bias))
+        found["oracle_accuracy"] = probe_accuracy(merged.fine, train, test, merged, plan.cluster.l2)
+        # Generators named as in the stage cluster, so that a cell with the study's own recipe is one of its networks.
+        names = plan.cluster.reducers[0], "coarse", cell.seed
+        recovered = cluster_and_probe(train.numpy(), train, test, merged, plan.cluster, *names)
+        found |= {name: recovered.row[name] for name in SCORES}
+    except InputError as raised:
+        error = str(raised)
+    return asdict(cell) | found | {"error": error}
+
+
+def _variant_name(cell: Cell) -> str:
+    return f"lr-{cell.lr}-wd-{cell.weight_decay}"
+
+
+def missing(lost: dict[str, str], cells: int) -> InputError:
+    """What to say when cells have no result; lost: why, by name."""
+    reasons = "; ".join(f"{name} ({reason})" for name, reason in lost.items())
+    rest = f"the other {cells - len(lost)} are kept, `dvc repro` computes only what is missing"
+    return InputError(f"sweep: {len(lost)} of {cells} cells have no result: {reasons}; {rest}")

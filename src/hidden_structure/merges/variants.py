@@ -1,0 +1,92 @@
+"""Networks trained on other labels than the study's, or by another recipe, and what they make of the images."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hidden_structure.frame import artifacts, params
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.build import build
+from hidden_structure.networks.features import LOGITS, PENULTIMATE, extract, head
+from hidden_structure.seeding import global_seed
+from hidden_structure.training import loop, resume
+from hidden_structure.training.batches import evaluation_batches
+from hidden_structure.training.device import autocast
+from hidden_structure.training.inputs import Inputs
+
+BATCH_SIZE = 500  # images at once when features are read
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """labels: int64 (N,) of the training split, and of the test split where it has such labels too.
+
+    section: where in params.yaml the recipe stands.
+    """
+
+    name: str
+    seed: int
+    network: params.Network
+    train: params.Train
+    labels: dict[str, np.ndarray]
+    classes: int
+    section: str = "train"
+
+
+def train(variant: Variant, inputs: Inputs, folder: Path, epochs: Collection[int]) -> list[dict]:
+    """Train the network; after each of these epochs (0: untrained) write what `features_file` names.
+
+    That file holds the penultimate features of both splits, float32 (N, d), as "train" and "test", and the last
+    layer's "weight" and, where it has one, "bias". Killed and started again on the same folder it goes on where it was.
+
+    Returns a row an epoch: name, seed, epoch, and of every labelled split the accuracy, in evaluation mode.
+
+    Raises InputError, beginning with the variant's name, if training fails.
+    """
+    with global_seed("initialisation", variant.seed):
+        network = build(variant.network, inputs.data["train_images"].shape[1:], variant.classes)
+    state = loop.start(network, variant.train, inputs.device)
+    file = folder / f"{variant.name}-{variant.seed}.safetensors"
+
+    def keep(state: loop.TrainingState) -> None:
+        if state.epoch in epochs:
+            state.history[-1] |= _write(state, variant, inputs, features_file(folder, variant, state.epoch))
+        resume.save(file, state)
+
+    try:
+        if not resume.load(file, state):
+            keep(state)
+        labels = torch.from_numpy(variant.labels["train"]).to(inputs.device)
+        images, precision = inputs.images["train"], inputs.precision
+        others = {"after_epoch": keep, "section": variant.section}
+        loop.fit(state, images, labels, variant.train, variant.seed, precision, **others)
+    except InputError as error:
+        raise InputError(f"{variant.name}, seed {variant.seed}: {error}") from error
+    rows = {row["epoch"]: row for row in state.history}
+    measured = [f"{split}_accuracy" for split in variant.labels]
+    own = {"name": variant.name, "seed": variant.seed}
+    with artifacts.content_of([file]):
+        return [own | {"epoch": epoch} | {name: rows[epoch][name] for name in measured} for epoch in sorted(epochs)]
+
+
+def features_file(folder: Path, variant: Variant, epoch: int) -> Path:
+    return folder / variant.name / str(variant.seed) / f"{epoch:05d}.safetensors"
+
+
+def _write(state: loop.TrainingState, variant: Variant, inputs: Inputs, file: Path) -> dict[str, float]:
+    tensors, accuracies = dict(head(state.network).named_parameters()), {}
+    for split, images in inputs.images.items():
+        batches = evaluation_batches(images, BATCH_SIZE)
+        with autocast(inputs.device, inputs.precision):
+            found = extract(state.network, batches, [PENULTIMATE, LOGITS], len(images.pixels))
+        tensors[split] = found[PENULTIMATE]
+        if split in variant.labels:
+            decided = found[LOGITS].argmax(1).numpy()
+            accuracies[f"{split}_accuracy"] = float((decided == variant.labels[split]).mean())
+    artifacts.write_tensors(file, tensors)
+    said = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in accuracies.items())
+    print(f"{variant.name}, seed {variant.seed}, epoch {state.epoch}: {said}", flush=True)
+    return accuracies

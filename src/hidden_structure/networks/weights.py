@@ -1,0 +1,99 @@
+"""A network's tensors as they are stored and as it computes with them: copied, loaded, and overwritten.
+
+The two differ where a layer's weight is parametrised: by torch.nn.utils.parametrize, by the older hooks of weight_norm
+and spectral_norm, or pruned.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from hidden_structure.frame.errors import InputError
+
+HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
+
+
+def load_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put stored tensors into the network.
+
+    They are taken to be written by this network's code: files keep no versions of a state dict's layout, which some
+    modules, as those of torchvision's mnasnet, ask for.
+
+    Raises InputError if the tensors are of another architecture.
+    """
+    try:
+        network.load_state_dict(as_state(tensors, network.state_dict()))
+    except RuntimeError as error:  # names every tensor that does not fit
+        raise InputError(f"the state is of another architecture than the network: {error!s:.200}") from error
+
+
+def as_state(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as a state dict with the versions of another, if that has any."""
+    state = OrderedDict(tensors)
+    if hasattr(like, "_metadata"):
+        state._metadata = like._metadata
+    return state
+
+
+def copy_of(network: nn.Module) -> nn.Module:
+    """A deep copy; what hooks computed from parameters, which deepcopy refuses, is copied by value."""
+    values = [value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return deepcopy(network, {id(value): value.detach().clone() for value in values if not value.is_leaf})
+
+
+def computed(layer: nn.Module, name: str) -> Tensor:
+    """The layer's tensor of that name ("weight", "bias") as its next forward pass uses it, in evaluation mode."""
+    if name in vars(layer):  # a hook puts it there before each pass
+        for hook in layer._forward_pre_hooks.values():
+            if isinstance(hook, HOOKS):
+                hook(layer, ())
+    return getattr(layer, name)
+
+
+@torch.no_grad()
+def writer(layer: nn.Module, name: str, scale: Tensor, shift: Tensor | None = None) -> Callable[[], None] | None:
+    """What makes a layer compute with its present tensor times scale, plus shift; None if nothing does.
+
+    A parametrisation may not have such a value among its own: spectral_norm's weights all have the norm 1. So each way
+    is tried on a copy of the layer first, in evaluation mode.
+
+    scale, shift: of shapes that go with the tensor's, such as (units, 1) with a linear layer's weight.
+    """
+
+    def change(tensor: Tensor) -> Tensor:
+        tensor.mul_(scale)
+        return tensor if shift is None else tensor.add_(shift)
+
+    if layer._parameters.get(name) is not None:
+        return partial(change, getattr(layer, name))
+    wanted = change(computed(copy_of(layer).eval(), name).clone())
+    ways = [
+        lambda layer: change(_stored(layer, name)),  # weight_norm's lengths, or a tensor to be masked
+        lambda layer: setattr(layer, name, wanted),  # through the parametrisation's right inverse
+    ]
+    for way in ways:
+        trial = copy_of(layer).eval()
+        try:
+            way(trial)
+            found = computed(trial, name)
+        except (RuntimeError, NotImplementedError, AttributeError, TypeError, ValueError):
+            continue  # shapes that do not fit, no right inverse, or one that does not know the value
+        if torch.allclose(found, wanted, rtol=1e-4, atol=1e-6 * wanted.abs().max().item()):
+            return partial(way, layer)
+    return None
+
+
+def _stored(layer: nn.Module, name: str) -> Tensor:
+    """The first of the parameters from which a tensor is computed."""
+    if parametrize.is_parametrized(layer, name):
+        found = layer.parametrizations[name]
+        return found.original if hasattr(found, "original") else found.original0
+    return getattr(layer, f"{name}_orig") if hasattr(layer, f"{name}_orig") else getattr(layer, f"{name}_g")

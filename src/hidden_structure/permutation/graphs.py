@@ -1,0 +1,166 @@
+"""A network as torch.fx's graph of its operations: traced, proven to be the network, bound to another's weights."""
+
+import inspect
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.networks.weights import copy_of
+
+TORCH = str(Path(torch.__file__).parent)
+
+
+class _Tracer(fx.Tracer):
+    """Traces a network as it is called with images alone: torch.fx would make every argument an input."""
+
+    proxy_buffer_attributes = True  # else what is made of buffers would be a constant, the first network's for all
+
+    def create_node(self, *arguments: Any, **options: Any) -> fx.Node:
+        node = super().create_node(*arguments, **options)
+        node.meta["source"] = _written((frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None))
+        return node
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        name = next(iter(inspect.signature(self.root.forward).parameters))
+        return root_fn, [self.root, self.create_proxy("placeholder", name, (), {})]
+
+
+def trace(network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
+    """The operations of the network in evaluation mode, and the constants among them that no network holds.
+
+    Its only input are the images; what else forward takes has its default.
+
+    Raises InputError if torch.fx cannot trace it, and says where.
+    """
+    _check_one_input(network)
+    tracer, before = _Tracer(), set(vars(network))
+    try:
+        with evaluation_mode(network), torch.enable_grad():
+            graph = tracer.trace(network)
+    except Exception as error:  # tracing runs the network's own code, which fails in its own ways
+        where = _place(tracer, error)
+        raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {_reason(error)}{where}") from error
+    finally:  # torch.fx puts constants of the code on the network, where they do not belong
+        added = [name for name in vars(network) if name.startswith("_tensor_constant") and name not in before]
+        constants = {name: vars(network).pop(name) for name in added}
+    if any(constant.requires_grad for constant in constants.values()):
+        raise InputError(
+            f"{type(network).__name__} uses a parameter in a way that torch.fx does not see, so that it would be the "
+            "same for all networks: read it as an attribute (self.weight) inside forward"
+        )
+    return graph, {name: constant.detach() for name, constant in constants.items()}
+
+
+@torch.no_grad()
+def traced(network: nn.Module, images: Tensor) -> tuple[fx.Graph, dict[str, Tensor]]:
+    """As `trace`, of a network whose graph puts out what the network itself does for these images.
+
+    images: (b, channels, H, W) as the network takes them, of its own device and type. They and the network are left as
+    they are: what an operation in place would overwrite are copies.
+
+    Raises InputError if torch.fx cannot trace the network, if the network cannot take the images or does not put out
+    one tensor, or if the two outputs differ by more than rounding.
+    """
+    name, original, network = type(network).__name__, network, copy_of(network)
+    given = f"images of shape {tuple(images.shape)} and type {images.dtype}".replace("torch.", "")
+    graph, constants = trace(original)  # what its functions hold themselves is of it, not of a copy
+    with evaluation_mode(network):
+        try:
+            expected = network(images.clone())
+        except Exception as error:  # forward is the user's
+            raise InputError(f"{name} cannot take {given} ({_reason(error)}): give it what it was made for") from error
+        if not isinstance(expected, Tensor):
+            kind = type(expected).__name__
+            raise InputError(f"{name} puts out a {kind}, not one tensor: wrap it in a module that gives the logits")
+        try:
+            output = bind(network, graph, constants)(images.clone())
+        except Exception as error:
+            raise InputError(f"{name} cannot be run as torch.fx traces it: {_reason(error)}") from error
+        if not _alike(output, expected):
+            if not _alike(network(images.clone()), expected):
+                raise InputError(f"{name} puts out something else each time: draw nothing in evaluation mode")
+            raise InputError(
+                f"{name} as torch.fx traces it puts out something else than by itself: let its forward consist of "
+                "operations on tensors, without hooks, attributes it changes, or a forward of the instance's own"
+            )
+    return graph, constants
+
+
+def _alike(output: Any, expected: Tensor) -> bool:
+    """Up to rounding: half of the digits that the type has, of the largest value."""
+    if not isinstance(output, Tensor) or output.shape != expected.shape or output.dtype != expected.dtype:
+        return False
+    if not expected.is_floating_point():
+        return torch.equal(output, expected)
+    finite = expected[expected.isfinite()].abs()
+    largest = finite.max().item() if finite.numel() else 0.0
+    rounding = torch.finfo(expected.dtype).eps ** 0.5 * largest
+    return torch.allclose(output, expected, rtol=0.0, atol=rounding, equal_nan=True)
+
+
+def _check_one_input(network: nn.Module) -> None:
+    try:
+        inspect.signature(network.forward).bind(None)
+    except TypeError as error:
+        name = type(network).__name__
+        raise InputError(
+            f"{name} cannot be called with images alone, for its forward is {error}: wrap it in a module that can be"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What torch, or the network's code, has to say, in one line and without torch.fx's own words."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = re.sub(r"( object)? at 0x[0-9a-f]+", "", reason)
+    for words, plain in OPAQUE.items():
+        if words in reason:
+            return plain
+    if "Proxy" in reason:
+        plain = "" if re.fullmatch(r"Proxy\(\w+\)", reason) else f" ({reason:.120})"
+        return f"Python code uses the value of what depends on the images or their shape{plain}"
+    return reason if len(reason) <= 200 else f"{reason:.200}..."
+
+
+OPAQUE = {  # what torch.fx says, and what it means
+    "inputs to control flow": "a decision (if, while, assert, and, or) depends on values or the shape of the images",
+    "cannot be iterated": "a loop, or an assignment to several names, runs over a tensor made of the images",
+    "'len' is not supported": "len() of a tensor made of the images is taken: write its .shape[0]",
+    "cannot be interpreted as an integer": "a Python number (of range, a list or a size) depends on the images",
+    "already exists": "code reads a weight that a hook computes: use torch.nn.utils.parametrizations in its place",
+    "not installed as a submodule": "a module is called that is no attribute of the network: register it",
+}
+
+
+def _place(tracer: fx.Tracer, error: Exception) -> str:
+    """The submodule, and the line of the network's own code, in which tracing failed."""
+    modules = [f"in {path}" for path, _ in list(tracer.module_stack.values())[-1:] if path]
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    line = _written((frame.filename, frame.lineno) for frame in frames)
+    found = ", ".join([*modules, *([f"at {line}"] if line else [])])
+    return f" ({found})" if found else ""
+
+
+def _written(frames: Iterable[tuple[str, int]]) -> str:
+    """The innermost place, as file:line, that is neither torch's nor this module's."""
+    for file, line in frames:
+        if file != __file__ and not file.startswith(TORCH) and Path(file).is_file():
+            path = Path(file)
+            return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line}"
+    return ""
+
+
+def bind(network: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> fx.GraphModule:
+    """The graph over this network's own modules and parameters, which are shared, not copied."""
+    targets = {node.target for node in graph.nodes if node.op in ("call_module", "get_attr")}
+    parts = {target: attrgetter(target)(network) for target in targets - constants.keys()}
+    return fx.GraphModule(parts | constants, graph)

@@ -1,0 +1,1 @@
+"""Hidden classes recovered: clusters inside each class, their number, and a linear probe on what they name."""

@@ -1,0 +1,187 @@
+"""The cluster half of the cluster-and-linear-probe test: do features fall apart into the classes that were merged?
+
+Yang, Steinhardt, Hu, "Are Neurons Actually Collapsed? On the Fine-Grained Structure in Neural Representations", ICML
+2023. Our reading of its procedure: within each super-class the training features are reduced to two dimensions by
+t-SNE and clustered by k-means, with as many clusters as classes were merged into it.
+"""
+
+import numpy as np
+import torch
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.progress import track
+from hidden_structure.seeding import Name, seed_of
+
+TSNE_INPUT = 50  # components kept before t-SNE, as its authors do: its neighbour search slows down with dimension
+WIDE = 100  # features from which that is done
+MANY = 2000  # samples from which several threads pay; their number does not change the bytes
+
+
+def reduce(features: np.ndarray, method: str, perplexity: float, components: int, seed: int) -> np.ndarray:
+    """Features (n, d) as points (n, m): tsne gives m = 2, pca m = components, raw the features themselves.
+
+    PCA pads with columns of zeros where there are fewer than `components` of them, which changes no distance. t-SNE
+    is openTSNE's (float64, started from PCA, Barnes-Hut up to 10,000 samples and interpolation from there) with exact
+    neighbours: those of an approximate search would depend on the number of processes. Where n is small its perplexity
+    falls to (n - 1) / 3, the largest that has neighbours enough.
+
+    Raises InputError if something is not finite, or t-SNE has fewer than 4 samples or only copies of one.
+    """
+    if not np.isfinite(features).all():
+        raise InputError("the features to cluster hold NaN or infinity: the network diverged, lower train.lr")
+    if method == "raw":
+        return features
+    if method == "pca":
+        return _principal_components(features, components, seed)
+    return _tsne(features, perplexity, seed)
+
+
+def _principal_components(features: np.ndarray, components: int, seed: int) -> np.ndarray:
+    from sklearn.decomposition import PCA
+
+    points = np.zeros((len(features), components), features.dtype)
+    kept = min(components, *features.shape)
+    if (features != features[0]).any():  # of constant features the shares of variance would be 0 / 0
+        points[:, :kept] = PCA(kept, random_state=seed).fit_transform(features)
+    return points
+
+
+def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
+    from openTSNE import TSNE
+
+    samples, dimension = features.shape
+    if samples < 4:
+        raise InputError(f"t-SNE needs 4 samples in each super-class, got {samples}: drop tsne from cluster.reducers")
+    if not (features != features[0]).any():
+        raise InputError("t-SNE got one point only, all features of a super-class agree: is the network dead?")
+    if dimension > WIDE or dimension == 1:
+        features = _principal_components(features, TSNE_INPUT, seed)
+    embedding = TSNE(
+        perplexity=min(perplexity, (samples - 1) / 3),
+        initialization="pca",
+        neighbors="exact",
+        n_jobs=torch.get_num_threads() if samples >= MANY else 1,
+        random_state=seed,
+    ).fit(features)
+    return np.asarray(embedding)
+
+
+def reduce_within(
+    features: np.ndarray, coarse: np.ndarray, method: str, perplexity: float, components: int, *names: Name
+) -> np.ndarray:
+    """Reduce each super-class by itself: features (N, d) and super-classes int64 (N,) to points (N, m).
+
+    names: of the random generator, to which the method and the super-class are added.
+    """
+    points = None
+    for group in track(np.unique(coarse), f"{method} of {' '.join(map(str, names))}"):
+        own = np.flatnonzero(coarse == group)
+        reduced = reduce(features[own], method, perplexity, components, seed_of(*names, method, int(group)))
+        points = np.empty((len(features), reduced.shape[1]), reduced.dtype) if points is None else points
+        points[own] = reduced
+    return points
+
+
+def recover(
+    points: np.ndarray, fine: np.ndarray, coarse: np.ndarray, coarse_of: np.ndarray, restarts: int, *names: Name
+) -> np.ndarray:
+    """Labels int64 (N,) recovered by k-means within each super-class, from points (N, m) of training samples.
+
+    A cluster stands for one original class of its super-class: by that one-to-one assignment under which most
+    training samples agree with `fine`. So a perfect naming is taken for granted, and with small samples chance
+    agreement lies above one in the number of clusters.
+
+    Args:
+        fine, coarse: int64 (N,), the original and the merged labels.
+        coarse_of: int64 (C,), the super-class of each original class; k-means looks for as many clusters as it has.
+        restarts: of k-means, of which the tightest result is kept.
+        names: of the random generator, to which the super-class is added.
+
+    Raises InputError if a super-class has fewer samples, or fewer different ones, than clusters.
+    """
+    recovered = np.full(len(fine), -1)
+    for group in np.unique(coarse):
+        own, classes = np.flatnonzero(coarse == group), np.flatnonzero(coarse_of == group)
+        clusters = kmeans(points[own], len(classes), restarts, seed_of(*names, "k-means", int(group)))
+        recovered[own] = _name_clusters(clusters, fine[own], classes)
+    return recovered
+
+
+def kmeans(points: np.ndarray, clusters: int, restarts: int, seed: int) -> np.ndarray:
+    """Clusters int64 (n,) of points (n, m), the tightest of several restarts.
+
+    Raises InputError if there are fewer points, or fewer different ones, than clusters.
+    """
+    import warnings
+
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    if len(points) < clusters:
+        raise InputError(f"k-means needs {clusters} samples in a super-class of {clusters} classes, got {len(points)}")
+    model = KMeans(clusters, n_init=restarts, random_state=seed)
+    # One thread: several would add up the centres in whichever order they finish.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of too few different points, which is an error here
+        found = model.fit_predict(points)
+    if (different := len(np.unique(found))) < clusters:
+        raise InputError(
+            f"k-means found {different} different points where it needs {clusters}: the features have collapsed or died"
+        )
+    return found
+
+
+def _name_clusters(clusters: np.ndarray, fine: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    from scipy.optimize import linear_sum_assignment
+
+    overlap = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(overlap, (clusters, np.searchsorted(classes, fine)), 1)
+    _, columns = linear_sum_assignment(overlap, maximize=True)  # rows come sorted: 0, 1, ...
+    return classes[columns][clusters]
+
+
+def scores(recovered: np.ndarray, fine: np.ndarray) -> dict[str, float]:
+    """Agreement of recovered with original labels, both int64 (n,), each 1 at best.
+
+    agreement: share of samples whose recovered label is the original one. nmi: mutual information over the mean of
+    both entropies. ari: adjusted Rand index, 0 on average by chance. purity: share of samples whose label is the most
+    frequent in their cluster. The last three do not depend on how clusters are named.
+    """
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    return {
+        "agreement": float((recovered == fine).mean()),
+        "nmi": float(normalized_mutual_info_score(fine, recovered)),
+        "ari": float(adjusted_rand_score(fine, recovered)),
+        "purity": float(contingency_matrix(fine, recovered).max(0).sum() / len(fine)),
+    }
+
+
+def scores_within(recovered: np.ndarray, fine: np.ndarray, coarse: np.ndarray, names: list[str]) -> dict[str, dict]:
+    """The scores of each super-class by itself, with its numbers of clusters and samples.
+
+    names: of the super-classes 0, 1, ...
+    """
+    result = {}
+    for group, name in enumerate(names):
+        own = coarse == group
+        clusters = len(np.unique(recovered[own]))
+        result[name] = scores(recovered[own], fine[own]) | {"clusters": clusters, "samples": int(own.sum())}
+    return result
+
+
+def information_within(pieces: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> float:
+    """How far pieces of super-classes are the original classes; all int64 (N,).
+
+    Adjusted mutual information in each super-class (Vinh, Epps, Bailey 2010), on average over samples: 1 where they
+    agree, and about 0 by chance, into however many pieces, or where a super-class is left whole.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    found = 0.0
+    for group in np.unique(coarse):
+        own = coarse == group
+        found += own.mean() * adjusted_mutual_info_score(fine[own], pieces[own])
+    return float(found)

@@ -1,0 +1,98 @@
+"""Where and how precisely the networks compute."""
+
+import os
+import platform
+import subprocess
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Hardware
+
+# What a processor may have beyond the level that PyTorch names: oneDNN and MKL choose their kernels by these ...
+EXTENSIONS = ("fma3", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16", "sve", "bf16")
+# ... unless one of these variables keeps them from it.
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+
+
+def pick_device(hardware: Hardware) -> torch.device:
+    """The device asked for; auto takes CUDA, then MPS, then the CPU. Under torchrun each process gets its own GPU.
+
+    Raises InputError if the device asked for is not there.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = next(name for name in available if available[name]) if hardware.device == "auto" else hardware.device
+    if not available[name]:
+        raise InputError(f"hardware.device: {name} is not available on this machine: use auto or cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if name == "cuda" else torch.device(name)
+
+
+def pick_precision(hardware: Hardware, device: torch.device) -> torch.dtype:
+    """The type that products are computed in; auto takes bfloat16 where the hardware multiplies it natively."""
+    if hardware.precision != "auto":
+        return getattr(torch, hardware.precision)
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        native = device.type == "cpu" and any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if native else torch.float32
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager:
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+
+def describe(device: torch.device, precision: torch.dtype, processes: int) -> dict[str, str | int]:
+    """What computed, for a result's provenance: what `auto` became, and what else the last bits depend on."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": device.type,
+        "processor": torch.cuda.get_device_name(device) if on_gpu else processor(),
+        "instructions": gpu_libraries(device) if on_gpu else instructions(),
+        "precision": str(precision).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The model: its name, and the numbers by which libraries tell models of one name apart."""
+    if cpuinfo.is_file():
+        fields = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines())
+        first = {}
+        for key, _, value in fields:
+            first.setdefault(key.strip(), value.strip())
+        keys = ("cpu family", "model", "CPU implementer", "CPU part")  # of x86 and of Arm, which has no names
+        numbers = ", ".join(f"{key.removeprefix('CPU ')} {first[key]}" for key in keys if first.get(key))
+        name = first.get("model name") or platform.machine()
+        return f"{name}, {numbers}" if numbers else name
+    if platform.system() == "Darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        if name := subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip():
+            return name
+    return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """The instruction set that PyTorch's own kernels use, and what those of oneDNN and MKL may use beyond it."""
+    capabilities = torch.cpu.get_capabilities()
+    there = [name for name in EXTENSIONS if capabilities.get(name)]
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *there, *limits])
+
+
+def gpu_libraries(device: torch.device) -> str:
+    """Compute capability of the GPU, and the versions of the libraries whose kernels run on it."""
+    capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return f"compute capability {capability}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+
+
+def compute_deterministically() -> None:
+    """Same bytes from the same machine; an operation without a deterministic form on a GPU says so in a warning."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    torch.use_deterministic_algorithms(True, warn_only=True)

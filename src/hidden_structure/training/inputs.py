@@ -1,0 +1,51 @@
+"""What most stages start from: the device and precision of the study, its images and its labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.networks.build import build
+from hidden_structure.training.batches import Images, on_device
+from hidden_structure.training.device import compute_deterministically, pick_device, pick_precision
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """data, labels: the arrays as they were read. images: by split, on the device."""
+
+    device: torch.device
+    precision: torch.dtype
+    data: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    images: dict[str, Images]
+
+    def targets(self, split: str) -> Tensor:
+        """int64 (N,), on the device."""
+        return torch.from_numpy(self.labels[split]).to(self.device)
+
+    def build(self, network: params.Network) -> nn.Module:
+        """A newly initialised network for these images and labels, on the CPU."""
+        return build(network, self.data["train_images"].shape[1:], len(self.labels["names"]))
+
+
+def read(hardware: params.Hardware, supervision: str = "fine") -> Inputs:
+    """Everything, with torch set to deterministic algorithms.
+
+    Raises InputError if the device is not there, or a file is missing or damaged.
+    """
+    compute_deterministically()
+    device = pick_device(hardware)
+    data, labels = artifacts.read_arrays(paths.DATA, paths.IMAGES), artifacts.read_labels(supervision)
+    for split in ("train", "test"):
+        if len(labels[split]) != len(data[f"{split}_images"]):
+            raise artifacts.unfit("labels of another number of images", paths.labels(supervision))
+    channels = data["train_images"].shape[3]
+    if not len(data["mean"]) == len(data["std"]) == channels or not (data["std"] > 0).all():
+        raise artifacts.unfit(f"no mean and positive std of each of {channels} channels", paths.DATA)
+    images = {
+        split: on_device(data[f"{split}_images"], data["mean"], data["std"], device) for split in ("train", "test")
+    }
+    return Inputs(device, pick_precision(hardware, device), data, labels, images)

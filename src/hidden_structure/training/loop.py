@@ -1,0 +1,223 @@
+"""Supervised training as one plain loop.
+
+A run is a TrainingState that `fit` carries forward epoch by epoch. Everything an epoch draws comes from generators
+named by (seed, epoch), so a state needs no random state to be resumed, copied or forked.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Train
+from hidden_structure.frame.progress import track
+from hidden_structure.seeding import Name, torch_generator
+from hidden_structure.training import distributed
+from hidden_structure.training.batches import Images, evaluation_batches, training_batches
+from hidden_structure.training.device import autocast
+
+MEASURED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # what a history holds, in nats and shares
+
+
+@dataclass
+class TrainingState:
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0  # epochs done
+    history: list[dict[str, float | int]] = field(default_factory=lambda: [{"epoch": 0}])
+
+
+def start(network: nn.Module, train: Train, device: torch.device) -> TrainingState:
+    """An untrained network on its device, and the optimizer of the recipe."""
+    memory_format = torch.preserve_format if device.type == "mps" else torch.channels_last
+    network = network.to(device=device, memory_format=memory_format)
+    fused = device.type != "mps"
+    if train.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=train.lr,
+            momentum=train.momentum,
+            nesterov=train.nesterov,
+            weight_decay=train.weight_decay,
+            fused=fused,
+        )
+    else:
+        betas = (train.momentum, 0.999)
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=train.lr, betas=betas, weight_decay=train.weight_decay, fused=fused
+        )
+    return TrainingState(network, optimizer)
+
+
+def learning_rate(train: Train, progress: float) -> float:
+    """The rate after that share of training, in [0, 1): a linear warm-up, and times it the schedule.
+
+    step multiplies by `factor` at each of `milestones` (Papyan, Han, Donoho 2020: 1/3 and 2/3, factor 0.1); cosine
+    and one-cycle fall from the end of the warm-up to 0, along half a cosine and along a line.
+    """
+    warmup = min(1.0, progress / train.warmup) if train.warmup else 1.0
+    fall = max(0.0, progress - train.warmup) / (1 - train.warmup)
+    decay = {
+        "constant": 1.0,
+        "step": train.factor ** sum(progress >= milestone for milestone in train.milestones),
+        "cosine": (1 + math.cos(math.pi * fall)) / 2,
+        "one-cycle": 1 - fall,
+    }
+    return train.lr * warmup * decay[train.schedule]
+
+
+def snapshot_epochs(epochs: int, count: int) -> list[int]:
+    """At most count epochs, 0 and the last among them, evenly spaced in log(1 + epoch); early ones may coincide."""
+    return sorted({round(math.expm1(math.log1p(epochs) * i / (count - 1))) for i in range(count)})
+
+
+def nothing(state: TrainingState) -> None:
+    """What there is to do after an epoch, unless a caller knows better."""
+
+
+# What the network put out, float32 (b, ...), for which inputs and labels: the loss, and bool (b,), where it was right.
+Objective = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def classify(logits: Tensor, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy to labels int64 (b,): the objective, unless a caller has another."""
+    return cross_entropy(logits, labels), logits.detach().argmax(1) == labels
+
+
+def fit(
+    state: TrainingState,
+    images: Images,
+    labels: Tensor,
+    train: Train,
+    seed: Name,
+    precision: torch.dtype,
+    share: tuple[int, int] = (0, 1),
+    after_epoch: Callable[[TrainingState], None] = nothing,
+    objective: Objective = classify,
+    section: str = "train",
+) -> None:
+    """Train until train.epochs are done, in place; after_epoch sees the state after each.
+
+    Each epoch appends {epoch, lr, train_loss, train_accuracy} to the history: the rate at its end, and averages over
+    its batches as they were trained on.
+
+    Args:
+        labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
+        seed: names the generators of order and augmentation; the initialisation is the caller's.
+        share: (rank, processes) of data-parallel training.
+        section: where in params.yaml the recipe stands, for messages.
+
+    Raises:
+        InputError: the batch size or the crop does not fit the data, or the processes, or the loss or at the end the
+            weights are not finite.
+    """
+    _check_sizes(train, images, share[1], section)
+    model = distributed.parallel(state.network, images.pixels.device)
+    batches = len(labels) // train.batch_size
+    epochs = range(state.epoch, train.epochs)
+    for _ in track(epochs, f"training, seed {seed}") if share[0] == 0 else epochs:
+        order, augmentation = (torch_generator(name, seed, state.epoch) for name in ("order", "augmentation"))
+        epoch = training_batches(images, labels, train.batch_size, order, augmentation, train.crop, train.flip, share)
+        model.train()
+        losses, hits = [], []
+        for batch, (inputs, targets) in enumerate(epoch):
+            rate = learning_rate(train, (state.epoch + (batch + 0.5) / batches) / train.epochs)
+            loss, right = step(model, state.optimizer, inputs, targets, rate, precision, objective)
+            losses.append(loss)
+            hits.append(right)
+        averages = torch.stack([torch.stack(losses).mean(), torch.cat(hits).float().mean()])
+        loss, accuracy = distributed.average(averages).tolist()
+        state.epoch += 1
+        if not math.isfinite(loss):
+            raise diverged(f"the training loss became {loss} in epoch {state.epoch}", train, section)
+        row = {"epoch": state.epoch, "lr": rate, "train_loss": loss, "train_accuracy": accuracy}
+        state.history.append(row)
+        if state.epoch == train.epochs and not all(parameter.isfinite().all() for parameter in model.parameters()):
+            raise diverged("the last step made weights infinite or NaN", train, section)
+        after_epoch(state)
+
+
+class Diverged(InputError):
+    """A loss or weights that are not finite."""
+
+
+def diverged(what: str, train: Train, section: str = "train") -> Diverged:
+    """Names the keys that can be the cause, the likeliest first.
+
+    Weight decay d multiplies weights by 1 - lr d a step, which makes them grow without end once lr d is above 2. Adam
+    does not mind: it takes the decay for a gradient, whose size it divides by.
+    """
+    causes = ["lr"]
+    if train.optimizer == "sgd" and train.lr * train.weight_decay > 1:
+        causes = sorted(["lr", "weight_decay"], key=lambda key: getattr(train, key), reverse=True)
+    if train.momentum > 0.95:
+        causes.append("momentum")
+    return Diverged(f"{what}: lower {' or '.join(f'{section}.{key} ({getattr(train, key)})' for key in causes)}")
+
+
+def step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    inputs: Tensor,
+    targets: Tensor,
+    rate: float,
+    precision: torch.dtype,
+    objective: Objective = classify,
+) -> tuple[Tensor, Tensor]:
+    """One update at that learning rate; gives the batch's loss, detached, and hits before it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with autocast(inputs.device, precision):
+        outputs = model(inputs).float()
+    loss, hits = objective(outputs, inputs, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach(), hits
+
+
+def _check_sizes(train: Train, images: Images, processes: int, section: str) -> None:
+    samples, height, width, _ = images.pixels.shape
+    if train.batch_size > samples:
+        raise InputError(
+            f"{section}.batch_size: {train.batch_size} is more than the {samples} training samples: lower it"
+        )
+    if train.batch_size % processes:
+        raise InputError(
+            f"{section}.batch_size: {train.batch_size} is not a multiple of the {processes} processes: change one"
+        )
+    if train.crop > min(height, width):
+        raise InputError(
+            f"{section}.crop: {train.crop} pixels are more than an image of {width} x {height} has: lower it"
+        )
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    images: Images,
+    labels: Tensor,
+    precision: torch.dtype,
+    batch_size: int = 500,
+    said: Callable[[str], InputError] = InputError,
+) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its mode is put back.
+
+    Raises what `said` makes of it if the loss is not finite.
+    """
+    was_training = network.training
+    network.eval()
+    loss = hits = 0.0
+    for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
+        with autocast(inputs.device, precision):
+            logits = network(inputs).float()
+        loss += cross_entropy(logits, targets, reduction="sum").item()
+        hits += (logits.argmax(1) == targets).sum().item()
+    network.train(was_training)
+    if not math.isfinite(loss):
+        raise said(f"the network's loss is {loss}")
+    return loss / len(labels), hits / len(labels)

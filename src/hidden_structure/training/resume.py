@@ -1,0 +1,83 @@
+"""Training that survives a kill: the whole state in one file, written between epochs.
+
+The file is named after everything that the run depends on, so a state made by other params or other data is never
+taken up.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hidden_structure.frame.artifacts import check_state, content_of, parse_json, read_tensors, write_tensors
+from hidden_structure.networks.weights import load_state
+from hidden_structure.training.loop import TrainingState
+
+
+def fingerprint(description: dict, script: Path, *arrays: np.ndarray) -> str:
+    """16 hexadecimal digits that depend on a JSON-able description, the code, and the arrays' contents.
+
+    The code is the script and this whole package: half a run by other code would be no run of either.
+    """
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for file in (script, *sorted(Path(__file__).parent.rglob("*.py"))):
+        digest.update(file.read_bytes())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]
+
+
+def save(path: Path, state: TrainingState) -> None:
+    """Network, optimizer, epoch and history as one safetensors file."""
+    tensors = {f"network/{name}": tensor for name, tensor in state.network.state_dict().items()}
+    for index, slots in state.optimizer.state_dict()["state"].items():
+        tensors |= {
+            f"optimizer/{index}/{name}": torch.as_tensor(slot) for name, slot in slots.items() if slot is not None
+        }
+    record = json.dumps({"epoch": state.epoch, "history": state.history}).encode()
+    write_tensors(path, tensors | {"record": torch.frombuffer(bytearray(record), dtype=torch.uint8)})
+
+
+def load(path: Path, state: TrainingState) -> bool:
+    """Put what `save` wrote into a freshly started state, in place; False if nothing was written yet.
+
+    Raises InputError if the file is damaged, or holds anything else.
+    """
+    if not path.is_file():
+        return False
+    tensors = read_tensors(path, {"record": None})
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    with content_of([path]):
+        record = parse_json(bytes(tensors.pop("record").tolist()).decode())
+        epoch, history = record["epoch"], record["history"]
+        if [row["epoch"] for row in history] != list(range(epoch + 1)):
+            raise ValueError("its history is not of its epochs")
+        network = {name.removeprefix("network/"): t for name, t in tensors.items() if name.startswith("network/")}
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for name in tensors.keys() - {f"network/{name}" for name in network}:
+            _, index, slot = name.split("/")
+            if tensors[name].shape not in (parameters[int(index)].shape, ()):
+                raise ValueError(f"{name} is of another network")
+            slots.setdefault(int(index), {})[slot] = tensors[name]
+    load_state(state.network, check_state(network, state.network, path))
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": slots})
+    # Fused optimizers walk parameter and momentum in memory order, so the two must have the same strides.
+    for parameter in parameters:
+        for slot, value in state.optimizer.state[parameter].items():
+            if value.shape == parameter.shape:
+                state.optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(value)
+    state.epoch, state.history = epoch, history
+    return True
+
+
+def forget(*folders: Path) -> None:
+    """Remove finished runs; renamed first, so that a kill in between leaves nothing that could be taken up."""
+    for folder in folders:
+        if folder.is_dir():
+            finished = folder.with_name(f"finished-{folder.name}")
+            shutil.rmtree(finished, ignore_errors=True)
+            folder.rename(finished)
+            shutil.rmtree(finished, ignore_errors=True)

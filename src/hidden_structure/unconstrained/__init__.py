@@ -1,0 +1,1 @@
+"""The unconstrained features model: its optimum, the descent to it, and what imbalance does."""
