@@ -13,14 +13,20 @@ from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Cluster, Section, Seed, Some
 from hidden_structure.recovery.clustering import reduce_within
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
+
+
+class Reads(Section):
+    cluster: Cluster
+    seeds: Some[Seed]
 
 
 @one_line_errors
 @alone("cluster")
 def main() -> None:
-    study = params.load()
+    study = params.load(Reads)
     settings = study.cluster
     fine, coarse = artifacts.read_both_labels()
     merged = Merged(fine["train"], coarse["train"], fine["test"], coarse["coarse_of"], coarse["names"].tolist())
@@ -58,7 +64,7 @@ def main() -> None:
     matrix = torch.stack(distances).mean(0).tolist()
     result = {"rows": rows, "oracle": oracle}
     result["class_distances"] = {"names": fine["names"].tolist(), "matrix": matrix}
-    artifacts.write_json(paths.metrics(study.study, "cluster"), result)
+    artifacts.write_json(paths.results("cluster"), result)
 
 
 if __name__ == "__main__":

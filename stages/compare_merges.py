@@ -12,6 +12,7 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Cluster, Merges, Network, Section, Seed, Some
 from hidden_structure.merges.likeness import above_chance, confusion, similarity_of_means, within
 from hidden_structure.networks.build import build
 from hidden_structure.networks.features import head
@@ -20,10 +21,17 @@ from hidden_structure.recovery.count import estimate
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 
 
+class Reads(Section):
+    cluster: Cluster
+    merges: Merges | None
+    network: Network
+    seeds: Some[Seed]
+
+
 @one_line_errors
 @alone("compare-merges")
 def main() -> None:
-    study = params.load()
+    study = params.load(Reads)
     settings, reducer, rows = study.cluster, study.cluster.reducers[0], []
     data, fine = artifacts.read_arrays(paths.DATA, paths.IMAGES), artifacts.read_labels("fine")
     names, sizes = tuple(fine["names"].tolist()), {split: len(fine[split]) for split in ("train", "test")}
@@ -56,7 +64,7 @@ def main() -> None:
         print(own["name"], {"seed": seed} | {name: rows[-1][name] for name in shown}, flush=True)
 
     fine_bits = bits_per_sample(class_counts(fine["train"], len(names)))
-    artifacts.write_json(paths.metrics(study.study, "merges"), {"fine_bits": fine_bits, "rows": rows})
+    artifacts.write_json(paths.results("merges"), {"fine_bits": fine_bits, "rows": rows})
 
 
 def similarities(study: params.Study, images: np.ndarray, fine: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,18 +6,24 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Cluster, Distill, Section, only
 from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores
 
 REDUCER = "pca"  # for students are many: t-SNE of every one would take longer than to train it
 
 
+class Reads(Section):
+    cluster: only(Cluster, "components", "restarts")
+    distill: Distill | None
+
+
 @one_line_errors
 @alone("compare-students")
 def main() -> None:
-    study = params.load()
+    study = params.load(Reads)
     settings, cluster, found = study.distill, study.cluster, None
-    if settings.seeds:
-        labels, trained = artifacts.read_labels("fine"), paths.metrics(study.study, "distill")
+    if settings:
+        labels, trained = artifacts.read_labels("fine"), paths.results("distill")
         fine, sizes = labels["train"], {split: len(labels[split]) for split in ("train", "test")}
         with artifacts.content_of([trained]):
             coarse_of = np.array(artifacts.read_json(trained, dict)["coarse_of"], np.int64)
@@ -35,7 +41,7 @@ def main() -> None:
                 found["pieces"].append(
                     {"method": method} | {"ami": information_within(tensors["pieces"].numpy(), fine, coarse)}
                 )
-    artifacts.write_json(paths.metrics(study.study, "students"), found)
+    artifacts.write_json(paths.results("students"), found)
 
 
 if __name__ == "__main__":

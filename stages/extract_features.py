@@ -4,6 +4,7 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some
 from hidden_structure.networks.features import PENULTIMATE, extract
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.batches import evaluation_batches
@@ -11,10 +12,17 @@ from hidden_structure.training.device import autocast
 from hidden_structure.training.inputs import read
 
 
+class Reads(Section):
+    features: Features
+    hardware: Hardware
+    network: Network
+    seeds: Some[Seed]
+
+
 @one_line_errors
 @alone("extract-features")
 def main() -> None:
-    study = params.load()
+    study = params.load(Reads)
     both = {supervision: read(study.hardware, supervision) for supervision in paths.SUPERVISIONS}
     layers = list(dict.fromkeys([PENULTIMATE, *study.features.layers]))
 

@@ -1,27 +1,35 @@
 """Measure neural collapse over training: of every network, at each epoch whose weights were kept."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 import torch
 
-from hidden_structure.collapse.metrics import Collapse, measure
+from hidden_structure.collapse.metrics import measure
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some, Train, only
 from hidden_structure.networks.features import PENULTIMATE, extract, head
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.batches import evaluation_batches
-from hidden_structure.training.curves import mean_and_spread
 from hidden_structure.training.device import autocast
 from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import snapshot_epochs
 
 
+class Reads(Section):
+    features: only(Features, "batch_size")
+    hardware: Hardware
+    network: Network
+    seeds: Some[Seed]
+    train: Train | None
+
+
 @one_line_errors
 @alone("measure-collapse")
 def main() -> None:
-    study = params.load()
+    study = params.load(Reads)
     epochs = snapshot_epochs(study.train.epochs, study.train.snapshots)
 
     rows: dict[str, list[dict]] = {}
@@ -43,11 +51,8 @@ def main() -> None:
                 raise InputError(f"{supervision} network, seed {seed}, epoch {epoch}: {error}") from error
             rows[supervision].append({"supervision": supervision, "seed": seed, "epoch": epoch} | metrics)
 
-    for supervision in paths.SUPERVISIONS:
-        curve = mean_and_spread(rows[supervision], [field.name for field in fields(Collapse)])
-        artifacts.write_text(paths.curve(study.study, f"collapse-{supervision}"), curve)
     everything = [row for supervision in paths.SUPERVISIONS for row in rows[supervision]]
-    artifacts.write_json(paths.metrics(study.study, "collapse"), everything)
+    artifacts.write_json(paths.results("collapse"), everything)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,17 @@ from hidden_structure.datasets.labels import describe, merge, tables
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Merge, Section
+
+
+class Reads(Section):
+    merge: Merge
 
 
 @one_line_errors
 @alone("merge-labels")
 def main() -> None:
-    study = params.load()
+    study = params.load(Reads)
     data = artifacts.read_arrays(paths.DATA, paths.IMAGES | paths.CLASSES)
     fine_names = tuple(data["class_names"].tolist())
     with artifacts.content_of([paths.DATA]):
@@ -28,7 +33,7 @@ def main() -> None:
         labels = {"train": train, "test": test, "names": np.array(names)}
         table = {"coarse_of": merged.coarse_of} if supervision == "coarse" else {}
         artifacts.write_arrays(paths.labels(supervision), labels | table)
-    artifacts.write_json(paths.metrics(study.study, "labels"), summary)
+    artifacts.write_json(paths.results("labels"), summary)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,17 @@ from hidden_structure.datasets.load import load
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Data, Section
+
+
+class Reads(Section):
+    data: Data
 
 
 @one_line_errors
 @alone("prepare-data")
 def main() -> None:
-    artifacts.write_arrays(paths.DATA, load(params.load().data).arrays())
+    artifacts.write_arrays(paths.DATA, load(params.load(Reads).data).arrays())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Section, Unconstrained
 from hidden_structure.seeding import torch_generator
 from hidden_structure.unconstrained.minority import groups, imbalanced, merging_ratio
 from hidden_structure.unconstrained.model import (
@@ -12,7 +13,6 @@ from hidden_structure.unconstrained.model import (
     closed_form,
     compare,
     gradient_norm,
-    in_plane,
     least_eigenvalue,
     objective,
     over_trajectory,
@@ -23,10 +23,14 @@ from hidden_structure.unconstrained.model import (
 )
 
 
+class Reads(Section):
+    unconstrained: Unconstrained | None
+
+
 @one_line_errors
 @alone("solve-unconstrained")
 def main() -> None:
-    study = params.load()
+    study = params.load(Reads)
     settings = study.unconstrained
 
     def problem(classes: int, loss: str, bias: bool) -> Problem:
@@ -62,12 +66,9 @@ def main() -> None:
         saddle_rows += [case | row for row in escaped(own)]
     imbalance = [weighed(ratio) for ratio in track(settings.ratios, "unconstrained features, imbalanced")]
     merging = merging_ratio(problem(settings.classes, "cross-entropy", False))
-    three = problem(3, "cross-entropy", False)
-    plane = in_plane(three, solve(three, random_start(three, torch_generator("unconstrained", "plane"))))
 
-    artifacts.write_arrays(paths.UNCONSTRAINED, plane)
     found = {"solutions": solutions, "saddles": saddle_rows, "imbalance": imbalance, "merging_ratio": merging}
-    artifacts.write_json(paths.metrics(study.study, "unconstrained"), found)
+    artifacts.write_json(paths.results("unconstrained"), found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""dvc.yaml says of each stage what it really reads: the modules it imports, and the sections of params.yaml it uses."""
+"""dvc.yaml says of each stage what it really reads: the code that computes its numbers, and the keys of params.yaml."""
 
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from tiny import ROOT
 
 from hidden_structure.frame import params
 
+SRC = ROOT / "src"
+FRAME = Path("hidden_structure/frame")
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
-SOURCES = {path.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")}
+SOURCES = {path.relative_to(SRC) for path in SRC.rglob("*.py")}
 
 
 def script(stage: dict) -> Path:
-    return ROOT / re.match(r"python (stages/\w+\.py)", stage["cmd"])[1]
+    return ROOT / re.search(r"stages/\w+\.py", stage["cmd"])[0]
 
 
 def modules_imported(file: Path) -> set[Path]:
@@ -31,74 +34,97 @@ def modules_imported(file: Path) -> set[Path]:
     return {path for name in files for path in (name.with_suffix(".py"), name / "__init__.py") if path in SOURCES}
 
 
-def import_closure(file: Path) -> set[str]:
-    found: set[Path] = set()
+def import_closure(file: Path) -> set[Path]:
+    """Modules that compute: neither of the frame nor a package's docstring."""
+    closure: set[Path] = set()
     left = modules_imported(file)
     while left:
         module = left.pop()
-        found.add(module)
-        packages = {parent / "__init__.py" for parent in module.parents} & SOURCES
-        left |= (modules_imported(ROOT / "src" / module) | packages) - found
-    return {f"src/{module}" for module in found}
+        closure.add(module)
+        left |= modules_imported(SRC / module) - closure
+    return {module for module in closure if FRAME not in module.parents and module.name != "__init__.py"}
+
+
+def declared(stage: dict) -> dict[str, set[Path]]:
+    """Source dependency -> the modules it stands for."""
+    sources = [dependency for dependency in stage["deps"] if dependency.startswith("src/")]
+    return {
+        source: {
+            file.relative_to(SRC)
+            for file in ((ROOT / source).rglob("*.py") if (ROOT / source).is_dir() else [ROOT / source])
+        }
+        for source in sources
+    }
+
+
+@pytest.mark.parametrize("name", STAGES.keys() - {"check"})
+def test_a_stage_depends_on_the_rooms_whose_code_it_runs(name):
+    closure, rooms = import_closure(script(STAGES[name])), declared(STAGES[name])
+    assert closure <= set().union(*rooms.values(), set())
+    for room, modules in rooms.items():
+        assert modules & closure, f"{name} imports nothing of {room}"
+        assert (ROOT / room).is_file() or 2 * len(modules & closure) >= len(modules & SOURCES) - 1, (
+            f"name its files: {room}"
+        )
+    assert str(script(STAGES[name]).relative_to(ROOT)) in STAGES[name]["deps"]
+
+
+def test_the_frame_imports_only_itself():
+    """Or what it imports would change numbers without rerunning anything."""
+    for module in (SRC / FRAME).glob("*.py"):
+        outside = {other for other in modules_imported(module) if FRAME not in other.parents}
+        assert outside <= {Path("hidden_structure/__init__.py")}, module
+
+
+def reads(stage: dict) -> set[str]:
+    """The keys that the script's `Reads` declares: `cluster.l2` where it names single keys of a section."""
+    specification = importlib.util.spec_from_file_location(script(stage).stem, script(stage))
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return params.keys(module.Reads)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_depends_on_exactly_the_code_it_imports(name):
-    stage = STAGES[name]
-    declared = set()
-    for dependency in stage["deps"]:
-        if dependency.startswith("src/"):
-            files = (ROOT / dependency).rglob("*.py") if (ROOT / dependency).is_dir() else [ROOT / dependency]
-            declared |= {str(file.relative_to(ROOT)) for file in files}
-    assert declared == import_closure(script(stage))
-    assert str(script(stage).relative_to(ROOT)) in stage["deps"]
-
-
-# Sections read by functions that take the whole study.
-READ_BY = {
-    "hidden_structure.connectivity.spawning": {"network", "train", "spawn"},
-    "hidden_structure.distillation.school": {"seeds", "network", "train", "cluster", "distill"},
-    "hidden_structure.connectivity.pairing": {"hardware", "network", "train", "spawn", "permute", "interpolate"},
-}
-
-
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_depends_on_exactly_the_sections_it_uses(name):
-    text = script(STAGES[name]).read_text()
-    used = set(re.findall(r"\bstudy\.(\w+)|load\(\)\.(\w+)", text))
-    used = {section for pair in used for section in pair if section in params.Study.model_fields}
-    used |= {section for module, sections in READ_BY.items() if f"from {module} import" in text for section in sections}
-    if "params.yaml" in STAGES[name]["deps"]:  # the whole file, because the stage keeps a copy of it
+def test_a_stage_depends_on_exactly_the_keys_it_reads(name):
+    if "params.yaml" in STAGES[name]["deps"]:
         assert "params" not in STAGES[name]
     else:
-        assert used == set(STAGES[name]["params"])
+        assert reads(STAGES[name]) == set(STAGES[name]["params"])
 
 
 def test_what_processor_computed_makes_no_other_stage_run_again():
-    """Hardware is what stages write down, never what they depend on; only the report tells of it."""
-    reads = {name for name, stage in STAGES.items() if any("/hardware-" in str(path) for path in stage["deps"])}
-    assert reads == {"report"}
+    """Hardware is what stages write down, never what they depend on; only the tables tell of it."""
+    readers = {name for name, stage in STAGES.items() if any("/hardware-" in str(path) for path in stage["deps"])}
+    assert readers == set()
 
 
-def outputs(stage: dict) -> dict[str, dict]:
-    """Path -> options."""
-    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
-    return {path: options for e in entries for path, options in ({e: {}} if isinstance(e, str) else e).items()}
+def outputs(stage: dict) -> dict[str, tuple[str, dict]]:
+    """Path -> kind, options."""
+    entries = [(kind, entry) for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    pairs = [(kind, {entry: {}} if isinstance(entry, str) else entry) for kind, entry in entries]
+    return {path: (kind, options) for kind, entry in pairs for path, options in entry.items()}
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_dvc_deletes_no_output_before_its_stage_has_checked_params(name):
-    """A stage all of whose outputs are in DVC's cache, at paths that no value is part of, loses nothing by it."""
-    found = outputs(STAGES[name])
-    restored = all(options.get("cache", True) and "${study}" not in path for path, options in found.items())
-    assert restored or all(options.get("persist") for options in found.values())
+def test_dvc_remembers_what_every_stage_has_made(name):
+    """Its run cache leaves out stages with an output that persists, or is kept from its cache and no metric or plot."""
+    for path, (kind, options) in outputs(STAGES[name]).items():
+        assert not options.get("persist"), path
+        assert options.get("cache", True) or kind in ("metrics", "plots"), path
 
 
-def test_the_default_study_is_also_one_of_the_studies():
-    study = params.load(ROOT / "params.yaml")
-    assert (ROOT / "studies" / f"{study.study}.yaml").read_text() == (ROOT / "params.yaml").read_text()
+def test_everything_that_takes_time_waits_for_the_check():
+    """By what it depends on, directly or through what others make."""
+    made = {path: name for name, stage in STAGES.items() for path in outputs(stage)}
 
+    def upstream(name: str) -> set[str]:
+        makers = {
+            maker
+            for dependency in STAGES[name]["deps"]
+            for path, maker in made.items()
+            if Path(path).is_relative_to(dependency) or Path(dependency).is_relative_to(path)
+        } - {name}
+        return makers | {further for maker in makers for further in upstream(maker)}
 
-@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_study_is_valid_and_named_after_its_file(path):
-    assert params.load(path).study == path.stem
+    for name in STAGES.keys() - {"prepare-data", "check"}:
+        assert "check" in upstream(name), name

@@ -13,8 +13,11 @@ PERMUTATIONS = ARTIFACTS / "permutations"
 MERGES = ARTIFACTS / "merges"
 STUDENTS = ARTIFACTS / "students"
 CLUSTERS = ARTIFACTS / "clusters"
-UNCONSTRAINED = ARTIFACTS / "unconstrained.npz"
 SPAWNED = ARTIFACTS / "spawned"
+RESULTS = ARTIFACTS / "results"
+TABLES = ARTIFACTS / "tables"
+REPORT = ARTIFACTS / "report"
+CHECKED = ARTIFACTS / "checked"
 SUPERVISIONS = ("fine", "coarse")
 
 # What readers ask of a file: of arrays the kind of dtype (as numpy's letters say) and the number of axes.
@@ -22,7 +25,6 @@ IMAGES = {f"{split}_images": ("u", 4) for split in ("train", "test")} | {"mean":
 CLASSES = {"train_labels": ("i", 1), "test_labels": ("i", 1), "class_names": ("U", 1)}
 LABELS = {"train": ("i", 1), "test": ("i", 1), "names": ("U", 1)}
 COARSE_LABELS = LABELS | {"coarse_of": ("i", 1)}
-PLANE = {"steps": ("i", 1), "labels": ("i", 1), "features": ("f", 3), "rows": ("f", 3)}  # of UNCONSTRAINED
 FEATURES = {"train": None, "test": None, "weight": None}  # penultimate features, and the last layer
 
 
@@ -85,21 +87,15 @@ def permutation(cell: str, seed_a: int, seed_b: int, method: str) -> Path:
     return PERMUTATIONS / cell / f"{seed_a}-{seed_b}-{method}.npz"
 
 
+def results(name: str) -> Path:
+    """What a stage has measured: rows, an object, or null where the study leaves the part out."""
+    return RESULTS / f"{name}.json"
+
+
+def table(name: str) -> Path:
+    return TABLES / f"{name}.csv"
+
+
 def report(study: str) -> Path:
+    """What git keeps of a study."""
     return Path("reports") / study
-
-
-def metrics(study: str, name: str) -> Path:
-    return report(study) / "metrics" / f"{name}.json"
-
-
-def curve(study: str, name: str) -> Path:
-    return report(study) / "curves" / f"{name}.csv"
-
-
-def figures(study: str) -> Path:
-    return report(study) / "figures"
-
-
-def figure(study: str, name: str, suffix: str) -> Path:
-    return figures(study) / f"{name}.{suffix}"
