@@ -1,28 +1,12 @@
-"""How alike merged classes are, and whether likeness decides how well clustering finds them again.
+"""How alike merged classes are, and how well clustering finds them again, from chance.
 
 Nguyen, Kornblith, arXiv 2311.07864 (2023): super-classes of unrelated classes cluster better than natural hierarchies
 do. All similarities here are the larger the more alike two classes are.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from hidden_structure.frame.errors import InputError
-
-RESAMPLES = 2000  # of the bootstrap
-LEVEL = 0.95  # of its interval
-FEWEST = 3  # super-classes: two always lie on a line
-
-
-@dataclass(frozen=True)
-class RankCorrelation:
-    """Spearman's rank correlation over so many super-classes, and the ends of its 95 % bootstrap interval."""
-
-    rho: float
-    low: float
-    high: float
-    superclasses: int
 
 
 def similarity_of_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -94,43 +78,3 @@ def above_chance(agreement: float, classes: int) -> float:
     With few samples, or classes of different sizes, naming alone reaches more than 0.
     """
     return (agreement - 1 / classes) / (1 - 1 / classes)
-
-
-def rank_correlation(
-    similarity: np.ndarray, score: np.ndarray, generator: np.random.Generator
-) -> RankCorrelation | None:
-    """Spearman's rank correlation, with a percentile bootstrap over super-classes (Efron, 1979).
-
-    None where there are fewer than three super-classes, or all agree in one of the two. Resamples that do so are left
-    out. Super-classes of one network are drawn as if independent, which makes the interval somewhat too narrow.
-
-    similarity, score: floats (n,), of each super-class.
-    """
-    if len(score) < FEWEST or not (np.ptp(similarity) and np.ptp(score)):
-        return None
-    columns = np.stack([similarity, score])
-    drawn = columns[:, generator.integers(len(score), size=(RESAMPLES, len(score)))]
-    varying = (np.ptp(drawn, axis=2) > 0).all(0)
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(_spearman(*drawn[:, varying]), [tail, 1 - tail])
-    return RankCorrelation(float(_spearman(*columns)), float(low), float(high), len(score))
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Along the last axis; equal values share their mean rank."""
-    from scipy.stats import rankdata
-
-    a, b = (rankdata(column, axis=-1) for column in (a, b))
-    a, b = (ranks - ranks.mean(-1, keepdims=True) for ranks in (a, b))
-    return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-
-
-def separation(distances: np.ndarray) -> np.ndarray:
-    """Distance of two classes' means over the root mean square distance of their samples from them: float64 (C, C).
-
-    distances: floats (C, C), mean squared distances of samples as collapse.class_distances gives them: with a 2 on
-    their diagonal, for two samples of one class.
-    """
-    spread = np.diag(distances) / 2  # squared distance of a sample from its class mean
-    both = spread[:, None] + spread
-    return np.sqrt(np.maximum(distances - both, 0) / np.maximum(both / 2, np.finfo(float).tiny))

@@ -1,103 +1,175 @@
-"""The claims on other merges of the labels, rows of the form of those of claims.py.
+"""The claims on other merges of the labels."""
 
-`seeds` lists the seeds of the merges' networks, or the random merges where it is these that are compared.
-"""
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from hidden_structure.frame.params import Study
-from hidden_structure.report.connectivity.claims import row
-from hidden_structure.report.merges.measure import COUNTS, SIMILARITIES
-from hidden_structure.report.recovery.claims import YANG
-from hidden_structure.report.summary import Measured, mean_and_spread, rounded
+from hidden_structure.report.claim import Claim, Criterion
+from hidden_structure.report.merges.correlation import FEWEST
+from hidden_structure.report.merges.measured import (
+    ESTIMATES,
+    correlation,
+    counted,
+    kept,
+    networks,
+    own_classes,
+    spent,
+    unrelated,
+)
+from hidden_structure.report.preconditions import trained_from, unmet
 
+IDEA = "merges"
 NGUYEN = "Nguyen, Kornblith 2023"
-TIBSHIRANI = "Tibshirani, Walther, Hastie 2001"
-ROUSSEEUW = "Rousseeuw 1987"
-
-# Our own criteria, for the sources give no number: no more often wrong than right ...
-COUNTED_FROM = 0.5
-# ... and at least half of what the same features would give a linear layer that knew the classes.
-SHARE_OF_ORACLE = 0.5
-
-LIKENESS = {  # similarity of the metrics -> end of the claim's name, what it is
-    "pixels": (".pixels", "the distance of class means in pixels"),
-    "features": ("", "the distance of class means in the fine network's features"),
-    "confusion": (".confusion", "how probable the fine network holds one class on images of the other"),
-}
-ESTIMATES = {  # method of the metrics -> end of the claim's name, in words, source
-    "gap": ("", "gap statistic", TIBSHIRANI),
-    "silhouette": (".silhouette", "largest mean silhouette", ROUSSEEUW),
-}
+YANG = "Yang, Steinhardt, Hu 2023"
+UNRELATED_BEYOND = 0.01  # share of training samples
+LIKENESS_BELOW = -0.1  # rank correlation
+COUNTED_BEYOND = 0.1  # share of super-classes: what a constant answer does, a method of counting must beat by so much
 
 
-def table(study: Study, measured: Measured, fine_classes: int, coarse_classes: int) -> list[dict]:
-    """One row a claim: {id, claim, source, published, measured, spread, seeds, holds}.
-
-    measured: of merges_summary, and of summary the fine network's accuracy and the recovery. A claim on what was not
-    tried, or cannot be told from so few merges, is left out.
-    """
-    seeds, rows = study.merges.seeds, []
-
-    def mean(quantity: str) -> float:
-        return mean_and_spread(measured[quantity])[0]
-
-    def add(name: str, quantity: str, sentence: str, source: str, holds: bool) -> None:
-        rows.append(row(name, measured[quantity], sentence, source, None, seeds, holds))
-
-    for similarity in SIMILARITIES:
-        group, (ending, likeness) = f"semantics.same.{similarity}", LIKENESS[similarity]
-        if f"{group}.rho" in measured:
-            sentence = (
-                f"The less alike merged classes are, by {likeness}, the better they are recovered: the rank "
-                f"correlation of likeness with agreement above chance, {mean(f'{group}.rho'):.4g} over "
-                f"{mean(f'{group}.superclasses'):g} super-classes of merges into {coarse_classes}, is negative: the "
-                "upper end of its 95 % interval is below 0."
-            )
-            add(f"semantics.correlation{ending}", f"{group}.high", sentence, NGUYEN, mean(f"{group}.high") < 0)
-
-    prefix = "unrelated."
-    random = {name.removeprefix(prefix): own for name, own in measured.items() if name.startswith(prefix)}
-    if random:
-        sentence = (
-            "Unrelated classes are recovered better than related ones: the share of training samples whose recovered "
-            "label is the original one is greater, by more than 0 on average, in random merges than in the merge of "
-            "related classes."
-        )
-        values = [value for own in random.values() for value in own]
-        holds = mean_and_spread(values)[0] > 0
-        rows.append(row("semantics.unrelated", values, sentence, NGUYEN, None, list(random), holds))
-
-    modulo = [kind for kind in study.merges.kinds if kind.method == "modulo" and kind.classes < fine_classes]
-    for kind in sorted(modulo, key=lambda kind: kind.classes):
-        quantity, guess, fine = f"merges.{kind.name}.accuracy", kind.classes / fine_classes, mean("fine.test_accuracy")
-        floor = rounded((guess + fine) / 2)
-        sentence = (
-            f"From labels of {kind.classes} classes, {mean(f'merges.{kind.name}.bits'):.3g} bits a sample, a linear "
-            f"layer on recovered labels classifies a fraction of {floor:g} or more of the test set into the "
-            f"{fine_classes} original classes, which is midway from {guess:.2g} (coarse labels and a guess) to "
-            f"{fine:.4g} (the fine network)."
-        )
-        add(f"supervision.{kind.classes}", quantity, sentence, YANG, mean(quantity) >= floor)
-
-    for method in COUNTS:
-        quantity, (ending, words, source) = f"clusters.{method}", ESTIMATES[method]
-        if quantity in measured:
-            sentence = (
-                f"The number of classes need not be known: by the {words} it is found for a fraction of {COUNTED_FROM} "
-                "or more of the super-classes of two or more classes."
-            )
-            add(f"clusters.count{ending}", quantity, sentence, source, mean(quantity) >= COUNTED_FROM)
-    if (study.data.source, study.merge.method) == ("cifar100", "superclass"):
-        rows.append(_cifar100(study, measured))
-    return rows
+ORIGIN = "ours: midway from the share of the bits to all"
 
 
-def _cifar100(study: Study, measured: Measured) -> dict:
-    floor = rounded(SHARE_OF_ORACLE * mean_and_spread(measured["recovery.oracle_accuracy"])[0])
-    sentence = (
-        "The 100 classes are recovered from the 20 super-classes: a linear layer trained on recovered labels "
-        f"classifies a fraction of {floor:g} or more of the test set into them, which is {SHARE_OF_ORACLE:g} times the "
-        "accuracy of one trained on the true labels."
+def claims(study: Study, merges: Sequence[Mapping], merged: Sequence[Mapping]) -> list[Claim]:
+    """merges, merged: rows of the tables of these names."""
+    trained = _trained(study, merges)
+    return [
+        trained,
+        _unrelated(merges, unmet(trained)),
+        _likeness(merged, own_classes(merges), unmet(trained)),
+        *_supervision(merges, unmet(trained)),
+        *(_counts(merged, method, unmet(trained)) for method in ESTIMATES),
+    ]
+
+
+def _trained(study: Study, merges: Sequence[Mapping]) -> Claim:
+    rows = [row for own in networks(merges).values() for row in own]
+    floors = [trained_from(study.data.source, row["classes"])[0] for row in rows]
+    return Claim(
+        id=f"{IDEA}.trained",
+        idea=IDEA,
+        kind="precondition",
+        statement="The networks on merged labels are properly trained.",
+        criterion=Criterion(
+            "test accuracy on their own labels less the floor of as many classes (fraction)",
+            at_least=0.0,
+            origin=trained_from(study.data.source, rows[0]["classes"])[1],
+        ),
+        values=tuple(row["trained"]["test"] - floor for row, floor in zip(rows, floors, strict=True)),
+        seeds=tuple(f"{row['name']}/{row['seed']}" for row in rows),
     )
-    values = measured["recovery.accuracy"]
-    holds = mean_and_spread(values)[0] >= floor
-    return row("cifar100.recovery", values, sentence, YANG, None, list(study.seeds), holds)
+
+
+def _unrelated(merges: Sequence[Mapping], unmet: str) -> Claim:
+    differences = unrelated(merges)
+    return Claim(
+        id=f"{IDEA}.unrelated",
+        idea=IDEA,
+        kind="published",
+        statement="Clusters of unrelated classes that were merged agree better with the original classes than clusters "
+        "of related ones.",
+        criterion=Criterion(
+            "share of training samples that get their original class back, random merges less the merge of related "
+            "classes into as many (fraction)",
+            at_least=UNRELATED_BEYOND,
+            origin="ours: the source gives no number",
+        ),
+        values=tuple(differences.values()),
+        seeds=tuple(differences),
+        source=NGUYEN,
+        unmet=unmet,
+    )
+
+
+def _likeness(merged: Sequence[Mapping], classes: int, unmet: str) -> Claim:
+    found = correlation(merged, "features", classes)
+    few = f"fewer than {FEWEST} different super-classes or than two merges, or all alike"
+    return Claim(
+        id=f"{IDEA}.likeness",
+        idea=IDEA,
+        kind="ours",
+        statement="The less alike the fine network holds merged classes, the better they are recovered.",
+        criterion=Criterion(
+            "rank correlation of likeness with agreement above chance, over super-classes",
+            at_most=LIKENESS_BELOW,
+            origin="ours; jackknife over merges",
+        ),
+        values=found.pseudovalues if found else (),
+        seeds=found.merges if found else (),
+        source=NGUYEN,
+        unmet=unmet or ("" if found else few),
+    )
+
+
+def _supervision(merges: Sequence[Mapping], unmet_trained: str) -> list[Claim]:
+    """What controls of the study's own merge reach says what counts: where they pass, no network can show anything."""
+    controls = [row for row in merges if row["method"] == "control"]
+    found, control = [], None
+    if controls:
+        names = dict.fromkeys(row["name"] for row in controls)
+        best = max(names, key=lambda name: fmean(kept(merges, [row for row in controls if row["name"] == name])))
+        rows = [row for row in controls if row["name"] == best]
+        share = spent(merges, rows[0])
+        control = Claim(
+            id=f"{IDEA}.control",
+            idea=IDEA,
+            kind="control",
+            statement=f"Clusters of {'pixels' if best == 'pixels' else 'an untrained network'} keep less accuracy than "
+            "what is asked of networks on merged labels.",
+            criterion=Criterion(
+                f"accuracy kept, of the networks on original labels, from {share:.3g} of the bits (share)",
+                at_most=_floor(share),
+                origin=ORIGIN,
+            ),
+            values=tuple(kept(merges, rows)),
+            seeds=tuple(str(row["seed"]) for row in rows),
+        )
+        found.append(control)
+    passed = unmet(control) if control else "no control was measured"
+    for rows in networks(merges).values():
+        share = spent(merges, rows[0])
+        if rows[0]["method"] == "modulo" and share < 1:
+            found.append(
+                Claim(
+                    id=f"{IDEA}.supervision-{rows[0]['classes']}",
+                    idea=IDEA,
+                    kind="ours",
+                    statement=f"Labels of {rows[0]['classes']} classes, {share:.2g} of the bits, suffice for most of "
+                    "the accuracy on the original classes.",
+                    criterion=Criterion(
+                        "accuracy of a linear layer on recovered labels over that of the networks on original labels "
+                        "(share)",
+                        at_least=_floor(share),
+                        origin=ORIGIN,
+                    ),
+                    values=tuple(kept(merges, rows)),
+                    seeds=tuple(str(row["seed"]) for row in rows),
+                    source=YANG,
+                    unmet=unmet_trained or passed,
+                )
+            )
+    return found
+
+
+def _floor(share: float) -> float:
+    return round((1 + share) / 2, 4)
+
+
+def _counts(merged: Sequence[Mapping], method: str, unmet: str) -> Claim:
+    words, source = ESTIMATES[method]
+    found = counted(merged, method)
+    constant = "" if found is None or min(found.constant) < 1 else "every super-class has as many classes"
+    return Claim(
+        id=f"{IDEA}.count-{method}",
+        idea=IDEA,
+        kind="ours",
+        statement=f"The {words} finds how many classes were merged more often than one answer for all does.",
+        criterion=Criterion(
+            "share of super-classes whose number is right, less that of the best constant answer (fraction)",
+            at_least=COUNTED_BEYOND,
+            origin="ours: one super-class of ten more",
+        ),
+        values=found.gains if found else (),
+        seeds=found.networks if found else (),
+        source=source,
+        unmet=unmet or constant,
+    )

@@ -1,244 +1,181 @@
-"""The figures on other merges of the labels, and on which merged classes lie close: metrics in, a Figure out."""
+"""The figures on other merges of the labels, and on which merged classes lie close: rows of tables in, a Figure out."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from scipy.cluster.hierarchy import dendrogram, linkage
-from scipy.spatial.distance import squareform
 
-from hidden_structure.frame.errors import InputError
-from hidden_structure.merges.likeness import RankCorrelation, separation
-from hidden_structure.recovery.count import MOST
-from hidden_structure.report.merges.measure import COUNTS, by_name, correlations, counts, superclasses
-from hidden_structure.report.plotting import COLOURS, COLUMN, MARKERS, PAGE, new_figure, plain, styled
-from hidden_structure.report.summary import mean_and_spread
+from hidden_structure.report.merges.measured import ESTIMATES, networks
+from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure, plain
+from hidden_structure.report.statistics import standard_deviation
 
-SECTION = {  # figure of the page -> title, how to read it, how it was made
-    "semantics": (
-        "Are unrelated classes easier to recover?",
-        "Each mark is a super-class of one merge: to the right its classes are more alike, upwards more of its samples "
-        "get their original class back (0: no more than chance, 1: all). If unrelated classes are easier, the marks "
-        "fall to the right, and the rank correlation in the title is negative beyond chance when its interval lies "
-        "below 0. Hollow marks are of merges into another number of classes, and not part of the correlation.",
-        "Upwards: share of training samples whose recovered label is right, from chance, one in the number of classes, "
-        "to 1; means over seeds. Likeness in pixels and features: 1 less the distance of class means over the mean "
-        "distance of all pairs of classes; confusion: mean probability that the fine network gives one class on test "
-        "images of the other. Mean over pairs of the super-class. Bootstrap over super-classes, 95 %.",
-    ),
-    "supervision": (
-        "Supervision spent, accuracy kept",
-        "To the right labels say more about each sample; upwards the test accuracy on the original classes. What lies "
-        "above the dashed line was not in the labels: it was found by clustering. Hollow marks are merges at random or "
-        "of related classes.",
-        "Entropy of the merged training labels; linear layers on the features of the network trained on them, with "
-        "labels recovered by the first reducer of the parameters, and with the true labels; means over seeds, bars one "
-        "standard deviation to either side. Dashed: the right coarse label, and a guess among its classes.",
-    ),
-    "cluster-count": (
-        "How many classes were merged?",
-        "A cell holds the super-classes with as many merged classes (row) in which the method finds as many clusters "
-        "(column); where the boxes are, it is right. One class is a super-class that was not merged with any: the "
-        "silhouette can never find that.",
-        f"The points that k-means also clusters, at most 2,000 of a super-class, and 1 to {MOST} clusters of k-means. "
-        "Gap statistic with ten uniform references along the principal components and the rule of one standard error.",
-    ),
-    "neighbours": (
-        "Which merged classes lie close",
-        "In each super-class the two nearest classes, or groups of them, are joined first: the further left the "
-        "bracket that joins two classes, the closer they lie. Left of 1 they lie closer than their samples scatter.",
-        "The coarse network of the study; distance of two classes' mean training features over the root mean square "
-        "distance of their samples from them, mean squares over seeds; groups by the mean distance of their classes.",
-    ),
-}
-
-METHOD = {  # of merging -> name, colour, marker
+STYLE = {  # method of merging -> name, colour, marker
     "modulo": ("modulo", COLOURS[0], MARKERS[0]),
     "random": ("random", COLOURS[2], MARKERS[2]),
     "semantic": ("related classes", COLOURS[1], MARKERS[1]),
-    "superclass": ("super-classes of the data", COLOURS[1], MARKERS[4]),
-    "groups": ("groups of the parameters", COLOURS[3], MARKERS[3]),
+    "superclass": ("super-classes of the data", COLOURS[3], MARKERS[4]),
+    "groups": ("groups of the parameters", COLOURS[4], MARKERS[3]),
 }
-LIKENESS = {"pixels": "class means in pixels", "features": "class means in features", "confusion": "confusion"}
-CURVES = {  # measured of a merge -> name, colour, line
-    "oracle": ("linear layer, true labels", COLOURS[5], "--"),
-    "accuracy": ("linear layer, recovered labels", COLOURS[1], "-"),
-}
-ESTIMATES = {"gap": "gap statistic", "silhouette": "silhouette"}
+LIKENESS = {"pixels": "in pixels", "features": "in the fine network's features", "confusion": "by its confusion"}
 GREY = "#555555"
-PANELS, LEAVES = 20, 40  # super-classes drawn at most, and classes of one
+LINES = 24  # super-classes whose classes' distances are drawn at most
 
 
-def draw(
-    result: Mapping, measured: Mapping, distances: Mapping, coarse_of: np.ndarray, coarse_names: Sequence[str]
-) -> dict[str, Figure]:
-    """The figures of SECTION by name; without merges only "neighbours", if the study merges two classes at all.
-
-    Args:
-        result: of the merges stage; measured: of merges_summary, and the fine network's accuracy.
-        distances: the class distances of the clustering metrics; coarse_of, coarse_names: the study's own merge.
-
-    Raises InputError if a value is not finite.
-    """
-    rows, figures = result["rows"], {}
-    if rows:
-        points = superclasses(rows)
-        if points:
-            figures["semantics"] = semantics(points, len(coarse_names))
-        figures["supervision"] = supervision(result, measured, len(coarse_of))
-        figures["cluster-count"] = cluster_count(rows)
-    if len(coarse_names) < len(coarse_of):
-        figures["neighbours"] = neighbours(distances["matrix"], distances["names"], coarse_of, coarse_names)
-    return figures
-
-
-@styled
-def semantics(points: Sequence[Mapping], classes: int) -> Figure:
-    """Score of super-classes against their three similarities.
-
-    points: of merges_summary.superclasses; classes: of the merges whose correlation stands in the title.
-    """
-    figure = new_figure(PAGE, 3.0)
+def semantics(merged: Sequence[Mapping], classes: int) -> Figure:
+    """Score of super-classes against their three likenesses; classes: of the merges whose marks are filled."""
+    points = [row for row in merged if row["score"] is not None]
+    figure = new_figure(PAGE, 0.42 * PAGE)
     panels = figure.subplots(1, len(LIKENESS), sharey=True)
-    found = correlations(points, classes)
-    for axes, (similarity, label) in zip(panels, LIKENESS.items(), strict=True):
+    for axes, (likeness, label) in zip(panels, LIKENESS.items(), strict=True):
         for point in points:
-            _, colour, marker = METHOD[point["method"]]
-            look = {"marker": marker, "color": colour, "markersize": 4, "alpha": 0.8}
-            look["markerfacecolor"] = colour if point["classes"] == classes else "none"
-            axes.plot(point[similarity], point["score"], linestyle="", **look)
-        axes.set(xlabel=f"likeness: {label}", ylim=(min(0, *(point["score"] for point in points)), 1.04))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        if similarity == "confusion":
+            _, colour, marker = STYLE[point["method"]]
+            face = colour if point["classes"] == classes else "none"
+            look = {"marker": marker, "color": colour, "markersize": 4, "alpha": 0.65, "clip_on": False}
+            axes.plot(point["likeness"][likeness], point["score"], linestyle="", markerfacecolor=face, **look)
+        axes.set(xlabel=f"likeness {label}", ylim=(min(0, *(point["score"] for point in points)), 1))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.grid(axis="y", linewidth=0.4, color="#DDDDDD")
+        if likeness == "confusion":
             axes.set_xscale("log")
-        axes.set_title(_in_words(found[similarity]))
-    panels[0].set_ylabel("agreement above chance")
-    present = dict.fromkeys(point["method"] for point in points)
-    handles = [_mark(*METHOD[method]) for method in METHOD if method in present]
-    if {point["classes"] for point in points} != {classes}:
+            axes.set_xlabel("likeness by its confusion (probability)")
+    panels[0].set_ylabel("agreement, from chance (0) to all (1)")
+    present = {point["method"] for point in points}
+    handles = [_mark(*look) for method, look in STYLE.items() if method in present]
+    if any(point["classes"] != classes for point in points):
         handles.append(_mark(f"not into {classes} classes", GREY, "o", "none"))
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=5)
     return figure
 
 
-@styled
-def supervision(result: Mapping, measured: Mapping, classes: int) -> Figure:
-    """Accuracy on the original classes against bits a sample; classes: the number of original ones."""
-    figure = new_figure(COLUMN * 1.5, 3.4)
+def supervision(merges: Sequence[Mapping], classes: int) -> Figure:
+    """A line a merge, from fewest bits to most: accuracy on the original classes; classes: how many those are."""
+    lines = [*networks(merges).values(), *_groups(merges, "control"), *_groups(merges, "none")]
+    lines.sort(key=lambda rows: (rows[0]["bits"], rows[0]["method"] == "control", rows[0]["label"]))
+    original = fmean(row["accuracy"] for row in merges if row["method"] == "none")
+    figure = new_figure(PAGE, 0.9 + 0.2 * len(lines))
     axes = figure.add_subplot()
-    fine, spread = mean_and_spread(measured["fine.test_accuracy"])
-    merges = {name: own[0] for name, own in by_name(result["rows"]).items()}
-    modulo = sorted((row for row in merges.values() if row["method"] == "modulo"), key=lambda row: row["bits"])
-    others = [row for row in merges.values() if row["method"] != "modulo"]
-    for quantity, (_, colour, line) in CURVES.items():
-        _means(axes, modulo, measured, quantity, color=colour, linestyle=line, marker="o")
-        for row in others:
-            look = {"linestyle": "none", "marker": METHOD[row["method"]][2], "markerfacecolor": "none"}
-            _means(axes, [row], measured, quantity, color=colour, **look)
-    axes.errorbar(result["fine_bits"], fine, yerr=spread or 0, fmt="*", color=COLOURS[0], markersize=9, zorder=3)
-    axes.axhline(fine, color=COLOURS[0], linewidth=0.8, linestyle=":")
-    levels = np.arange(1, classes + 1)
-    axes.plot(result["fine_bits"] * np.log(levels) / np.log(classes), levels / classes, "--", color=GREY, linewidth=0.8)
-    axes.set(xlim=(0, None), ylim=(0, 1.02), xlabel="bits of label information a sample")
-    axes.set_ylabel(f"test accuracy on {classes} classes")
+    for place, rows in enumerate(lines):
+        colour = {"none": COLOURS[0], "control": GREY}.get(rows[0]["method"], COLOURS[1])
+        if rows[0]["method"] != "none":
+            axes.plot(rows[0]["classes"] / classes, place, "|", color=GREY, markersize=8, markeredgewidth=1.4)
+        if "ceiling" in rows[0] and rows[0]["ceiling"] is not None:
+            _mean(axes, place, [row["ceiling"] for row in rows], "D", COLOURS[5], "none")
+        _mean(axes, place, [row["accuracy"] for row in rows], "s" if colour == GREY else "o", colour, colour)
+    axes.axvline(original, color=COLOURS[0], linewidth=0.8, linestyle=":")
+    named = [f"{rows[0]['label']} · {rows[0]['bits']:.2f} bits" for rows in lines]
+    axes.set_yticks(range(len(lines)), named)
+    axes.set(xlim=(0, 1.02), ylim=(len(lines) - 0.5, -0.5), xlabel=f"test accuracy on {classes} classes")
+    axes.grid(axis="x", linewidth=0.4, color="#DDDDDD")
+    axes.set_axisbelow(True)
     handles = [
-        Line2D([], [], color=COLOURS[0], marker="*", markersize=8, linestyle=":", label="fine network"),
-        *(Line2D([], [], color=c, linestyle=line, marker="o", label=name) for name, c, line in CURVES.values()),
-        Line2D([], [], color=GREY, linestyle="--", linewidth=0.8, label="coarse label and a guess"),
-        *(_mark(METHOD[row["method"]][0], GREY, METHOD[row["method"]][2], "none") for row in others),
+        Line2D([], [], color=GREY, marker="|", markersize=8, linestyle="", label="right label and a guess"),
+        _mark("linear layer, recovered labels", COLOURS[1], "o"),
+        _mark("linear layer, true labels", COLOURS[5], "D", "none"),
+        _mark("control", GREY, "s"),
+        _mark("network on original labels", COLOURS[0], "o"),
     ]
-    named = {handle.get_label(): handle for handle in handles}  # of several random merges one
-    figure.legend(named.values(), named, loc="outside lower center", ncols=2)
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 
 
-@styled
-def cluster_count(rows: Sequence[Mapping]) -> Figure:
-    """How often each number of clusters was found, for each true number; a panel a method."""
-    figure = new_figure(PAGE, 2.6)
-    every = {method: counts(rows, method, least=1) for method in COUNTS}
-    true = sorted({number for number, _ in next(iter(every.values()))})
-    most = max(found for pairs in every.values() for _, found in pairs)
-    for axes, (method, pairs) in zip(figure.subplots(1, len(COUNTS)), every.items(), strict=True):
-        cells = np.zeros((len(true), most), int)
-        for number, found in pairs:
-            cells[true.index(number), found - 1] += 1
-        share = cells / cells.sum(1, keepdims=True)
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for (line, column), number in np.ndenumerate(cells):
-            if number:
-                colour = "white" if share[line, column] > 0.6 else "black"
-                axes.text(column, line, str(number), ha="center", va="center", color=colour)
-        for line, number in enumerate(true):
-            if number <= most:
-                x, y = number - 1.5, line - 0.5
-                axes.plot([x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], color=COLOURS[1], clip_on=False)
-        merged = [(number, found) for number, found in pairs if number > 1]
-        right = sum(number == found for number, found in merged)
-        axes.set_title(f"{ESTIMATES[method]}: right for {right} of {len(merged)} of two or more classes")
-        axes.set_yticks(range(len(true)), true)
-        axes.set_xticks(range(most), range(1, most + 1))
-        axes.set(xlabel="clusters found", ylabel="classes merged")
-        axes.tick_params(length=0)
+def cluster_count(merged: Sequence[Mapping]) -> Figure:
+    """How often each number of clusters was found, for each true number; a panel a method, one colour scale."""
+    counts = {method: _counts(merged, method) for method in ESTIMATES}
+    true = sorted({len(row["members"]) for row in merged})
+    most = max(max(found for _, found in own) for own in counts.values())
+    largest = max(max(own.values()) for own in counts.values())
+    figure = new_figure(PAGE, 1.3 + 0.26 * len(true))
+    panels = figure.subplots(1, len(ESTIMATES), sharey=True)
+    for axes, (method, own) in zip(panels, counts.items(), strict=True):
+        table = np.array([[own[clusters, found] for found in range(1, most + 1)] for clusters in true], dtype=float)
+        edges = np.arange(most + 1) + 0.5, np.arange(len(true) + 1) - 0.5
+        shades = axes.pcolormesh(*edges, np.where(table > 0, table, np.nan), cmap="Blues", norm=LogNorm(0.5, largest))
+        for (row, column), count in np.ndenumerate(table):
+            right = column + 1 == true[row]
+            if count:
+                look = {"color": "white" if count > largest / 3 else "black", "weight": "bold" if right else "normal"}
+                axes.text(column + 1, row, f"{count:g}", ha="center", va="center", fontsize="small", **look)
+            if right:
+                corner = (column + 0.5, row - 0.5)
+                axes.add_patch(_box(corner))
+        axes.set(title=ESTIMATES[method][0], xlabel="clusters found", xticks=range(1, most + 1))
+        axes.set_yticks(range(len(true)), [f"{clusters}" for clusters in true])
+        axes.set_ylim(len(true) - 0.4, -0.6)
+    panels[0].set_ylabel("classes merged")
+    bar = figure.colorbar(shades, ax=panels, label="super-classes", fraction=0.04, pad=0.02)
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= largest]
+    bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
+    bar.minorticks_off()
     return figure
 
 
-@styled
-def neighbours(matrix: Sequence, names: Sequence[str], coarse_of: np.ndarray, coarse_names: Sequence[str]) -> Figure:
-    """A tree of the classes of each super-class of two or more, the first 20 of them.
-
-    matrix: floats (C, C), mean squared distances of samples, as collapse.class_distances gives them.
-    """
-    matrix = np.asarray(matrix, dtype=float)
-    if not np.isfinite(matrix).all():
-        raise InputError("the class distances hold a value that is no number: delete the metrics and run `dvc repro`")
-    apart = separation(matrix)
-    members = [(name, np.flatnonzero(coarse_of == coarse)[:LEAVES]) for coarse, name in enumerate(coarse_names)]
-    shown = [(name, own) for name, own in members if len(own) > 1][:PANELS]
-    columns = min(len(shown), 4 if len(shown) > 6 else 3)
-    lines = -(-len(shown) // columns)
-    figure = new_figure(PAGE, 0.4 + lines * (0.35 + 0.15 * max(len(own) for _, own in shown)))
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
-    for axes, (title, own) in zip(grid.flat, shown, strict=False):
-        _tree(axes, apart[np.ix_(own, own)], [plain(names[index], 14) for index in own])
-        axes.set_title(plain(title, 24), loc="right")  # the names of the classes leave room to the left
-    for axes in grid.flat[len(shown) :]:
-        axes.set_axis_off()
-    for column in range(columns):
-        last = grid[(len(shown) - 1 - column) // columns, column]
-        last.tick_params(labelbottom=True)
-        last.set_xlabel("distance / scatter")
-    grid[0, 0].set_xlim(0, 1.05 * max(apart[np.ix_(own, own)].max() for _, own in shown))
+def neighbours(rows: Sequence[Mapping]) -> Figure:
+    """A line a super-class, a stroke for every pair of its classes; the closest first, at most LINES of them."""
+    shown = sorted(rows, key=lambda row: row["separations"][0])[:LINES]
+    figure = new_figure(PAGE, 0.6 + 0.19 * len(shown))
+    axes = figure.add_subplot()
+    for place, row in enumerate(shown):
+        few = len(row["separations"]) <= 45
+        look = {"color": COLOURS[0], "alpha": 0.8 if few else 0.15, "linestyle": "", "markersize": 4 if few else 6}
+        axes.plot(row["separations"], [place] * len(row["separations"]), marker="o" if few else "|", **look)
+        if row["classes"] > 2:
+            ends = (plain(row["nearest"][end], 16) for end in "ab")
+            axes.annotate(
+                " - ".join(ends).replace("-", "\N{EN DASH}", 1),
+                (1.0, place),
+                (4, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                va="center",
+                fontsize="small",
+            )
+    if any(row["classes"] > 2 for row in shown):
+        axes.annotate(
+            "nearest two",
+            (1.0, -1),
+            (4, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+            color=GREY,
+        )
+    axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(shown)), [plain(row["superclass"], 34) for row in shown])
+    reach = max(row["separations"][-1] for row in shown)
+    axes.set(ylim=(len(shown) - 0.4, -0.6), xlim=(0, 1.04 * max(reach, 1)))
+    axes.set_xlabel("distance of two classes' means / scatter of their samples (ratio)")
+    axes.grid(axis="x", linewidth=0.4, color="#DDDDDD")
+    axes.set_axisbelow(True)
     return figure
 
 
-def _in_words(found: RankCorrelation | None) -> str:
-    if found is None:
-        return "too few that differ\nfor a rank correlation"
-    interval = f"95 % interval {found.low:.2f} to {found.high:.2f}"
-    return f"rank correlation {found.rho:.2f} over {found.superclasses},\n{interval}"
+def _groups(merges: Sequence[Mapping], method: str) -> list[list[Mapping]]:
+    rows = [row for row in merges if row["method"] == method]
+    return [[row for row in rows if row["name"] == name] for name in dict.fromkeys(row["name"] for row in rows)]
 
 
-def _tree(axes: Axes, apart: np.ndarray, names: Sequence[str]) -> None:
-    tree = dendrogram(linkage(squareform(apart, checks=False), "average"), no_plot=True)
-    for heights, places in zip(tree["dcoord"], tree["icoord"], strict=True):
-        axes.plot(heights, places, color=COLOURS[0], linewidth=1, clip_on=False)
-    axes.axvline(1, color=GREY, linewidth=0.6, linestyle=":")
-    axes.set_yticks(5 + 10 * np.arange(len(names)), [names[leaf] for leaf in tree["leaves"]], fontsize=6.5)
-    axes.set_ylim(10 * len(names), 0)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+def _mean(axes: Axes, place: int, values: Sequence[float], marker: str, colour: str, face: str) -> None:
+    look = {"marker": marker, "color": colour, "markerfacecolor": face, "markersize": 4.5, "elinewidth": 0.8}
+    axes.errorbar(fmean(values), place, xerr=standard_deviation(values), linestyle="", zorder=3, **look)
 
 
-def _means(axes: Axes, rows: Sequence[Mapping], measured: Mapping, quantity: str, **style: object) -> None:
-    values = [mean_and_spread(measured[f"merges.{row['name']}.{quantity}"]) for row in rows]
-    means, spreads = [mean for mean, _ in values], [spread or 0.0 for _, spread in values]
-    axes.errorbar([row["bits"] for row in rows], means, yerr=spreads, markersize=4, elinewidth=0.8, **style)
+def _counts(merged: Sequence[Mapping], method: str) -> Counter:
+    return Counter((len(row["members"]), found) for row in merged for found in row["estimated"][method])
+
+
+def _box(corner: tuple[float, float]):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(corner, 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=1.2)
 
 
 def _mark(name: str, colour: str, marker: str, face: str | None = None) -> Line2D:
     face = face or colour
-    return Line2D([], [], linestyle="", marker=marker, markersize=4, color=colour, markerfacecolor=face, label=name)
+    return Line2D([], [], linestyle="", marker=marker, markersize=4.5, color=colour, markerfacecolor=face, label=name)

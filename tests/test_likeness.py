@@ -5,16 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
 
-from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Cluster
 from hidden_structure.merges.likeness import (
     above_chance,
     confusion,
-    rank_correlation,
-    separation,
     similarity_of_means,
     within,
 )
@@ -98,64 +94,6 @@ def test_a_score_lies_between_chance_and_all(classes: int, seed: int):
     points = draw.random((len(fine), 1))
     recovered = recover(points, fine, zeros, np.zeros(classes, int), 1, "names")
     assert -1e-9 <= above_chance((recovered == fine).mean(), classes) <= 1
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=20))
-def test_the_rank_correlation_is_spearmans_whatever_the_ties(pairs: list[tuple[int, int]]):
-    columns = np.array(pairs, dtype=float).T
-    found = rank_correlation(*columns, numpy_generator("bootstrap"))
-    if (np.ptp(columns, axis=1) == 0).any():
-        assert found is None
-        return
-    assert found.rho == pytest.approx(spearmanr(*columns).statistic)
-    assert -1 - 1e-9 <= found.low <= found.high <= 1 + 1e-9
-    assert found.superclasses == len(pairs)
-
-
-def test_a_planted_correlation_is_found_and_noise_is_not():
-    draw = numpy_generator("planted")
-    similarity, noise = draw.standard_normal((2, 40))
-    falling = rank_correlation(similarity, -similarity + noise, numpy_generator("bootstrap"))
-    assert falling.low < falling.rho < falling.high < 0
-    nothing = rank_correlation(similarity, noise, numpy_generator("bootstrap"))
-    assert nothing.low < 0 < nothing.high
-    exact = rank_correlation(similarity, -np.exp(similarity), numpy_generator("bootstrap"))
-    assert (exact.low, exact.rho, exact.high) == pytest.approx((-1, -1, -1))
-    more = rank_correlation(np.tile(similarity, 9), np.tile(noise, 9), numpy_generator("bootstrap"))
-    assert more.high - more.low < 0.5 * (nothing.high - nothing.low)
-
-
-def test_the_interval_holds_the_truth_about_as_often_as_it_says():
-    """Pairs of normal variables with correlation r have Spearman's rho 6/pi arcsin(r/2)."""
-    truth, caught = 6 / math.pi * math.asin(-0.25), 0
-    for trial in range(100):
-        draw = numpy_generator("coverage", trial)
-        a, b = draw.standard_normal((2, 30))
-        found = rank_correlation(a, -0.5 * a + math.sqrt(0.75) * b, draw)
-        caught += found.low <= truth <= found.high
-    assert 85 <= caught <= 100
-
-
-def test_the_same_generator_gives_the_same_interval_and_too_little_gives_none():
-    columns = numpy_generator("columns").random((2, 12))
-    once, again = (rank_correlation(*columns, numpy_generator("bootstrap")) for _ in range(2))
-    assert once == again
-    assert rank_correlation(*columns[:, :2], numpy_generator("bootstrap")) is None
-    assert rank_correlation(columns[0], np.ones(12), numpy_generator("bootstrap")) is None
-
-
-def test_separation_is_the_distance_of_means_in_units_of_scatter():
-    draw = numpy_generator("scatter")
-    offsets = draw.standard_normal((60, 3))
-    means = np.array([[0.0, 0, 0], [3, 4, 0], [0, 0, 12], [0, 0, 0]])
-    features = means[labels] + offsets
-    for label in range(4):  # exactly centred, with a mean square of 1
-        own = offsets[labels == label] - offsets[labels == label].mean(0)
-        features[labels == label] = means[label] + own / math.sqrt((own**2).sum(1).mean())
-    found = separation(class_distances(torch.from_numpy(features), torch.from_numpy(labels), 4).numpy())
-    np.testing.assert_allclose(found[0], [0, 5, 12, 0], atol=1e-6)
-    np.testing.assert_allclose(found[1, 2], 13, rtol=1e-9)
-    assert np.isfinite(separation(np.zeros((2, 2)))).all()
 
 
 def test_a_merge_of_identical_classes_is_not_recovered_and_one_of_different_classes_is():

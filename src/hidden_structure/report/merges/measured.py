@@ -1,0 +1,91 @@
+"""What the tables on other merges of the labels say, in the units that claims, figures and sentences need."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from hidden_structure.report.merges.correlation import RankCorrelation, rank_correlation
+
+RELATED = ("semantic", "superclass")  # methods of merging that put related classes together
+ESTIMATES = {  # method of counting clusters -> in words, source
+    "gap": ("gap statistic", "Tibshirani, Walther, Hastie 2001"),
+    "silhouette": ("largest mean silhouette", "Rousseeuw 1987"),
+}
+FEWEST_CLUSTERS = {"gap": 1, "silhouette": 2}  # that the method can find
+
+
+def networks(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """Merge -> its rows, one a network, in the order of the seeds; without controls and original labels."""
+    merges = [row for row in rows if row["method"] not in ("none", "control")]
+    names = dict.fromkeys(row["name"] for row in merges)
+    return {name: sorted((r for r in merges if r["name"] == name), key=lambda row: row["seed"]) for name in names}
+
+
+def own_classes(rows: Sequence[Mapping]) -> int:
+    """How many classes the study's own merge makes: that whose controls were measured."""
+    return next(row["classes"] for row in rows if row["method"] == "control")
+
+
+def kept(rows: Sequence[Mapping], of: Sequence[Mapping]) -> list[float]:
+    """Accuracies as shares of that of the networks on the original labels, whose mean it is; one a row of `of`."""
+    original = fmean(row["accuracy"] for row in rows if row["method"] == "none")
+    return [row["accuracy"] / original for row in of]
+
+
+def spent(rows: Sequence[Mapping], row: Mapping) -> float:
+    """Bits that a label of that row says, as a share of those of an original label."""
+    return row["bits"] / next(one["bits"] for one in rows if one["method"] == "none")
+
+
+def correlation(merged: Sequence[Mapping], likeness: str, classes: int) -> RankCorrelation | None:
+    """Of that likeness with agreement above chance, over super-classes of merges into so many classes."""
+    own = [row for row in merged if row["classes"] == classes and row["score"] is not None]
+    columns = ([row["likeness"][likeness] for row in own], [row["score"] for row in own])
+    return rank_correlation(*columns, [row["name"] for row in own], [row["members"] for row in own])
+
+
+def unrelated(rows: Sequence[Mapping]) -> dict[str, float]:
+    """Seed -> agreement of the random merges, on average, less that of related classes merged into as many."""
+    related = [row for row in rows if row["method"] in RELATED]
+    found = {}
+    for row in related:
+        same = [one["agreement"] for one in rows if one["method"] == "random" and _alike(one, row)]
+        if same and str(row["seed"]) not in found:
+            found[str(row["seed"])] = fmean(same) - row["agreement"]
+    return found
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How often a method finds as many clusters as classes were merged; right, constant: shares, one a network."""
+
+    networks: tuple[str, ...]
+    right: tuple[float, ...]
+    constant: tuple[float, ...]  # of the super-classes for which the best constant answer is right
+    answer: int  # that constant, the best over all super-classes of all merges
+    superclasses: int
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        return tuple(a - b for a, b in zip(self.right, self.constant, strict=True))
+
+
+def counted(merged: Sequence[Mapping], method: str) -> Counted | None:
+    """Over the super-classes in which the method can find as many; None where there are none."""
+    rows = [row for row in merged if len(row["members"]) >= FEWEST_CLUSTERS[method]]
+    if not rows:
+        return None
+    answer = Counter(len(row["members"]) for row in rows).most_common(1)[0][0]
+    names, right, constant = [], [], []
+    for name in dict.fromkeys(row["name"] for row in rows):
+        own = [row for row in rows if row["name"] == name]
+        for place, seed in enumerate(own[0]["seeds"]):
+            names.append(f"{name}/{seed}")
+            right.append(fmean(row["estimated"][method][place] == len(row["members"]) for row in own))
+            constant.append(fmean(len(row["members"]) == answer for row in own))
+    return Counted(tuple(names), tuple(right), tuple(constant), answer, len(rows))
+
+
+def _alike(row: Mapping, other: Mapping) -> bool:
+    return (row["classes"], row["seed"]) == (other["classes"], other["seed"])
