@@ -13,7 +13,7 @@ def in_order(sentences: Iterable[tuple[Claim, str]]) -> list[str]:
 
 def signed(value: float, digits: int = 2) -> str:
     """The number with its sign, a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, digits) or 0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def interval_of(claim: Claim, scale: float = 1.0, digits: int = 2) -> str:

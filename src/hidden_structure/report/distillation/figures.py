@@ -1,189 +1,141 @@
-"""The figures on students of a teacher that knows few classes: metrics in, a Figure out."""
+"""The figures on students of a teacher that knows few classes: rows of tables in, a Figure out."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from statistics import fmean
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from hidden_structure.report.distillation.measure import NAMES, interval, methods
-from hidden_structure.report.plotting import COLOURS, COLUMN, MARKERS, PAGE, new_figure, styled
-from hidden_structure.report.summary import Measured, mean_and_spread
-
-SECTION = {  # figure of the page -> title, how to read it, how it was made
-    "students": (
-        "Students of a teacher of few classes",
-        "Left: further right, more of the test set gets its right class; dots are means, with a bar of one standard "
-        "deviation to either side, and the rings above them single seeds. Right: how far each method lies from vanilla "
-        "distillation (KD) with the same seed. Bars are 95 % intervals of the mean; one seed has none. They say "
-        "how far another seed of the student would scatter, for this teacher, these pieces and this test set; and of "
-        "nine comparisons one that misses the dashed line by chance is no rarity.",
-        "All students are one network, trained by one recipe; of one seed they see the same batches, and those with as "
-        "many outputs start alike. What differs is what the teacher tells them of each image. The methods below FitNet "
-        "split each class into pieces, and the student's probabilities of the pieces of a class are summed. Intervals: "
-        "Student's t over the differences of the seeds.",
-    ),
-    "subclasses": (
-        "How many pieces?",
-        "To the right each class is split into more pieces. A line above KD says that pieces help; a level one says "
-        "that their number matters little. With few held-out images, small differences mean nothing.",
-        "Accuracy on held-out training images of students of the first seed: those by which S was chosen. "
-        "Hyper-parameters are chosen one after the other, so the other two are not equally well tuned for every S; of "
-        "those that were tried the best is shown. Marks are moved sideways a little where they would hide each other.",
-    ),
-    "inheritance": (
-        "What the pieces mean, and what the student keeps",
-        "Left: how far the pieces that were taught agree with the original classes (1: they are the same, 0: by "
-        "chance); hollow where classes are left whole. Right: how well the original classes can be told "
-        "in the student's own features, which were never asked for. Dashed: KD. A method whose mark lies right of "
-        "that line on both sides has taught fine structure, and the student has kept it.",
-        "Left: adjusted mutual information with the original training labels inside each class, on average; of soft "
-        "pieces the likeliest. Right: share of training samples that clusters of the student's penultimate features, "
-        "inside each class and as many as it has original classes, give their original class (PCA, k-means, best "
-        "naming); rings are seeds, bars one standard deviation.",
-    ),
-}
+from hidden_structure.report.distillation.claims import of_method
+from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure
+from hidden_structure.report.statistics import differences, interval, standard_deviation
 
 GREY = "#555555"
-SHARES = (0, 0.25, 0.5, 0.75, 1)
-WHOLE = ("alone", "kd", "fitnet")  # methods that leave classes whole
-STYLE = {  # of methods over the number of pieces: colour, line
-    "subclass": (COLOURS[3], "-"),
-    "random": (GREY, "-"),
-    "random-projections": (COLOURS[4], "-"),
-    "kmeans": (COLOURS[5], "-"),
-    "tsne-kmeans": (COLOURS[2], "-"),
-    "lelp": (COLOURS[1], "-"),
-    "kd": (COLOURS[6], "--"),
-    "oracle": (COLOURS[0], ":"),
-}
 
 
-def draw(found: Mapping, measured: Measured) -> dict[str, Figure]:
-    """The figures of SECTION by name; "subclasses" only where two numbers of pieces or more were tried.
-
-    Args:
-        found: the distillation metrics; measured: of distill_summary.
-    """
-    figures = {"students": students(measured), "inheritance": inheritance(measured)}
-    if len({row["subclasses"] for row in found["tried"]} - {None}) > 1:
-        figures["subclasses"] = subclasses(found["tried"])
-    return figures
-
-
-@styled
-def students(measured: Measured) -> Figure:
-    """Test accuracy by method, and the paired difference to KD with its interval."""
-    run = methods(measured)
-    figure = new_figure(PAGE, 1.15 + 0.27 * len(run))
-    left, right = figure.subplots(1, 2, sharey=True)
-    for line, method in enumerate(run):
-        _seeds(left, line, measured[f"distill.{method}.accuracy"])
-        if method != "kd":
-            gains = 100 * np.array(measured[f"distill.{method}.gain"])
-            mean, ends = fmean(gains), interval(gains)
-            reach = ends[1] - mean if ends else 0.0
-            _rings(right, line, gains)
-            right.errorbar(mean, line, xerr=reach or None, fmt="o", color=COLOURS[0], markersize=4, capsize=2)
+def students(teacher: Mapping, methods: Sequence[Mapping], rows: Sequence[Mapping]) -> Figure:
+    """Training and test accuracy by method, and the paired difference to KD with its interval."""
+    trains, tests = (of_method(rows, lambda row, split=split: row["accuracy"][split]) for split in ("train", "test"))
+    figure = new_figure(PAGE, 1.15 + 0.25 * len(methods))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
     dashed = {"linewidth": 0.8, "zorder": 1}
-    teacher, kd = (mean_and_spread(measured[f"distill.{name}.accuracy"])[0] for name in ("teacher", "kd"))
-    left.axvline(teacher, color=COLOURS[1], linestyle="-.", label="teacher", **dashed)
-    left.axvline(kd, color=GREY, linestyle="--", label="distillation (KD)", **dashed)
+    for line, method in enumerate(row["method"] for row in methods):
+        _mean(left, line - 0.15, trains[method], "s", COLOURS[5], "none")
+        _mean(left, line + 0.15, tests[method], "o", COLOURS[0])
+        gains = 100 * np.array(differences(tests[method], tests["kd"]))
+        ends = interval(gains)
+        reach = None if ends is None or method == "kd" else (ends[1] - ends[0]) / 2
+        look = {"color": COLOURS[0], "markersize": 4, "capsize": 2}
+        right.errorbar(fmean(gains), line, xerr=reach, fmt="o", markerfacecolor=_face(method), **look)
+        if method != "kd" and len(gains) > 1:
+            right.plot(gains, [line - 0.28] * len(gains), "|", color=COLOURS[5], markersize=5)
+    left.axvline(teacher["test_accuracy"], color=COLOURS[1], linestyle="-.", **dashed)
     right.axvline(0, color=GREY, linestyle="--", **dashed)
+    left.set_xlim(1 / teacher["classes"], 1.0)
+    right.margins(x=0.08)
+    left.set_xlabel("accuracy, from chance to 1")
+    right.set_xlabel("test accuracy less KD (percentage points)")
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.margins(x=0.08)
-    left.set_xlabel("test accuracy")
-    right.set_xlabel("difference to KD (percentage points)")
-    _named(left, right, run)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    _named(left, right, methods)
+    handles = [
+        _mark("test", "o", COLOURS[0]),
+        _mark("training", "s", COLOURS[5], "none"),
+        Line2D([], [], color=COLOURS[1], linestyle="-.", linewidth=0.8, label="teacher, test"),
+        Line2D([], [], color=COLOURS[5], marker="|", linestyle="", label="one seed less KD of that seed"),
+        _mark("KD, the reference", "o", COLOURS[0], "white"),
+    ]
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=5)
     return figure
 
 
-@styled
-def subclasses(tried: Sequence[Mapping]) -> Figure:
-    """Held-out accuracy against the number of pieces; rows of what was tried."""
+def pieces(methods: Sequence[Mapping], tried: Sequence[Mapping], held_out: int) -> Figure:
+    """Held-out accuracy by method and number of pieces, the best of what was tried; held_out: images."""
+    split = [row for row in methods if any(r["method"] == row["method"] and r["subclasses"] for r in tried)]
     numbers = sorted({row["subclasses"] for row in tried} - {None})
-    split = [name for name in STYLE if any(row["method"] == name and row["subclasses"] is not None for row in tried)]
-    figure = new_figure(COLUMN * 1.5, 3.2)
+    figure = new_figure(PAGE, 0.95 + 0.25 * len(split))
     axes = figure.add_subplot()
-    step = min(b / a for a, b in pairwise(numbers)) ** 0.05  # between two marks of one S
-    for place, method in enumerate(split):
-        colour, line = STYLE[method]
-        own = [row for row in tried if row["method"] == method]
-        best = {number: _best([row for row in own if row["subclasses"] == number]) for number in numbers}
-        known = [number for number in numbers if best[number] is not None]
-        sideways = step ** (place - (len(split) - 1) / 2)
+    for place, number in enumerate(numbers):
+        best = {row["method"]: _best(tried, row["method"], number) for row in split}
+        lines = [line for line, row in enumerate(split) if best[row["method"]] is not None]
+        look = {"color": COLOURS[place % 6], "marker": MARKERS[place % len(MARKERS)], "markerfacecolor": "none"}
         axes.plot(
-            [number * sideways for number in known],
-            [best[number] for number in known],
-            line,
-            color=colour,
-            marker=MARKERS[place],
-            markersize=4,
-            label=NAMES[method],
+            [best[split[line]["method"]] for line in lines], lines, linestyle="", **look, label=f"{number} pieces"
         )
-    for method in ("kd", "oracle"):
-        colour, line = STYLE[method]
-        level = _best([row for row in tried if row["method"] == method])
-        if level is not None:
-            axes.axhline(level, color=colour, linestyle=line, linewidth=1, zorder=0, label=NAMES[method])
-    axes.set_xscale("log")
-    axes.set_xticks(numbers, [str(number) for number in numbers])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="pieces of each class, S", ylabel="accuracy on held-out images")
-    axes.grid(axis="y", linewidth=0.4)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    for method, line in (("kd", "--"), ("oracle", ":")):
+        if (level := _best(tried, method, None)) is not None:
+            label = next(row["label"] for row in methods if row["method"] == method)
+            axes.axvline(level, color=GREY, linestyle=line, linewidth=0.9, zorder=1, label=label)
+            if method == "kd":
+                error = np.sqrt(max(level * (1 - level), 0) / held_out)
+                own = {"color": GREY, "alpha": 0.12, "linewidth": 0, "zorder": 0}
+                axes.axvspan(level - error, level + error, **own, label="one standard error of its images")
+    axes.set_yticks(range(len(split)), [row["label"] for row in split])
+    axes.set(ylim=(len(split) - 0.5, -0.5), xlabel=f"accuracy on {held_out} held-out images, best of what was tried")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
-@styled
-def inheritance(measured: Measured) -> Figure:
+def inheritance(methods: Sequence[Mapping], rows: Sequence[Mapping]) -> Figure:
     """Meaning of the taught pieces beside the recovery from the student's own features, by method."""
-    run = methods(measured)
-    figure = new_figure(PAGE, 0.85 + 0.27 * len(run))
+    kept = of_method(rows, lambda row: row["recovery"])
+    figure = new_figure(PAGE, 1.1 + 0.25 * len(methods))
     left, right = figure.subplots(1, 2, sharey=True)
-    for line, method in enumerate(run):
-        face = "white" if method in WHOLE else COLOURS[2]
-        own = measured[f"distill.{method}.pieces"]
-        left.plot(own, [line] * len(own), "D", color=COLOURS[2], markerfacecolor=face, markersize=4, clip_on=False)
-        _seeds(right, line, measured[f"distill.{method}.recovery"])
-    for axes, quantity in ((left, "pieces"), (right, "recovery")):
-        level = mean_and_spread(measured[f"distill.kd.{quantity}"])[0]
-        axes.axvline(level, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
-        axes.set_xlim(0, 1.02)
-        axes.set_xticks(SHARES, [f"{share:g}" for share in SHARES])
-    left.set_xlabel("taught pieces: mutual information (adjusted)")
-    right.set_xlabel("student's own features: original class recovered")
-    _named(left, right, run)
+    for line, row in enumerate(methods):
+        own = {"color": COLOURS[2], "markerfacecolor": COLOURS[2] if _splits(row) else "white", "markersize": 4}
+        left.plot(row["information"], line, "D", clip_on=False, **own)
+        _mean(right, line, kept[row["method"]], "o", COLOURS[0])
+    right.axvline(fmean(kept["kd"]), color=GREY, linestyle="--", linewidth=0.8, zorder=1)
+    for axes in (left, right):
+        axes.set_xlim(0, 1)
+        axes.set_xticks((0, 0.25, 0.5, 0.75, 1), ["0", "0.25", "0.5", "0.75", "1"])
+    left.set_xlabel("taught pieces: adjusted mutual information")
+    right.set_xlabel("student's features: recovered share")
+    _named(left, right, methods)
+    handles = [
+        _mark("pieces, with the original classes", "D", COLOURS[2]),
+        _mark("classes left whole", "D", COLOURS[2], "white"),
+        _mark("mean over seeds", "o", COLOURS[0]),
+        Line2D([], [], color=GREY, linestyle="--", linewidth=0.8, label="KD"),
+    ]
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=4)
     return figure
 
 
-def _named(left: Axes, right: Axes, run: Sequence[str]) -> None:
-    left.set_yticks(range(len(run)), [NAMES[method] for method in run])
-    left.set_ylim(len(run) - 0.5, -0.7)
+def _splits(row: Mapping) -> bool:
+    """Whether the method splits classes: hyper-parameters say how many pieces, but of the oracle, which knows."""
+    return row["subclasses"] is not None or row["method"] == "oracle"
+
+
+def _face(method: str) -> str:
+    return "white" if method == "kd" else COLOURS[0]
+
+
+def _named(left: Axes, right: Axes, methods: Sequence[Mapping]) -> None:
+    left.set_yticks(range(len(methods)), [row["label"] for row in methods])
+    left.set_ylim(len(methods) - 0.5, -0.6)
     right.tick_params(axis="y", length=0)
     for axes in (left, right):
         axes.grid(axis="x", linewidth=0.4, color="#DDDDDD")
         axes.set_axisbelow(True)
 
 
-def _seeds(axes: Axes, line: int, values: Sequence[float]) -> None:
-    """Each seed, and their mean with a bar of one spread to either side."""
-    mean, spread = mean_and_spread(values)
-    _rings(axes, line, values)
-    axes.errorbar(mean, line, xerr=spread, fmt="o", color=COLOURS[0], markersize=4, capsize=2)
+def _mean(axes: Axes, line: int, values: Sequence[float], marker: str, colour: str, face: str | None = None) -> None:
+    """The mean with a bar of one standard deviation to either side, none with one value."""
+    look = {"color": colour, "markerfacecolor": face or colour, "markersize": 4, "clip_on": False}
+    axes.errorbar(fmean(values), line, xerr=standard_deviation(values), fmt=marker, zorder=3, elinewidth=0.9, **look)
 
 
-def _rings(axes: Axes, line: int, values: Sequence[float]) -> None:
-    """A ring a seed above the line, each higher than the next, so that equal ones do not hide; of one seed none."""
-    if len(values) > 1:
-        heights = line - np.linspace(0.42, 0.18, len(values))
-        axes.plot(values, heights, "o", color=COLOURS[5], markerfacecolor="none", markersize=3, markeredgewidth=0.8)
+def _best(rows: Sequence[Mapping], method: str, number: int | None) -> float | None:
+    own = (row for row in rows if (row["method"], row["subclasses"]) == (method, number))
+    return max((row["accuracy"] for row in own), default=None)
 
 
-def _best(rows: Sequence[Mapping]) -> float | None:
-    return max((row["accuracy"] for row in rows), default=None)
+def _mark(name: str, marker: str, colour: str, face: str | None = None) -> Line2D:
+    return Line2D(
+        [], [], linestyle="", marker=marker, markersize=4, color=colour, markerfacecolor=face or colour, label=name
+    )

@@ -1,0 +1,50 @@
+"""Tables of students: every method with its label and source, every student with what it keeps."""
+
+import pytest
+import synthetic_students as synthetic
+
+from hidden_structure.distillation.methods import METHODS
+from hidden_structure.frame import params, tables
+from hidden_structure.frame.errors import InputError
+from hidden_structure.tables.distillation import tabulate
+
+STUDY = synthetic.studied(params.load())
+LABELS = {"fine": {"train_counts": {"a": 60, "b": 40}}}
+RESULTS = {"distill": synthetic.distill(STUDY), "students": synthetic.students(STUDY), "labels": LABELS}
+
+
+def test_every_table_is_written_and_read_as_it_was(tmp_path):
+    for name, rows in tabulate(STUDY, RESULTS.get).items():
+        tables.write(tmp_path / f"{name}.csv", rows)
+        assert len(tables.read(tmp_path / f"{name}.csv")) == len(rows) > 0
+
+
+def test_methods_come_in_one_order_and_say_what_they_are():
+    found = tabulate(STUDY, RESULTS.get)
+    assert [row["method"] for row in found["distilled"]] == list(METHODS)
+    assert all((row["label"], row["source"]) == _described(row["method"]) for row in found["distilled"])
+    assert len(found["students"]) == len(METHODS) * len(STUDY.distill.seeds)
+    assert len(found["tuning"]) == len(RESULTS["distill"]["tried"])
+    assert found["teacher"][0]["held_out"] == round(100 * STUDY.distill.validation)
+
+
+def test_without_students_there_are_no_tables():
+    assert tabulate(STUDY, {}.get) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"students": None}, "what they keep"),
+        ({"students": RESULTS["students"] | {"rows": []}}, "keeps"),
+        ({"students": RESULTS["students"] | {"pieces": []}}, "no pieces of alone"),
+        ({"distill": RESULTS["distill"] | {"rows": RESULTS["distill"]["rows"][:-1]}}, "oracle lack a student"),
+    ],
+)
+def test_what_is_missing_is_named(change: dict, message: str):
+    with pytest.raises(InputError, match=message):
+        tabulate(STUDY, (RESULTS | change).get)
+
+
+def _described(method: str) -> tuple[str, str]:
+    return METHODS[method].label, METHODS[method].source
