@@ -72,7 +72,7 @@ def test_what_is_missing_is_named():
 
 def test_merges_are_called_what_they_are():
     row = {"name": "random-5-1", "method": "random", "classes": 5}
-    assert label(row) == "random, 5 (1)"
+    assert label(row) == "random 5 (1)"
     assert label(row | {"name": "modulo-5", "method": "modulo"}) == "modulo 5"
 
 

@@ -49,8 +49,9 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
 
 
 def label(row: Mapping) -> str:
-    """Of a merge in words: "modulo 5", "random 5, 0"."""
-    named = f"{LABELS[row['method']]}, {row['classes']}" if row["method"] != "modulo" else f"modulo {row['classes']}"
+    """Of a merge in words: "modulo 5", "random 5 (0)", "related classes, 5"."""
+    comma = "" if row["method"] in ("modulo", "random") else ","
+    named = f"{LABELS[row['method']]}{comma} {row['classes']}"
     return f"{named} ({row['name'].rpartition('-')[2]})" if row["method"] == "random" else named
 
 

@@ -9,7 +9,7 @@ from hidden_structure.report.claim import Claim
 from hidden_structure.report.findings import in_order, signed
 from hidden_structure.report.merges import figures
 from hidden_structure.report.merges.claims import IDEA, claims
-from hidden_structure.report.merges.measured import ESTIMATES, correlation, counted, networks, own_classes, unrelated
+from hidden_structure.report.merges.measured import ESTIMATES, correlation, counted, networks, unrelated
 from hidden_structure.report.statistics import interval, rounded
 
 SPLITS = ("train", "test")
@@ -21,22 +21,23 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     classes, neighbours, merges, merged = map(tables, ("classes", "neighbours", "merges", "merged"))
     if not (neighbours or merges):
         return None
-    own = claims(study, merges, merged) if merges else []
+    coarse = len({row["superclass"] for row in classes})
+    own = claims(study, merges, merged, coarse) if merges else []
     return Chapter(
         idea=IDEA,
         title="Which classes can be found again",
         question="Classes that a network was told to treat as one stay apart inside it. Does that depend on which "
         "classes are merged and on how much the labels say, and must one know how many were merged?",
-        findings=[*in_order(_sentences(merges, merged, own) if merges else ()), *_nearest(neighbours)],
+        findings=[*in_order(_sentences(merges, merged, own, coarse) if merges else ()), *_nearest(neighbours)],
         claims=own,
-        pictures=_pictures(merges, merged, neighbours, len(classes)),
-        numbers=_numbers(classes, merges, merged, neighbours),
+        pictures=_pictures(merges, merged, neighbours, len(classes), coarse),
+        numbers=_numbers(classes, merges, merged, neighbours, coarse),
         headline={claim.id.partition(".")[2]: claim.measured for claim in own if claim.id.endswith(HEADLINE)},
     )
 
 
 def _sentences(
-    merges: Sequence[Mapping], merged: Sequence[Mapping], own: Sequence[Claim]
+    merges: Sequence[Mapping], merged: Sequence[Mapping], own: Sequence[Claim], coarse: int
 ) -> Iterator[tuple[Claim, str]]:
     claim_of = {claim.id.partition(".")[2]: claim for claim in own}
     if differences := unrelated(merges):
@@ -46,7 +47,7 @@ def _sentences(
             f"Random merges give {abs(points):.1f} percentage points {'more' if points > 0 else 'fewer'} of the "
             "training samples their original class back than the merge of related classes",
         )
-    if found := correlation(merged, "features", own_classes(merges)):
+    if found := correlation(merged, "features", coarse):
         yield (
             claim_of["likeness"],
             f"The rank correlation of likeness with agreement is {signed(found.rho)} over {found.superclasses} "
@@ -81,7 +82,7 @@ def _nearest(neighbours: Sequence[Mapping]) -> list[str]:
 
 
 def _pictures(
-    merges: Sequence[Mapping], merged: Sequence[Mapping], neighbours: Sequence[Mapping], classes: int
+    merges: Sequence[Mapping], merged: Sequence[Mapping], neighbours: Sequence[Mapping], classes: int, coarse: int
 ) -> list[Picture]:
     drawn = []
     if any(row["score"] is not None for row in merged):
@@ -98,7 +99,7 @@ def _pictures(
                 "over the mean distance of all pairs of classes, so 1 is the same mean and 0 an average pair; "
                 "confusion: mean probability that the fine network gives one class on test images of the other. Mean "
                 "over pairs of the super-class.",
-                lambda: figures.semantics(merged, own_classes(merges)),
+                lambda: figures.semantics(merged, coarse),
             )
         )
     if merges:
@@ -145,7 +146,11 @@ def _pictures(
 
 
 def _numbers(
-    classes: Sequence[Mapping], merges: Sequence[Mapping], merged: Sequence[Mapping], neighbours: Sequence[Mapping]
+    classes: Sequence[Mapping],
+    merges: Sequence[Mapping],
+    merged: Sequence[Mapping],
+    neighbours: Sequence[Mapping],
+    coarse: int,
 ) -> list[Numbers]:
     tables = []
     if neighbours:
@@ -180,7 +185,7 @@ def _numbers(
                 [_network(rows) for rows in networks(merges).values()],
             )
         )
-        found = {name: correlation(merged, name, own_classes(merges)) for name in figures.LIKENESS}
+        found = {name: correlation(merged, name, coarse) for name in figures.LIKENESS}
         tables.append(
             Numbers(
                 "likeness",

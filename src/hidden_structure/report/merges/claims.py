@@ -12,7 +12,6 @@ from hidden_structure.report.merges.measured import (
     counted,
     kept,
     networks,
-    own_classes,
     spent,
     unrelated,
 )
@@ -29,13 +28,13 @@ COUNTED_BEYOND = 0.1  # share of super-classes: what a constant answer does, a m
 ORIGIN = "ours: midway from the share of the bits to all"
 
 
-def claims(study: Study, merges: Sequence[Mapping], merged: Sequence[Mapping]) -> list[Claim]:
-    """merges, merged: rows of the tables of these names."""
+def claims(study: Study, merges: Sequence[Mapping], merged: Sequence[Mapping], classes: int) -> list[Claim]:
+    """merges, merged: rows of the tables of these names; classes: that the study's own merge makes."""
     trained = _trained(study, merges)
     return [
         trained,
         _unrelated(merges, unmet(trained)),
-        _likeness(merged, own_classes(merges), unmet(trained)),
+        _likeness(merged, classes, unmet(trained)),
         *_supervision(merges, unmet(trained)),
         *(_counts(merged, method, unmet(trained)) for method in ESTIMATES),
     ]

@@ -56,7 +56,7 @@ def semantics(merged: Sequence[Mapping], classes: int) -> Figure:
 def supervision(merges: Sequence[Mapping], classes: int) -> Figure:
     """A line a merge, from fewest bits to most: accuracy on the original classes; classes: how many those are."""
     lines = [*networks(merges).values(), *_groups(merges, "control"), *_groups(merges, "none")]
-    lines.sort(key=lambda rows: (rows[0]["bits"], rows[0]["method"] == "control", rows[0]["label"]))
+    lines.sort(key=lambda rows: (round(rows[0]["bits"], 2), rows[0]["method"] == "control", rows[0]["label"]))
     original = fmean(row["accuracy"] for row in merges if row["method"] == "none")
     figure = new_figure(PAGE, 0.9 + 0.2 * len(lines))
     axes = figure.add_subplot()

@@ -22,11 +22,6 @@ def networks(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
     return {name: sorted((r for r in merges if r["name"] == name), key=lambda row: row["seed"]) for name in names}
 
 
-def own_classes(rows: Sequence[Mapping]) -> int:
-    """How many classes the study's own merge makes: that whose controls were measured."""
-    return next(row["classes"] for row in rows if row["method"] == "control")
-
-
 def kept(rows: Sequence[Mapping], of: Sequence[Mapping]) -> list[float]:
     """Accuracies as shares of that of the networks on the original labels, whose mean it is; one a row of `of`."""
     original = fmean(row["accuracy"] for row in rows if row["method"] == "none")

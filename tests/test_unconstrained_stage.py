@@ -1,6 +1,5 @@
-"""The stage solve-unconstrained, and the claims on what it writes."""
+"""The stage solve-unconstrained."""
 
-import copy
 import importlib.util
 import os
 from pathlib import Path
@@ -10,13 +9,9 @@ import pytest
 from tiny import ROOT
 
 from hidden_structure.frame import artifacts, params, paths
-from hidden_structure.frame.errors import InputError
-from hidden_structure.report.recovery.claims import HEADER, cells
-from hidden_structure.report.unconstrained.claims import measure, table
 
 SETTINGS = {"classes": 4, "per_class": 5, "dimension": 5, "starts": 2, "ratios": [1, 40]}
 SETTINGS |= {"weight_decay": 8e-3, "feature_decay": 5e-3, "bias_decay": 1e-2}
-IDS = ["ufm.closed_form", "ufm.angle", "ufm.saddle", "ufm.escape", "ufm.minority"]
 
 
 def study(**settings) -> SimpleNamespace:
@@ -82,58 +77,3 @@ def test_impossible_settings_are_one_line_and_write_nothing(settings, message, t
         run_stage(tmp_path, **settings)
     assert "\n" not in str(stopped.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-def test_all_claims_hold_and_are_complete_rows(found):
-    rows = table(study(), measure(found))
-    assert [row["id"] for row in rows] == IDS
-    for row in rows:
-        assert list(row) == list(HEADER)
-        assert len(cells(row)) == len(HEADER)
-        assert row["holds"] is True, row
-        assert row["claim"].endswith(".")
-        assert row["published"] is row["spread"] is None
-    assert rows[0]["seeds"] == rows[1]["seeds"] == [0, 1]
-    assert rows[0]["measured"] < 1e-9
-    assert rows[4]["measured"] == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("name", "bound", "side"),
-    [
-        ("ufm.closed_form", 1e-6, "to"),
-        ("ufm.angle", 1e-6, "to"),
-        ("ufm.saddle", -1e-6, "below"),
-        ("ufm.escape", 1e-6, "to"),
-        ("ufm.minority", 0.99, "from"),
-    ],
-)
-def test_a_claim_flips_where_its_sentence_says(found, name, bound, side):
-    for value in (bound - 1e-9, bound, bound + 1e-9):
-        (row,) = (row for row in table(study(), measure(found) | {name: [value]}) if row["id"] == name)
-        assert f"{bound:g}" in row["claim"]
-        assert row["holds"] is {"from": value >= bound, "to": value <= bound, "below": value < bound}[side]
-
-
-def test_what_is_measured_is_the_worst_case(found):
-    before = measure(found)
-    worse = copy.deepcopy(found)
-    worse["solutions"][-1]["optimum"]["row_norm"]["difference"] = 0.5
-    assert measure(worse) == before | {"ufm.closed_form": [0.5]}
-    worse = copy.deepcopy(found)
-    worse["solutions"][1]["optimum"]["cosine"]["difference"] = 0.3  # relative to 1/3
-    assert measure(worse)["ufm.angle"] == [pytest.approx(0.1)]
-    worse = copy.deepcopy(found)
-    worse["saddles"][3]["least_eigenvalue"] = 0.0
-    worse["saddles"][2]["escaped"] -= 0.25
-    assert measure(worse)["ufm.saddle"] == [0.0]
-    assert measure(worse)["ufm.escape"] == [pytest.approx(0.25)]
-
-
-def test_the_minority_is_judged_at_the_largest_ratio_that_leaves_it_a_direction(found):
-    vanished = {"ratio": 1000, "minority_cosine": None}
-    measured = measure(found | {"imbalance": [vanished, *found["imbalance"]]})
-    assert measured == measure(found)
-    assert "40 times" in table(study(), measured)[-1]["claim"]
-    with pytest.raises(InputError, match=r"unconstrained\.ratios"):
-        measure(found | {"imbalance": [vanished]})
