@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from hidden_structure.report.merges.measured import ESTIMATES, networks
@@ -103,7 +104,7 @@ def cluster_count(merged: Sequence[Mapping]) -> Figure:
                 axes.text(column + 1, row, f"{count:g}", ha="center", va="center", fontsize="small", **look)
             if right:
                 corner = (column + 0.5, row - 0.5)
-                axes.add_patch(_box(corner))
+                axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=1.2))
         axes.set(title=ESTIMATES[method][0], xlabel="clusters found", xticks=range(1, most + 1))
         axes.set_yticks(range(len(true)), [f"{clusters}" for clusters in true])
         axes.set_ylim(len(true) - 0.4, -0.6)
@@ -168,12 +169,6 @@ def _mean(axes: Axes, place: int, values: Sequence[float], marker: str, colour: 
 
 def _counts(merged: Sequence[Mapping], method: str) -> Counter:
     return Counter((len(row["members"]), found) for row in merged for found in row["estimated"][method])
-
-
-def _box(corner: tuple[float, float]):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=1.2)
 
 
 def _mark(name: str, colour: str, marker: str, face: str | None = None) -> Line2D:

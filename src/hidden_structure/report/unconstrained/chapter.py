@@ -55,8 +55,8 @@ def _pictures(
             "Descent of free features",
             "A line for every random start; everything falls to 0, down to what rounding leaves, 1e-12. What lies at "
             "the end stands above each panel: a simplex, or for the squared error without bias an orthogonal frame, "
-            "whose rows meet at right angles. NC2 and NC3, which are 0 of a simplex, are shown less their value at that "
-            "optimum.",
+            "whose rows meet at right angles. NC2 and NC3, which are 0 of a simplex, are shown less their value "
+            "there.",
             "The unconstrained features model under each loss, with and without bias, by L-BFGS and a last step or two "
             "of Newton's method. NC2: mean |cos + 1/(C\N{MINUS SIGN}1)| of rows; NC3: distance of the last layer from "
             "the centred class means, each over its norm.",
