@@ -26,7 +26,7 @@ def main() -> None:
     settings = study.distill
     if not settings.seeds:
         keep(None)
-        results.write(study.study, "distill", None, None)
+        results.write("distill", None, None)
         return
     inputs, coarse = read(study.hardware), artifacts.read_both_labels()[1]
     merged = merge(settings.merge, inputs.labels["names"].tolist(), tables(inputs.data)) if settings.merge else None
@@ -65,7 +65,7 @@ def main() -> None:
             inventing = school.teacher(choice.subclasses)[0]
             found["teacher"]["inventing_accuracy"] = accuracy(inventing, tasks["test"], 1.0)
     keep(folder / "students")
-    results.write(study.study, "distill", found, hardware)
+    results.write("distill", found, hardware)
     resume.forget(folder)
 
 

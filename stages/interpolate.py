@@ -52,8 +52,8 @@ def main() -> None:
     every = aligned_pairs(study)
     lines = track([(*one, repaired) for one in every for repaired in (False, True)], "lines between networks")
     permuted = [one for one in every if one[1] != "none"]
-    artifacts.write_json(paths.metrics(study.study, "interpolate"), [line(*one) for one in lines])
-    artifacts.write_json(paths.metrics(study.study, "plane"), plane(*permuted[0]) if permuted else None)
+    artifacts.write_json(paths.results("interpolate"), [line(*one) for one in lines])
+    artifacts.write_json(paths.results("plane"), plane(*permuted[0]) if permuted else None)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ def main() -> None:
                 found = layers.measure(network, a, b, settings.alphas, split, repair)
                 lines.append(row | {"repaired": repaired, "alphas": settings.alphas} | found)
             stitched.append(row | stitch(network, a, b, split))
-    artifacts.write_json(paths.metrics(study.study, "linearity"), lines)
-    artifacts.write_json(paths.metrics(study.study, "stitch"), stitched)
+    artifacts.write_json(paths.results("linearity"), lines)
+    artifacts.write_json(paths.results("stitch"), stitched)
 
 
 if __name__ == "__main__":

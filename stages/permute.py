@@ -56,7 +56,7 @@ def main() -> None:
     paths.PERMUTATIONS.mkdir(parents=True)
     for file, permutation in permutations.items():
         artifacts.write_arrays(file, permutation)
-    artifacts.write_json(paths.metrics(study.study, "permute"), rows)
+    artifacts.write_json(paths.results("permute"), rows)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def main() -> None:
     paths.SPAWNED.mkdir(parents=True)
     for run in runs(study):
         artifacts.copy(file(run, f"{run.name}-end"), paths.spawned(run.cell.name, run.seed, run.name))
-    artifacts.write_json(paths.metrics(study.study, "spawn"), rows)
-    artifacts.write_json(paths.metrics(study.study, "hardware-spawn"), hardware if rows else None)
+    artifacts.write_json(paths.results("spawn"), rows)
+    artifacts.write_json(paths.results("hardware-spawn"), hardware if rows else None)
     resume.forget(folder)
 
 

@@ -23,7 +23,7 @@ def main() -> None:
     study = params.load()
     settings, recipe = study.split, study.split.train or study.train
     if not settings.seeds:
-        results.write(study.study, "split", [], None)
+        results.write("split", [], None)
         return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
@@ -44,7 +44,7 @@ def main() -> None:
             rows.append(row | {"guess_accuracy": guess_accuracy(*drawn)} | found)
             shown = ("epoch", "train_accuracy", "agreement", "parts_distance", "probe_accuracy")
             print({key: rows[-1][key] for key in shown}, flush=True)
-    results.write(study.study, "split", rows, hardware)
+    results.write("split", rows, hardware)
     resume.forget(folder)
 
 

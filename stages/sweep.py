@@ -23,7 +23,7 @@ def main() -> None:
     study = params.load()
     settings, recipe = study.sweep, study.sweep.train or study.train
     if not (cells := grid(settings)):
-        results.write(study.study, "sweep", [], None)
+        results.write("sweep", [], None)
         return
     torch.set_num_threads(1)  # as the workers
     inputs = read(study.hardware, "coarse")
@@ -44,7 +44,7 @@ def main() -> None:
     if all(row["error"] for row in rows):
         first = f"the first one (of sweep.lrs and sweep.weight_decays) so: {rows[0]['error']}"
         raise InputError(f"sweep: every cell failed, {first}")
-    results.write(study.study, "sweep", rows, hardware)
+    results.write("sweep", rows, hardware)
     resume.forget(folder)
 
 

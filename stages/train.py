@@ -71,9 +71,9 @@ def publish(study: str, supervision: str, folders: dict, snapshots: list[int], r
             artifacts.copy(folder / f"{epoch:05d}.safetensors", paths.snapshot(supervision, seed, epoch))
         artifacts.copy(folder / f"{snapshots[-1]:05d}.safetensors", paths.model(supervision, seed))
     measured = [row for row in rows if row["epoch"] in snapshots[1:]]
-    artifacts.write_json(paths.metrics(study, f"train-{supervision}"), rows)
+    artifacts.write_json(paths.results(f"train-{supervision}"), rows)
     artifacts.write_text(paths.curve(study, f"training-{supervision}"), mean_and_spread(measured, loop.MEASURED))
-    artifacts.write_json(paths.metrics(study, f"hardware-{supervision}"), hardware)
+    artifacts.write_json(paths.results(f"hardware-{supervision}"), hardware)
     resume.forget(*folders.values())
 
 

@@ -41,8 +41,8 @@ def main() -> None:
     for variant in variants:
         file = features_file(folder, variant, recipe.epochs)
         artifacts.copy(file, paths.merged_features(variant.name, variant.seed))
-    artifacts.write_json(paths.metrics(study.study, "train-merges"), rows)
-    artifacts.write_json(paths.metrics(study.study, "hardware-merges"), hardware if variants else None)
+    artifacts.write_json(paths.results("train-merges"), rows)
+    artifacts.write_json(paths.results("hardware-merges"), hardware if variants else None)
     resume.forget(folder)
 
 

@@ -13,7 +13,7 @@ from hidden_structure.networks.build import build
 from hidden_structure.networks.features import head
 from hidden_structure.seeding import global_seed, numpy_generator
 
-METRICS = Path("reports/digits/metrics/merges.json")
+METRICS = Path("artifacts/results/merges.json")
 KINDS = [
     {"method": method, "classes": classes, "groups": None, "seed": 0}
     for method, classes in (("modulo", 5), ("random", 5), ("modulo", 7))

@@ -228,7 +228,7 @@ def prepare(folder, network, methods):
 def interpolated(folder, monkeypatch):
     monkeypatch.chdir(folder)
     runpy.run_path(str(tiny.ROOT / "stages/interpolate.py"), run_name="__main__")
-    return [(folder / paths.metrics("digits", name)).read_bytes() for name in ("interpolate", "plane")]
+    return [(folder / paths.results(name)).read_bytes() for name in ("interpolate", "plane")]
 
 
 @pytest.mark.parametrize("network", [MLP, RESNET])
@@ -236,8 +236,8 @@ def test_the_stage_measures_every_pair_plain_and_repaired(tmp_path, monkeypatch,
     prepare(tmp_path, network, [])
     written = interpolated(tmp_path, monkeypatch)
     assert written == interpolated(tmp_path, monkeypatch)
-    assert artifacts.read_json(tmp_path / paths.metrics("digits", "plane")) is None
-    rows = artifacts.read_json(tmp_path / paths.metrics("digits", "interpolate"))
+    assert artifacts.read_json(tmp_path / paths.results("plane")) is None
+    rows = artifacts.read_json(tmp_path / paths.results("interpolate"))
     expected = [("spawned", 0), ("spawned", 0), ("spawned", 5), ("spawned", 5), ("independent", None)]
     assert [(row["kind"], row["k"]) for row in rows][:5] == expected
     assert [row["repaired"] for row in rows] == [False, True] * 3
@@ -259,13 +259,13 @@ def test_the_stage_permutes_by_the_saved_files(tmp_path, monkeypatch, network):
     """The right permutation makes the second network the first, and the line flat; without it, it is not."""
     prepare(tmp_path, network, ["weights", "ste"])
     interpolated(tmp_path, monkeypatch)
-    rows = artifacts.read_json(tmp_path / paths.metrics("digits", "interpolate"))
+    rows = artifacts.read_json(tmp_path / paths.results("interpolate"))
     rows = {(row["method"], row["repaired"]): row for row in rows if row["kind"] == "independent"}
     assert len(rows) == 6
     for (method, _), row in rows.items():
         spread = max(row["test_loss"]) - min(row["test_loss"])
         assert spread < 1e-5 if method == "ste" else spread > 1e-4
-    plane = artifacts.read_json(tmp_path / paths.metrics("digits", "plane"))
+    plane = artifacts.read_json(tmp_path / paths.results("plane"))
     assert (plane["seeds"], plane["method"], plane["repaired"]) == ([0, 1], "weights", network is RESNET)
     assert np.shape(plane["train_loss"]) == (len(plane["y"]), len(plane["x"])) == (3, 3)
     assert np.shape(plane["networks"]) == (3, 2)

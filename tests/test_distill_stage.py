@@ -17,8 +17,8 @@ from hidden_structure.seeding import global_seed
 from hidden_structure.training import loop
 
 METHODS = tiny.OVERRIDES["distill"]["methods"]
-METRICS = [paths.metrics("digits", name) for name in ("distill", "hardware-distill")]
-COMPARED = paths.metrics("digits", "students")
+METRICS = [paths.results(name) for name in ("distill", "hardware-distill")]
+COMPARED = paths.results("students")
 
 
 def prepare(folder: Path, sections: dict | None = None, **distill) -> Path:

@@ -157,7 +157,7 @@ def test_the_stages_write_labels_that_agree_with_the_data_and_the_same_bytes_aga
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text((ROOT / "studies/digits.yaml").read_text())
 
-    summary = paths.metrics("digits", "labels")
+    summary = paths.results("labels")
 
     def run() -> list[bytes]:
         for stage in ("prepare_data", "merge_labels"):

@@ -37,11 +37,11 @@ def succeeds(folder, *scripts):
 
 
 def written(folder):
-    return {name: (folder / paths.metrics("digits", name)).read_bytes() for name in RESULTS}
+    return {name: (folder / paths.results(name)).read_bytes() for name in RESULTS}
 
 
 def rows_of(folder, name):
-    return artifacts.read_json(folder / paths.metrics("digits", name))
+    return artifacts.read_json(folder / paths.results(name))
 
 
 def key(row):
@@ -226,7 +226,7 @@ def test_a_missing_network_is_one_line_and_nothing_is_written(tmp_path):
 def test_a_missing_permutation_leaves_the_last_results(tmp_path):
     planted(tmp_path, MLP, ["weights"])
     for name in RESULTS:
-        artifacts.write_json(tmp_path / paths.metrics("digits", name), ["of the last run"])
+        artifacts.write_json(tmp_path / paths.results(name), ["of the last run"])
     before = written(tmp_path)
     (tmp_path / paths.permutation(CELL, 0, 1, "weights")).unlink()
     done = stage(tmp_path, "linearity.py")

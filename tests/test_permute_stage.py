@@ -62,7 +62,7 @@ def test_every_independent_pair_has_a_permutation_by_every_method(study, monkeyp
     }
     assert len(expected) == 2 * 3 * 4
     assert {path for path in paths.PERMUTATIONS.rglob("*") if path.is_file()} == expected
-    rows = artifacts.read_json(paths.metrics(plan.study, "permute"))
+    rows = artifacts.read_json(paths.results("permute"))
     assert len(rows) == len(expected)
     assert {(row["width"], *row["seeds"], row["method"]) for row in rows} == {
         (pair.cell.width, pair.a[0], pair.b[0], method) for pair in independent for method in plan.permute.methods
@@ -79,7 +79,7 @@ def test_permuted_networks_compute_the_same_function(study, monkeypatch):
     )
     rows = {
         (row["width"], *row["seeds"], row["method"]): row
-        for row in artifacts.read_json(paths.metrics(plan.study, "permute"))
+        for row in artifacts.read_json(paths.results("permute"))
     }
     moved = 0
     for pair in (pair for pair in pairs(plan) if pair.k is None):
@@ -107,7 +107,7 @@ def test_permuted_networks_compute_the_same_function(study, monkeypatch):
 
 def test_weight_matching_brings_weights_closest_and_activation_matching_activations(study, monkeypatch):
     monkeypatch.chdir(study)
-    rows = artifacts.read_json(paths.metrics(params.load().study, "permute"))
+    rows = artifacts.read_json(paths.results("permute"))
     for row in rows:
         (weights,) = (
             r for r in rows if (r["width"], r["seeds"], r["method"]) == (row["width"], row["seeds"], "weights")

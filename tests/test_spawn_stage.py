@@ -140,10 +140,10 @@ def test_networks_are_those_that_the_plan_names_and_parted_where_it_says(study, 
     assert len({path.read_bytes() for path in networks.values()}) == len(networks)
     for pair in pairs(plan):
         assert {(pair.cell.name, *pair.a), (pair.cell.name, *pair.b)} <= networks.keys()
-    rows = artifacts.read_json(paths.metrics(plan.study, "spawn"))
+    rows = artifacts.read_json(paths.results("spawn"))
     assert [(row["seed"], row["name"]) for row in rows] == [(r.seed, r.name) for r in runs(plan)]
     assert all(row["test_accuracy"] > 0.3 for row in rows if row["width"] == 1)
-    assert artifacts.read_json(paths.metrics(plan.study, "hardware-spawn"))
+    assert artifacts.read_json(paths.results("hardware-spawn"))
 
 
 def test_children_are_forks_of_their_trunk_trained_by_hand(study, monkeypatch):

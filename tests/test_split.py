@@ -159,7 +159,7 @@ def stage(folder: Path) -> SimpleNamespace:
 
 
 def metrics(folder: Path) -> list[Path]:
-    return [folder / paths.metrics("digits", name) for name in ("split", "hardware-split")]
+    return [folder / paths.results(name) for name in ("split", "hardware-split")]
 
 
 @pytest.fixture(scope="module")

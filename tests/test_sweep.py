@@ -59,11 +59,11 @@ class Serial:
 
 
 def rows(folder: Path) -> list[dict]:
-    return artifacts.read_json(folder / paths.metrics("digits", "sweep"))
+    return artifacts.read_json(folder / paths.results("sweep"))
 
 
 def metrics(folder: Path) -> list[bytes]:
-    return [(folder / paths.metrics("digits", name)).read_bytes() for name in ("sweep", "hardware-sweep")]
+    return [(folder / paths.results(name)).read_bytes() for name in ("sweep", "hardware-sweep")]
 
 
 def test_the_grid_has_every_learning_rate_with_every_weight_decay_and_seed():

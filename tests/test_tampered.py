@@ -38,7 +38,7 @@ READERS = {
     "artifacts/permutations/*/*.npz": "interpolate",
     "artifacts/clusters/0.npz": "report",
     "artifacts/unconstrained.npz": "report",
-    "reports/digits/metrics/*.json": "report",
+    "artifacts/results/*.json": "report",
 }
 
 

@@ -40,7 +40,7 @@ def test_two_runs_write_the_same_bytes_and_leave_no_training_state(study, tmp_pa
         assert not list((folder / "artifacts/resume").iterdir())
     assert results(study) == results(other)
     assert str(paths.model("coarse", 1)) in results(study)
-    history = artifacts.read_json(study / paths.metrics("digits", "train-coarse"))
+    history = artifacts.read_json(study / paths.results("train-coarse"))
     assert {(row["seed"], row["epoch"]) for row in history} == {(s, e) for s in (0, 1) for e in range(13)}
     assert history[-1]["test_accuracy"] > 0.5
 
@@ -79,7 +79,7 @@ def test_two_processes_train_what_one_process_trains(study, tmp_path_factory):
         assert expected.keys() == found.keys()
         for name, tensor in expected.items():
             torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
-    histories = [artifacts.read_json(folder / paths.metrics("digits", "train-fine")) for folder in (alone, study)]
+    histories = [artifacts.read_json(folder / paths.results("train-fine")) for folder in (alone, study)]
     for expected, found in zip(*histories, strict=True):
         assert found == pytest.approx(expected, rel=1e-3, nan_ok=False)
 

@@ -31,7 +31,7 @@ def run_stage(folder: Path, **settings) -> tuple[Path, Path]:
             stage.main()
         finally:
             os.chdir(before)
-    return folder / paths.ARTIFACTS / "unconstrained.npz", folder / paths.metrics("tiny", "unconstrained")
+    return folder / paths.ARTIFACTS / "unconstrained.npz", folder / paths.results("unconstrained")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The metrics of a study: what a stage that trains leaves, with what computed it, and what the report reads."""
+"""The results of a study: what a stage that trains leaves, with what computed it, and what the report reads."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from hidden_structure.frame import artifacts, paths
 OBJECTS = ("labels", "cluster", "merges", "unconstrained", "plane", "distill", "students")  # others hold lists of rows
 
 
-def write(study: str, name: str, found: Any, hardware: dict | None) -> None:
-    """metrics/<name>.json and metrics/hardware-<name>.json; hardware is None where nothing was trained."""
-    artifacts.write_json(paths.metrics(study, name), found)
-    artifacts.write_json(paths.metrics(study, f"hardware-{name}"), hardware)
+def write(name: str, found: Any, hardware: dict | None) -> None:
+    """results/<name>.json and results/hardware-<name>.json; hardware is None where nothing was trained."""
+    artifacts.write_json(paths.results(name), found)
+    artifacts.write_json(paths.results(f"hardware-{name}"), hardware)
 
 
-def read(study: str, name: str) -> Any:
-    """metrics/<name>.json: rows, an object, or None where nothing was computed.
+def read(name: str) -> Any:
+    """results/<name>.json: rows, an object, or None where nothing was computed.
 
     Raises InputError if it holds anything else, is missing or damaged.
     """
     objects = name in OBJECTS or name.startswith("hardware-")
-    return artifacts.read_json(paths.metrics(study, name), (dict, type(None)) if objects else list)
+    return artifacts.read_json(paths.results(name), (dict, type(None)) if objects else list)
