@@ -77,10 +77,7 @@ def test_permuted_networks_compute_the_same_function(study, monkeypatch):
     images = next(
         evaluation_batches(on_device(data["test_images"], data["mean"], data["std"], torch.device("cpu")), 50)
     )
-    rows = {
-        (row["width"], *row["seeds"], row["method"]): row
-        for row in artifacts.read_json(paths.results("permute"))
-    }
+    rows = {(row["width"], *row["seeds"], row["method"]): row for row in artifacts.read_json(paths.results("permute"))}
     moved = 0
     for pair in (pair for pair in pairs(plan) if pair.k is None):
         a, b = loaded(plan, pair)

@@ -1,4 +1,4 @@
-"""A tiny study in a temporary clone: made, left alone, changed and changed back, compared between branches, verified."""
+"""A tiny study in a temporary clone: made, left alone, changed and put back, compared between branches, verified."""
 
 import json
 import os

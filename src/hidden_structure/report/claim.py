@@ -75,9 +75,13 @@ class Claim:
     published: Published | None = None
     unmet: str = ""  # the precondition that failed, in words; then nothing can be said
 
+    def judge(self) -> tuple[Verdict, str]:
+        """The verdict, and why it is no plain yes or no ("" where it is)."""
+        return decide(self.criterion, self.values, self.unmet, each=self.kind == "precondition")
+
     @property
     def verdict(self) -> Verdict:
-        return decide(self.criterion, self.values, self.unmet)[0]
+        return self.judge()[0]
 
     @property
     def measured(self) -> float | None:
@@ -85,7 +89,7 @@ class Claim:
 
     def row(self) -> dict:
         """The claim with what was measured, in the order of COLUMNS; numbers have six significant digits."""
-        verdict, reason = decide(self.criterion, self.values, self.unmet)
+        verdict, reason = self.judge()
         interval = statistics.interval(self.values) if self.values else None
         error = statistics.standard_error(self.values) if self.values else None
         return {
@@ -106,16 +110,21 @@ class Claim:
         }
 
 
-def decide(criterion: Criterion, values: Sequence[float], unmet: str = "") -> tuple[Verdict, str]:
+def decide(criterion: Criterion, values: Sequence[float], unmet: str = "", each: bool = False) -> tuple[Verdict, str]:
     """The verdict, and why it is no plain yes or no ("" where it is).
 
     Supported: the whole 95 % interval of the mean fulfils the criterion. Contradicted: none of it does. Undecided: a
     part of it does, or there is one replication. Not assessable: a precondition failed, or nothing was measured.
+
+    each: of the very networks at hand, not of others like them, as preconditions are: every value must fulfil it.
     """
     if unmet:
         return "not assessable", unmet
     if not values:
         return "not assessable", "not measured in this study"
+    if each:
+        failing = sum(not criterion.meets((value, value)) for value in values)
+        return ("contradicted", f"{failing} of {len(values)} do not") if failing else ("supported", "")
     interval = statistics.interval(values)
     if interval is None:
         return "undecided", "one replication has no interval"
@@ -127,4 +136,5 @@ def decide(criterion: Criterion, values: Sequence[float], unmet: str = "") -> tu
 
 def unless(precondition: Claim) -> str:
     """What `unmet` of a claim is that rests on a precondition: "" where that is supported."""
-    return "" if precondition.verdict == "supported" else f"{precondition.id} is {precondition.verdict}"
+    verdict, reason = precondition.judge()
+    return "" if verdict == "supported" else f"{precondition.id} is {verdict}" + (f": {reason}" if reason else "")

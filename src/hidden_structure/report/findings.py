@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hidden_structure.report.claim import VERDICTS, Claim, decide
+from hidden_structure.report.claim import VERDICTS, Claim
 
 
 def in_order(sentences: Iterable[tuple[Claim, str]]) -> list[str]:
@@ -26,5 +26,5 @@ def interval_of(claim: Claim, scale: float = 1.0, digits: int = 2) -> str:
 
 
 def _judged(claim: Claim) -> str:
-    verdict, reason = decide(claim.criterion, claim.values, claim.unmet)
+    verdict, reason = claim.judge()
     return f"{verdict}: {reason}" if reason else verdict

@@ -61,13 +61,3 @@ def trained(
         values=tuple(accuracies),
         seeds=tuple(seeds),
     )
-
-
-def unmet(precondition: Claim) -> str:
-    """What `unmet` of a claim is that rests on it: "" if every one of its networks meets the criterion."""
-    if not precondition.values:
-        return f"{precondition.id} is not measured"
-    failing = [value for value in precondition.values if not precondition.criterion.meets((value, value))]
-    if not failing:
-        return ""
-    return f"{precondition.id} fails for {len(failing)} of {len(precondition.values)} networks"

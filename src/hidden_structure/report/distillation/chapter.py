@@ -5,11 +5,10 @@ from statistics import fmean
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Chapter, Numbers, Picture, Tables
-from hidden_structure.report.claim import Claim
+from hidden_structure.report.claim import Claim, unless
 from hidden_structure.report.distillation import figures
 from hidden_structure.report.distillation.claims import IDEA, best_rival, claims, of_method
 from hidden_structure.report.findings import in_order, interval_of, signed
-from hidden_structure.report.preconditions import unmet
 from hidden_structure.report.statistics import differences, interval, rounded, standard_error
 
 HEADLINE = ("lelp", "rival", "oracle", "kd")
@@ -38,12 +37,12 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
 
 def _unmet(claim_of: Mapping[str, Claim]) -> Iterator[str]:
     taught, gap = claim_of["teacher"], claim_of["gap"]
-    if unmet(taught):
+    if unless(taught):
         yield (
             f"The teacher is not properly trained: its test accuracy is {taught.measured:.3f}, and "
             f"{taught.criterion.at_least:.3f} is asked for; so what students learn from it cannot be judged."
         )
-    if unmet(gap):
+    if unless(gap):
         yield (
             f"Students by KD leave {100 * gap.measured:.1f} percentage points between training and test accuracy, and "
             f"{100 * gap.criterion.at_least:.0f} are asked for; so there is little that pieces could close, and their "

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from hidden_structure.frame.params import Study
-from hidden_structure.report.claim import Claim, Criterion, Published
-from hidden_structure.report.preconditions import trained, unmet
+from hidden_structure.report.claim import Claim, Criterion, Published, unless
+from hidden_structure.report.preconditions import trained
 from hidden_structure.report.statistics import differences
 
 IDEA = "distillation"
@@ -45,7 +45,7 @@ def claims(study: Study, teacher: Mapping, students: Sequence[Mapping]) -> list[
         values=tuple(differences(trains["kd"], tests["kd"])),
         seeds=seeds,
     )
-    rests = unmet(taught) or unmet(gap)
+    rests = unless(taught) or unless(gap)
     return [
         taught,
         gap,
@@ -58,7 +58,7 @@ def claims(study: Study, teacher: Mapping, students: Sequence[Mapping]) -> list[
             values=_over(tests, "kd", "alone"),
             seeds=seeds,
             source=HINTON,
-            unmet=unmet(taught),
+            unmet=unless(taught),
         ),
         Claim(
             id=f"{IDEA}.lelp",
@@ -111,7 +111,7 @@ def claims(study: Study, teacher: Mapping, students: Sequence[Mapping]) -> list[
             values=_over(recovered, "lelp", "kd"),
             seeds=seeds,
             source=LOO,
-            unmet=unmet(taught),
+            unmet=unless(taught),
         ),
         Claim(
             id=f"{IDEA}.random",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from hidden_structure.frame.params import Study
-from hidden_structure.report.claim import Claim, Criterion
+from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.merges.correlation import FEWEST
 from hidden_structure.report.merges.measured import (
     ESTIMATES,
@@ -15,7 +15,7 @@ from hidden_structure.report.merges.measured import (
     spent,
     unrelated,
 )
-from hidden_structure.report.preconditions import trained_from, unmet
+from hidden_structure.report.preconditions import trained_from
 
 IDEA = "merges"
 NGUYEN = "Nguyen, Kornblith 2023"
@@ -33,10 +33,10 @@ def claims(study: Study, merges: Sequence[Mapping], merged: Sequence[Mapping], c
     trained = _trained(study, merges)
     return [
         trained,
-        _unrelated(merges, unmet(trained)),
-        _likeness(merged, classes, unmet(trained)),
-        *_supervision(merges, unmet(trained)),
-        *(_counts(merged, method, unmet(trained)) for method in ESTIMATES),
+        _unrelated(merges, unless(trained)),
+        _likeness(merged, classes, unless(trained)),
+        *_supervision(merges, unless(trained)),
+        *(_counts(merged, method, unless(trained)) for method in ESTIMATES),
     ]
 
 
@@ -123,7 +123,7 @@ def _supervision(merges: Sequence[Mapping], unmet_trained: str) -> list[Claim]:
             seeds=tuple(str(row["seed"]) for row in rows),
         )
         found.append(control)
-    passed = unmet(control) if control else "no control was measured"
+    passed = unless(control) if control else "no control was measured"
     for rows in networks(merges).values():
         share = spent(merges, rows[0])
         if rows[0]["method"] == "modulo" and share < 1:
