@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from hidden_structure.connectivity import line as connectivity
-from hidden_structure.connectivity.pairing import Reader, aligned_pairs, describe, named, repair_images
+from hidden_structure.connectivity.pairing import Reader, aligned_pairs, named, repair_images
 from hidden_structure.connectivity.repair import has_batch_norm, repairer
 from hidden_structure.connectivity.spawning import Pair
 from hidden_structure.frame import artifacts, params, paths
@@ -37,7 +37,7 @@ def main() -> None:
         with named(pair, method):
             repair = repairer(network, a, b, images, precision) if repaired else None
             found = connectivity.along_line(network, a, b, points, splits, precision, repair)
-        return describe(pair, method) | {"repaired": repaired} | found | connectivity.heights(found)
+        return pair.row(method) | {"repaired": repaired} | found | connectivity.heights(found)
 
     def plane(pair: Pair, method: str) -> dict | None:
         network, (a, b), (_, c) = reader.networks[pair.cell.name], *(reader.states(pair, m) for m in ("none", method))

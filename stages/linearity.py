@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from hidden_structure.connectivity.pairing import Reader, aligned_pairs, describe, named, repair_images
+from hidden_structure.connectivity.pairing import Reader, aligned_pairs, named, repair_images
 from hidden_structure.connectivity.repair import repairer
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
@@ -30,7 +30,7 @@ def main() -> None:
     lines, stitched = [], []
     for pair, method in track(aligned_pairs(study), "layers of pairs of networks"):
         network, (a, b) = reader.networks[pair.cell.name], reader.states(pair, method)
-        row = describe(pair, method)
+        row = pair.row(method)
         with named(pair, method):
             for repaired in (False, True):
                 repair = repairer(network, a, b, statistics, inputs.precision) if repaired else None

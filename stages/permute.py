@@ -44,12 +44,12 @@ def main() -> None:
         if unread(symmetry):
             print(f"{pair.cell.name}: activations leave {', '.join(unread(symmetry))} in place, which nothing reads")
         for method, found in match(symmetry, networks, images, targets, study.permute, precision, *seeds).items():
-            file = paths.permutation(pair.cell.name, *seeds, method)
+            file = paths.permutation(pair.id, method)
             permutations[file] = {name: entries.numpy() for name, entries in found.permutation.items()}
             weights = [objective(symmetry, a, b, of) for of in (identity(symmetry), found.permutation)]
             rows.append(
-                {"width": pair.cell.width, "weight_decay": pair.cell.train.weight_decay, "seeds": seeds}
-                | {"method": method, "objective": OBJECTIVES[method], "before": found.before, "after": found.after}
+                pair.row(method)
+                | {"objective": OBJECTIVES[method], "before": found.before, "after": found.after}
                 | {"weights_before": weights[0], "weights_after": weights[1]}
             )
     shutil.rmtree(paths.PERMUTATIONS, ignore_errors=True)

@@ -221,7 +221,7 @@ def prepare(folder, network, methods):
             wrong = inverse | {name: inverse[name][::-1].copy() for name in list(inverse)[:1]}
             for method in methods:
                 found = wrong if method == methods[0] else inverse
-                artifacts.write_arrays(folder / paths.permutation(run.cell.name, 0, 1, method), found)
+                artifacts.write_arrays(folder / paths.permutation(f"{run.cell.name}-seeds-0-1", method), found)
         artifacts.write_tensors(folder / paths.spawned(run.cell.name, run.seed, run.name), state)
 
 

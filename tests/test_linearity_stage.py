@@ -228,10 +228,10 @@ def test_a_missing_permutation_leaves_the_last_results(tmp_path):
     for name in RESULTS:
         artifacts.write_json(tmp_path / paths.results(name), ["of the last run"])
     before = written(tmp_path)
-    (tmp_path / paths.permutation(CELL, 0, 1, "weights")).unlink()
+    (tmp_path / paths.permutation(f"{CELL}-seeds-0-1", "weights")).unlink()
     done = stage(tmp_path, "linearity.py")
     assert done.returncode == 1
-    assert "0-1-weights.npz is missing" in done.stderr
+    assert "0-1/weights.npz is missing" in done.stderr
     assert "\n" not in done.stderr
     assert written(tmp_path) == before
     assert len(list((tmp_path / "reports").rglob("*.*"))) == len(RESULTS)
@@ -248,7 +248,7 @@ def test_a_network_that_diverged_is_one_line_that_names_the_pair_and_the_layer(t
     assert done.returncode == 1
     assert "\n" not in done.stderr
     assert "layer hidden.linear2" in done.stderr
-    assert f"{CELL}, (0, 'trunk') to (1, 'trunk'), permuted by none" in done.stderr
+    assert f"the pair {CELL}-seeds-0-1, permuted by none" in done.stderr
     assert not (tmp_path / "reports").exists()
 
 

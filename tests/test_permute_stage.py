@@ -13,7 +13,7 @@ from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import objective
 from hidden_structure.training.batches import evaluation_batches, on_device
 
-SPAWN = {"seeds": [0, 1, 2], "network": None, "train": None, "spawned": 1, "epochs": [0], "children": [{}, {}]}
+SPAWN = {"seeds": [0, 1, 2, 4], "network": None, "train": None, "spawned": 1, "epochs": [0], "children": [{}, {}]}
 SPAWN |= {"widths": [0.5], "weight_decays": []}
 PERMUTE = {"restarts": 2, "samples": 100, "ste": {"epochs": 1, "batch_size": 32, "lr": 1e-3}}
 SECTIONS = {
@@ -33,7 +33,7 @@ def prepare(folder, **sections):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = prepare(tmp_path_factory.mktemp("study"))
-    stale = folder / paths.permutation("width-9-decay-0", 7, 8, "weights")
+    stale = folder / paths.permutation("width-9-decay-0-seeds-7-8", "weights")
     stale.parent.mkdir(parents=True)
     stale.write_text("of another run")
     for script in ("spawn.py", "permute.py"):
@@ -55,12 +55,8 @@ def test_every_independent_pair_has_a_permutation_by_every_method(study, monkeyp
     monkeypatch.chdir(study)
     plan = params.load()
     independent = [pair for pair in pairs(plan) if pair.k is None]
-    expected = {
-        paths.permutation(pair.cell.name, pair.a[0], pair.b[0], method)
-        for pair in independent
-        for method in plan.permute.methods
-    }
-    assert len(expected) == 2 * 3 * 4
+    expected = {paths.permutation(pair.id, method) for pair in independent for method in plan.permute.methods}
+    assert len(expected) == 2 * 2 * 4
     assert {path for path in paths.PERMUTATIONS.rglob("*") if path.is_file()} == expected
     rows = artifacts.read_json(paths.results("permute"))
     assert len(rows) == len(expected)
@@ -86,7 +82,7 @@ def test_permuted_networks_compute_the_same_function(study, monkeypatch):
             expected = b(images)
         state = {name: tensor.clone() for name, tensor in b.state_dict().items()}
         for method in plan.permute.methods:
-            arrays = artifacts.read_arrays(paths.permutation(pair.cell.name, pair.a[0], pair.b[0], method))
+            arrays = artifacts.read_arrays(paths.permutation(pair.id, method))
             permutation = {name: torch.from_numpy(entries) for name, entries in arrays.items()}
             permuted = apply(symmetry, permutation, state)
             moved += any(not torch.equal(permuted[name], state[name]) for name in state)

@@ -10,7 +10,7 @@ from hidden_structure.connectivity.spawning import TRUNK, cells, pairs, runs
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 
-SPAWN = {"network": None, "train": None, "epochs": [0, 2], "widths": [0.5], "weight_decays": [], "seeds": [3, 1, 4]}
+SPAWN = {"network": None, "train": None, "epochs": [0, 2], "widths": [0.5], "weight_decays": [], "seeds": [3, 1, 4, 0]}
 
 
 def study(**spawn) -> params.Study:
@@ -66,13 +66,17 @@ def test_pairs_are_of_runs_that_exist(children):
     assert sorted(spawned) == [(0, 1), (0, 3), (2, 1), (2, 3)]
 
 
-@pytest.mark.parametrize(("seeds", "expected"), [([3, 1], 1), ([3, 1, 4], 3), ([3, 1, 4, 0, 9], 5)])
-def test_independent_pairs_are_a_ring_of_the_seeds(seeds, expected):
+@pytest.mark.parametrize("seeds", [[3, 1], [3, 1, 4, 0], [3, 1, 4, 0, 9, 2]])
+def test_every_network_is_in_exactly_one_independent_pair(seeds):
     plan = study(seeds=seeds)
     for cell in cells(plan):
         found = [(pair.a[0], pair.b[0]) for pair in pairs(plan) if pair.k is None and pair.cell == cell]
-        assert len(found) == len({frozenset(pair) for pair in found}) == expected
-        assert Counter(seed for pair in found for seed in pair) == dict.fromkeys(seeds, 1 if len(seeds) == 2 else 2)
+        assert Counter(seed for pair in found for seed in pair) == dict.fromkeys(seeds, 1)
+
+
+def test_no_two_pairs_have_one_id():
+    plan = study(weight_decays=[0.0, 0.01], widths=[0.5, 2.0])
+    assert len({pair.id for pair in pairs(plan)}) == len(pairs(plan))
 
 
 def test_noise_and_recipe_of_trunks_and_children():
@@ -146,7 +150,7 @@ def test_networks_of_torchvision_have_no_width_to_multiply():
 @pytest.mark.parametrize(
     ("spawn", "says"),
     [
-        ({"spawned": 4}, "spawn.spawned"),
+        ({"spawned": 5}, "spawn.spawned"),
         ({"spawned": 0}, "spawn.spawned"),
         ({"epochs": [0, 12]}, "spawn.epochs"),
         ({"epochs": [0, 5], "children": [{}, {"epochs": 5}]}, "spawn.epochs"),
@@ -156,6 +160,7 @@ def test_networks_of_torchvision_have_no_width_to_multiply():
         ({"epochs": [-1]}, "spawn.epochs"),
         ({"seeds": [0, 0]}, "spawn.seeds"),
         ({"seeds": [0]}, "spawn.seeds"),
+        ({"seeds": [0, 1, 2]}, "spawn.seeds: .*even number"),
         ({"children": [{}, {"learning_rate": 0.1}]}, "spawn.children.1: unknown key learning_rate"),
         ({"children": [{"lr": -1.0}, {}]}, "spawn.children.0: lr"),
         ({"children": [{"lr": None}, {}]}, "spawn.children.0: lr"),

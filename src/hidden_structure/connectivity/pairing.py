@@ -25,12 +25,6 @@ def aligned_pairs(study: Study) -> list[tuple[Pair, str]]:
     return [(pair, method) for pair in pairs(study) for method in methods[pair.k is None]]
 
 
-def describe(pair: Pair, method: str) -> dict:
-    """What a row of metrics says of its pair."""
-    row = {"kind": "independent" if pair.k is None else "spawned", "k": pair.k, "width": pair.cell.width}
-    return row | {"weight_decay": pair.cell.train.weight_decay, "seeds": [pair.a[0], pair.b[0]], "method": method}
-
-
 def repair_images(study: Study, train: Images) -> Images:
     """The training images that repaired statistics come from: augmented as in training, black borders included."""
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
@@ -58,7 +52,7 @@ class Reader:
         if method == "none":
             return a, b
         symmetry = self.symmetries[pair.cell.name]
-        file = paths.permutation(pair.cell.name, pair.a[0], pair.b[0], method)
+        file = paths.permutation(pair.id, method)
         held = {name: ("i", entries.dim()) for name, entries in identity(symmetry).items()}
         found = artifacts.read_arrays(file, held)
         try:
@@ -73,4 +67,4 @@ def named(pair: Pair, method: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{pair.cell.name}, {pair.a} to {pair.b}, permuted by {method}: {error}") from error
+        raise InputError(f"the pair {pair.id}, permuted by {method}: {error}") from error

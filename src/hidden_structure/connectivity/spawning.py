@@ -4,6 +4,7 @@ Frankle et al. 2020, "Linear Mode Connectivity and the Lottery Ticket Hypothesis
 it, and go on twice with different SGD noise (order and augmentation of the samples).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hidden_structure.frame.errors import InputError
@@ -44,6 +45,26 @@ class Pair:
     a: tuple[int, str]
     b: tuple[int, str]
 
+    @property
+    def id(self) -> str:
+        return pair_id(self.cell.width, self.cell.train.weight_decay, self.k, (self.a[0], self.b[0]))
+
+    def row(self, method: str) -> dict:
+        """What a row of results says of its pair and of how it was aligned."""
+        row = {"pair": self.id, "kind": "independent" if self.k is None else "spawned", "k": self.k}
+        row |= {"width": self.cell.width, "weight_decay": self.cell.train.weight_decay}
+        return row | {"seeds": [self.a[0], self.b[0]], "method": method}
+
+
+def cell_name(width: float, weight_decay: float) -> str:
+    return f"width-{width:g}-decay-{weight_decay:g}"
+
+
+def pair_id(width: float, weight_decay: float, k: int | None, seeds: Sequence[int]) -> str:
+    """The one spelling of which two networks a row, a file or a table speaks of."""
+    between = "-".join(map(str, seeds)) if k is None else f"{seeds[0]}-parted-{k}"
+    return f"{cell_name(width, weight_decay)}-seeds-{between}"
+
 
 def cells(study: Study) -> list[Cell]:
     """Every width with every weight decay; the first is the plain one, the only one with children.
@@ -55,7 +76,7 @@ def cells(study: Study) -> list[Cell]:
     for weight_decay in (recipe.weight_decay, *study.spawn.weight_decays):
         for width in (1.0, *study.spawn.widths):
             train = recipe.model_copy(update={"weight_decay": weight_decay})
-            found.append(Cell(f"width-{width:g}-decay-{weight_decay:g}", width, _widened(network, width), train))
+            found.append(Cell(cell_name(width, weight_decay), width, _widened(network, width), train))
     return found
 
 
@@ -97,11 +118,10 @@ def runs(study: Study) -> list[Run]:
 
 
 def pairs(study: Study) -> list[Pair]:
-    """The spawned pairs of every k, and in every cell the independent pairs: neighbours in a ring of the seeds."""
+    """The spawned pairs of every k, and in every cell the independent pairs, no two of which share a network."""
     found = []
     children = _children(study)
     for (k, a, *_), (_, b, *_) in zip(children[::2], children[1::2], strict=True):
         found += [Pair(cells(study)[0], k, (seed, a), (seed, b)) for seed in study.spawn.seeds[: study.spawn.spawned]]
-    seeds = study.spawn.seeds
-    neighbours = list(zip(seeds, seeds[1:] + seeds[: len(seeds) > 2], strict=False))
-    return found + [Pair(cell, None, (i, TRUNK), (j, TRUNK)) for cell in cells(study) for i, j in neighbours]
+    couples = list(zip(study.spawn.seeds[::2], study.spawn.seeds[1::2], strict=True))
+    return found + [Pair(cell, None, (i, TRUNK), (j, TRUNK)) for cell in cells(study) for i, j in couples]

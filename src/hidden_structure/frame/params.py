@@ -72,8 +72,8 @@ class Study(Section):
         recipes = [child_recipe(self, index) for index in range(2)]
         if not self.spawn.seeds:
             return self
-        if len(self.spawn.seeds) == 1:
-            raise ValueError("spawn.seeds: one network makes no pair: give two seeds or more, or none")
+        if len(self.spawn.seeds) % 2:
+            raise ValueError("spawn.seeds: two networks make a pair, and no two pairs share one: give an even number")
         if self.spawn.spawned > len(self.spawn.seeds):
             raise ValueError(f"spawn.spawned: there are only {len(self.spawn.seeds)} spawn.seeds")
         trunk = trunk_recipe(self)

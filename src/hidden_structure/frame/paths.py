@@ -82,9 +82,9 @@ def student(method: str, seed: int) -> Path:
     return STUDENTS / method / f"{seed}.safetensors"
 
 
-def permutation(cell: str, seed_a: int, seed_b: int, method: str) -> Path:
-    """What permutes the trunk of seed b towards the trunk of seed a."""
-    return PERMUTATIONS / cell / f"{seed_a}-{seed_b}-{method}.npz"
+def permutation(pair: str, method: str) -> Path:
+    """What permutes the second network of the pair of that id towards the first."""
+    return PERMUTATIONS / pair / f"{method}.npz"
 
 
 def results(name: str) -> Path:
