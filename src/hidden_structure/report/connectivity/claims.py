@@ -1,135 +1,240 @@
-"""The claims on mode connectivity, rows of the same form as those of claims.py.
+"""The claims on mode connectivity. Barriers and instabilities are of the test error, in fractions of 1."""
 
-Barriers and instabilities are of the test error, in fractions of 1; `seeds` lists the trunks of spawned pairs, or the
-two seeds of each independent pair.
-"""
+from collections.abc import Mapping
 
 from hidden_structure.connectivity.spawning import cells
-from hidden_structure.frame.params import Network, Study
-from hidden_structure.report.connectivity.measure import independent_pairs, methods, spawned_pairs
-from hidden_structure.report.plotting import METHODS
-from hidden_structure.report.summary import Measured, mean_and_spread, rounded
+from hidden_structure.frame.params import Study
+from hidden_structure.report.chapter import Tables
+from hidden_structure.report.claim import Claim, Criterion, Published, unless
+from hidden_structure.report.connectivity import lines
+from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
+from hidden_structure.report.statistics import differences, finite
 
 FRANKLE = "Frankle, Dziugaite, Roy, Carbin 2020"
 AINSWORTH = "Ainsworth, Hayase, Srinivasa 2023"
 JORDAN = "Jordan, Sedghi, Saukh, Entezari, Neyshabur 2023"
+IDEA = "connectivity"
 
-# Two percent of error is where Frankle et al. draw the line between noise and instability; we hold independent
-# networks, which they found far apart, to the same.
-STABLE_BELOW = 0.02
-# Small images on which even an MLP is stable from initialisation on, as their LeNet on MNIST was.
-EASY = ("digits", "mnist", "fashion-mnist")
-# Aligning must do much, not merely something: no paper gives a number for every network, so we ask for half.
-ALIGNED_SHARE = 0.5
-# "Zero barrier" of an MLP on such images: what cannot be told from none by eye in the authors' figures.
-ZERO_AT_MOST = 0.005
+STABLE_AT_MOST = 0.02
+FRANKLES_LINE = "Frankle et al.'s line between stable and not"
+# From here on their ResNet-20 is stable: iteration 2000, which is epoch 5 of CIFAR-10 and 3 % of their training.
+STABLE_FROM_STEPS, STABLE_FROM_SHARE = 1955, 0.03
+EASY = ("digits", "mnist", "fashion-mnist")  # an MLP is stable from its initialisation on, as their LeNet on MNIST was
+LEARNT_AT_MOST = 0.5  # of the error of a guess: networks that have learnt nothing have no barrier between them either
+ZERO_AT_MOST = 0.005  # what cannot be told from none by eye in the authors' figures
+ZERO_FROM_CHANNELS = 512  # of a ResNet-20: 32 times 16
+MOST = 0.5
+NEAR = 0.1
 
-# Test accuracy of the ends and of the midpoint after matching correlations, without and with REPAIR:
-# (dataset, name, depth, width, norm) -> three fractions; None stands for any.
-PUBLISHED = {
-    ("cifar10", "resnet", 20, 16, "batch"): (0.936, 0.127, 0.676),
-    ("cifar10", "resnet", 20, 64, "batch"): (0.961, 0.348, 0.921),
-    ("cifar10", "vgg", 11, 64, "batch"): (0.922, 0.613, 0.882),
-    ("mnist", "mlp", None, None, "none"): (0.991, 0.824, 0.980),
+# Test accuracy of the ends, and halfway between networks whose correlations were matched, without and with REPAIR:
+# (dataset, name, depth, width, norm) -> three fractions and the network; None stands for any.
+TABLE = {
+    ("cifar10", "resnet", 20, 16, "batch"): (0.936, 0.127, 0.676, "ResNet-20 x1, BatchNorm, CIFAR-10, 250 epochs"),
+    ("cifar10", "resnet", 20, 64, "batch"): (0.961, 0.348, 0.921, "ResNet-20 x4, BatchNorm, CIFAR-10, 250 epochs"),
+    ("cifar10", "vgg", 11, 64, "batch"): (0.922, 0.613, 0.882, "VGG-11, CIFAR-10"),
+    ("mnist", "mlp", None, None, "none"): (0.991, 0.824, 0.980, "MLP, MNIST"),
 }
 
 
-HIGHEST = "test error on the line between them rises above the straight line between its ends (the barrier) by"
+def claims(study: Study, tables: Tables) -> list[Claim]:
+    """Every claim of the chapter, on pairs of the study's own width unless it says otherwise."""
+    every, forks = tables("lines"), tables("forks")
+    rows, repaired = lines.plain(study, every), lines.repairs(study)
+    trained = has_learnt(study, tables)
+    found = [trained, apart(rows, False, trained)]
+    if repaired:
+        found.append(apart(rows, True, trained))
+    found += [claim for fork in forks if (claim := parted(study, rows, fork, trained))]
+    found += [matched(rows, method, repaired, trained) for method in lines.methods(rows) if method != UNALIGNED]
+    found += [*_zero(study, every, trained), *_repair(study, rows, trained)]
+    return found
 
 
-def table(study: Study, measured: Measured) -> list[dict]:
-    """One row a claim: {id, claim, source, published, measured, spread, seeds, holds}.
-
-    Pairs are judged by their barrier; those of the last k by their instability (Frankle et al. 2020) too. The first k,
-    where it is not 0, has no criterion, and so no claim, unless it is the last as well.
-    """
-    network = cells(study)[0].network
-    easy = study.data.source in EASY and network.name == "mlp"
-    pairs = [f"{pair.a[0]}-{pair.b[0]}" for pair in independent_pairs(study)]
-    none = {ending: mean_and_spread(measured[f"permute.none.barrier{ending}"])[0] for ending in ("", "_repaired")}
-
-    rows = []
-    first, last = min(study.spawn.epochs), max(study.spawn.epochs)
-    for k in sorted(study.spawn.epochs):
-        name = quantity = f"spawn.barrier.k{k}"
-        trunks = [pair.a[0] for pair in spawned_pairs(study, k)]
-        plain = mean_and_spread(measured[quantity])[0]
-        parted = f"Two networks that part after epoch {k} are"
-        if k == 0 and not easy:
-            sentence, holds = f"{parted} unstable: {HIGHEST} {STABLE_BELOW} or more.", plain >= STABLE_BELOW
-        elif k in (0, last):
-            like = ", as LeNet on MNIST does" if k == 0 else ""
-            sentence, holds = f"{parted} stable: {HIGHEST} less than {STABLE_BELOW}{like}.", plain < STABLE_BELOW
-        elif k == first:
-            continue
-        else:
-            bound = mean_and_spread(measured[f"spawn.barrier.k{first}"])[0]
-            sentence = (
-                f"{parted} no less stable than after {first}: {HIGHEST} {bound:.4g} or less, the mean at k = {first}."
-            )
-            holds = plain <= bound
-        rows.append(row(name, measured[quantity], sentence, FRANKLE, None, trunks, holds))
-        sentence = (
-            f"REPAIR harms no line between two networks that part after epoch {k}: with it the barrier in test "
-            f"error is {plain:.4g} or less, the mean without it."
-        )
-        repaired = measured[f"{quantity}_repaired"]
-        holds = mean_and_spread(repaired)[0] <= plain
-        rows.append(row(f"{name}.repaired", repaired, sentence, JORDAN, None, trunks, holds))
-
-    stability = measured[f"spawn.instability.k{last}"]
-    sentence = (
-        f"By Frankle et al.'s measure, two networks that part after epoch {last} are stable: the largest test error on "
-        f"the line between them exceeds the mean of the two ends (the instability) by less than {STABLE_BELOW}."
+def has_learnt(study: Study, tables: Tables) -> Claim:
+    trunks = [row for row in lines.plain(study, tables("networks")) if row["k"] is None]
+    ratios = [
+        (1 - finite(accuracy, "a test accuracy")) / (1 - row["guess"])
+        for row in trunks
+        for accuracy in row["test_accuracy"]
+    ]
+    quantity = "test error of a network, over that of naming the commonest class"
+    return Claim(
+        id=f"{IDEA}.learnt",
+        idea=IDEA,
+        kind="precondition",
+        statement="The networks have learnt the task: those that have not have no barrier between them either.",
+        criterion=Criterion(quantity, at_most=LEARNT_AT_MOST, origin="ours: half of a guess"),
+        values=tuple(ratios),
+        seeds=tuple(str(seed) for row in trunks for seed in row["seed"]),
     )
-    trunks = [pair.a[0] for pair in spawned_pairs(study, last)]
-    holds = mean_and_spread(stability)[0] < STABLE_BELOW
-    rows.append(row(f"spawn.instability.k{last}", stability, sentence, FRANKLE, None, trunks, holds))
 
-    for method in methods(study):
-        name = f"permute.{method}.barrier"
-        source = JORDAN if method == "correlations" else AINSWORTH
-        published = _published(study, network) if method == "correlations" else (None, None)
-        plain = mean_and_spread(measured[name])[0]
-        repaired = measured[f"{name}_repaired"]
-        midpoint = " The published figure is the barrier at the midpoint." if published[0] else ""
-        if method == "none":
-            sentence = f"Independent networks, not aligned, lie apart: {HIGHEST} {STABLE_BELOW} or more."
-            holds, bound, halved = plain >= STABLE_BELOW, plain, ""
-        else:
-            half = rounded(ALIGNED_SHARE * none[""])
-            zero = f", and {ZERO_AT_MOST} or less, which counts as zero" if easy else ""
-            sentence = (
-                f"Independent networks come together, aligned by {METHODS[method]}: {HIGHEST} "
-                f"{half:.4g} or less, which is permute.none.barrier times {ALIGNED_SHARE:g}{zero}.{midpoint}"
-            )
-            holds = plain <= (min(half, ZERO_AT_MOST) if easy else half)
-            half = rounded(ALIGNED_SHARE * none["_repaired"])
-            bound = min(plain, half)
-            halved = f", and {half:.4g} or less, which is permute.none.barrier.repaired times {ALIGNED_SHARE:g}"
-        rows.append(row(name, measured[name], sentence, source, published[0], pairs, holds))
-        sentence = (
-            f"REPAIR raises no barrier ({METHODS[method]}): with it the barrier in test error is "
-            f"{plain:.4g} or less, the mean without it{halved}.{midpoint}"
+
+def apart(rows: Rows, repaired: bool, trained: Claim) -> Claim:
+    own, how = lines.independent(lines.of_repair(rows, repaired), UNALIGNED), REPAIRED[repaired]
+    return Claim(
+        id=f"{IDEA}.apart.repaired" if repaired else f"{IDEA}.apart",
+        idea=IDEA,
+        kind="control",
+        statement=f"Independent networks that are not aligned lie apart, {how}.",
+        criterion=Criterion(
+            f"barrier in test error, {REPAIRED[repaired]}", at_least=STABLE_AT_MOST, origin=FRANKLES_LINE
+        ),
+        values=lines.heights(own),
+        seeds=lines.names(own),
+        source=FRANKLE,
+        unmet=unless(trained),
+    )
+
+
+def parted(study: Study, rows: Rows, fork: Mapping, trained: Claim) -> Claim | None:
+    """On pairs that parted after k epochs; None for a k of which the source says nothing."""
+    network, k = cells(study)[0].network, fork["k"]
+    easy = study.data.source in EASY and network.name == "mlp"
+    late = fork["steps"] >= STABLE_FROM_STEPS and fork["share"] >= STABLE_FROM_SHARE
+    if not (k == 0 or easy or late):
+        return None
+    stable = easy or late
+    own = lines.spawned(lines.of_repair(rows, False), k)
+    setting = "ResNet-20, CIFAR-10, 160 epochs: less from iteration 2000 (3 % of training) on, more at 0"
+    setting = "LeNet, MNIST: less from the initialisation on" if easy else setting
+    bound = {"at_most": STABLE_AT_MOST} if stable else {"at_least": STABLE_AT_MOST}
+    sourced = easy or (study.data.source, network.name, network.depth) == ("cifar10", "resnet", 20)
+    return Claim(
+        id=f"{IDEA}.parted.k{k}",
+        idea=IDEA,
+        kind="published" if sourced else "ours",
+        statement=f"Two networks that part after {moment(fork)} {'stay in one basin' if stable else 'end apart'}.",
+        criterion=Criterion("instability in test error, as merged", **bound, origin=FRANKLES_LINE),
+        values=lines.heights(own, "instability"),
+        seeds=lines.names(own),
+        source=FRANKLE,
+        published=Published(STABLE_AT_MOST, setting) if sourced else None,
+        unmet=unless(trained),
+    )
+
+
+def matched(rows: Rows, method: str, repaired: bool, trained: Claim) -> Claim:
+    """That a method brings independent networks closer together than REPAIR, or nothing, does."""
+    own, bare = (lines.independent(lines.of_repair(rows, repaired), name) for name in (method, UNALIGNED))
+    label, how = own[0]["label"], REPAIRED[repaired]
+    quantity = f"barrier in test error less that of the same pair not aligned, both {how}"
+    return Claim(
+        id=f"{IDEA}.matched.{method}",
+        idea=IDEA,
+        kind="published",
+        statement=f"{label.capitalize()} brings independent networks closer together.",
+        criterion=Criterion(quantity, at_most=-STABLE_AT_MOST, origin="ours: a change beyond Frankle et al.'s noise"),
+        values=tuple(differences(lines.heights(own), lines.heights(bare))),
+        seeds=lines.names(own),
+        source=own[0]["source"],
+        unmet=unless(trained),
+    )
+
+
+def _zero(study: Study, every: Rows, trained: Claim) -> list[Claim]:
+    """That no barrier is left after weight matching, for the networks of which the source says so."""
+    network = cells(study)[0].network
+    widest = max(row["width"] for row in every)
+    if network.name == "mlp" and study.data.source in EASY:
+        width, setting = 1, "MLP of 3 x 512 units, MNIST"
+    elif network.name == "resnet" and (network.width or 0) * widest >= ZERO_FROM_CHANNELS:
+        width, setting = widest, "ResNet-20 x32, LayerNorm, CIFAR-10, 250 epochs"
+    else:
+        return []
+    decay, repaired = cells(study)[0].train.weight_decay, lines.repairs(study)
+    rows = [row for row in every if (row["width"], row["weight_decay"]) == (width, decay)]
+    own = lines.independent(lines.of_repair(rows, repaired), "weights")
+    if not own:
+        return []
+    return [
+        Claim(
+            id=f"{IDEA}.zero",
+            idea=IDEA,
+            kind="published",
+            statement="Weight matching leaves no barrier between independent networks"
+            + (f" of {width:g} times the width." if width != 1 else "."),
+            criterion=Criterion(f"barrier in test error, {REPAIRED[repaired]}", at_most=ZERO_AT_MOST, origin="ours"),
+            values=lines.heights(own),
+            seeds=lines.names(own),
+            source=AINSWORTH,
+            published=Published(0, setting),
+            unmet=unless(trained) or unless(apart(rows, repaired, trained)),
         )
-        holds = mean_and_spread(repaired)[0] <= bound
-        rows.append(row(f"{name}.repaired", repaired, sentence, JORDAN, published[1], pairs, holds))
-    return rows
+    ]
 
 
-def row(
-    name: str, values: list[float], sentence: str, source: str, published: float | None, seeds: list, holds: bool
-) -> dict:
-    """One claim, in the form of the table, on the mean over pairs."""
-    mean, spread = mean_and_spread(values)
-    numbers = {"published": published, "measured": mean, "spread": spread}
-    return {"id": name, "claim": sentence, "source": source} | numbers | {"seeds": seeds, "holds": holds}
+def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
+    """What REPAIR does for networks whose correlations were matched, and for the same pairs not aligned."""
+    merged, mended = (lines.independent(lines.of_repair(rows, on), "correlations") for on in (False, True))
+    if not merged:
+        return []
+    bare = [lines.independent(lines.of_repair(rows, on), UNALIGNED) for on in (False, True)]
+    known = published(study)
+    quantity = "share of the barrier in test error that REPAIR closes"
+    nothing = min(lines.heights(merged)) < STABLE_AT_MOST
+    found = [
+        Claim(
+            id=f"{IDEA}.repair",
+            idea=IDEA,
+            kind="published",
+            statement="REPAIR closes most of the barrier between networks whose units are matched by correlations.",
+            criterion=Criterion(quantity, at_least=MOST, origin="ours: more than half"),
+            values=() if nothing else _closed(merged, mended),
+            seeds=lines.names(merged),
+            source=JORDAN,
+            published=Published(1 - (known[0] - known[2]) / (known[0] - known[1]), known[3]) if known else None,
+            unmet=unless(trained) or ("matched pairs have no barrier to be closed" if nothing else ""),
+        ),
+        Claim(
+            id=f"{IDEA}.repair.control",
+            idea=IDEA,
+            kind="control",
+            statement="REPAIR alone does not close most of the barrier between the same networks, not aligned.",
+            criterion=Criterion(quantity, at_most=MOST, origin="ours: less than half"),
+            values=_closed(*bare),
+            seeds=lines.names(bare[0]),
+            source=JORDAN,
+            unmet=unless(trained) or ("" if min(lines.heights(bare[0])) else "there is no barrier to be closed"),
+        ),
+    ]
+    if known:
+        ends, before, after, setting = known
+        found.append(
+            Claim(
+                id=f"{IDEA}.midpoint",
+                idea=IDEA,
+                kind="published",
+                statement="Halfway between networks whose units are matched by correlations, REPAIR restores as much "
+                "of the accuracy as the source found.",
+                criterion=Criterion(
+                    "test accuracy at the midpoint, with REPAIR",
+                    at_least=after - NEAR,
+                    at_most=min(1.0, after + NEAR),
+                    origin="within ten points of the published one",
+                ),
+                values=tuple(finite(row["midpoint"], f"midpoint of {row['pair']}") for row in mended),
+                seeds=lines.names(mended),
+                source=JORDAN,
+                published=Published(after, f"{setting}; ends {ends}, without REPAIR {before}"),
+                unmet=unless(trained),
+            )
+        )
+    return found
 
 
-def _published(study: Study, network: Network) -> tuple[float | None, float | None]:
-    """Barrier in test accuracy at the midpoint, without and with REPAIR."""
-    own = (study.data.source, network.name, network.depth, network.width, network.norm)
-    for key, (ends, midpoint, repaired) in PUBLISHED.items():
-        if all(value in (None, other) for value, other in zip(key, own, strict=True)):
-            return rounded(ends - midpoint), rounded(ends - repaired)
-    return None, None
+def published(study: Study) -> tuple[float, float, float, str] | None:
+    """The source's accuracies (ends, midpoint, midpoint with REPAIR) for the study's data and network."""
+    network = cells(study)[0].network
+    key = (study.data.source, network.name, network.depth, network.width, network.norm)
+    return next((TABLE[known] for known in TABLE if all(a in (b, None) for a, b in zip(known, key, strict=True))), None)
+
+
+def moment(fork: Mapping) -> str:
+    """When two networks parted: "5 epochs (1955 steps, 42 % of training)"."""
+    epochs = f"{fork['k']} epoch{'' if fork['k'] == 1 else 's'}"
+    return f"{epochs} ({fork['steps']} steps, {100 * fork['share']:.2g} % of training)" if fork["k"] else "no training"
+
+
+def _closed(merged: Rows, mended: Rows) -> tuple[float, ...]:
+    pairs = zip(lines.heights(merged), lines.heights(mended), strict=True)
+    return tuple(1 - after / before for before, after in pairs if before)

@@ -1,0 +1,74 @@
+"""Which lines a figure draws as one series, and how that series looks in every figure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+
+from hidden_structure.permutation.methods import METHODS
+from hidden_structure.report.connectivity.lines import UNALIGNED, Rows, methods
+from hidden_structure.report.plotting import COLOURS, MARKERS, band
+from hidden_structure.report.statistics import mean, standard_deviation
+
+SPAWNED = COLOURS[4]
+ORDER = (UNALIGNED, *METHODS)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    label: str
+    colour: str | tuple[float, ...]
+    marker: str
+    line: str
+    rows: Rows
+
+    @property
+    def style(self) -> dict:
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+
+
+def spawned(rows: Rows) -> list[Series]:
+    """One a k, the first k first; the darker, the earlier the networks part."""
+    epochs = sorted({row["k"] for row in rows if row["k"] is not None})
+    found = []
+    for index, k in enumerate(epochs):
+        share = 1 - 0.65 * (len(epochs) - 1 - index) / max(len(epochs) - 1, 1)
+        colour = tuple(share * part for part in to_rgb(SPAWNED))
+        own = [row for row in rows if row["k"] == k]
+        found.append(Series(f"parted after epoch {k}", colour, MARKERS[5 + index % 5], "--", own))
+    return found
+
+
+def independent(rows: Rows) -> list[Series]:
+    """One a way of aligning, the unaligned first."""
+    found = []
+    for method, label in methods(rows).items():
+        place = ORDER.index(method)
+        colour = COLOURS[-1] if method == UNALIGNED else COLOURS[(place - 1) % (len(COLOURS) - 1)]
+        own = [row for row in rows if row["k"] is None and row["method"] == method]
+        found.append(Series(label, colour, MARKERS[place], "-", own))
+    return found
+
+
+def few(rows: Rows) -> list[Series]:
+    """The three that answer the question: not aligned, aligned by the first method, and parted after the last k."""
+    return independent(rows)[:2] + spawned(rows)[-1:]
+
+
+def everything(rows: Rows) -> list[Series]:
+    return independent(rows) + spawned(rows)
+
+
+def over_pairs(rows: Rows, values: Callable) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (0 with one pair) over rows at every place of their lists of values."""
+    points = list(zip(*(values(row) for row in rows), strict=True))
+    return np.array([mean(point) for point in points]), np.array([standard_deviation(point) or 0.0 for point in points])
+
+
+def draw(axes: Axes, series: Series, places: Sequence[float], values: Callable, every: int = 1) -> None:
+    """The mean over the series' pairs with a band; values: row -> one value a place."""
+    middle, spread = over_pairs(series.rows, values)
+    style = {"marker": series.marker, "markevery": every}
+    band(axes, (np.asarray(places), middle, spread), series.colour, series.line, series.label, **style)

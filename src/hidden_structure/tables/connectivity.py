@@ -1,0 +1,126 @@
+"""The tables of mode connectivity: networks, when they parted, the lines between them, permutations, a plane."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from hidden_structure.connectivity.spawning import cells, pair_id
+from hidden_structure.frame.params import Study
+from hidden_structure.permutation.methods import METHODS
+
+UNALIGNED = {"label": "not aligned", "source": ""}
+HEIGHTS = ("test_error", "test_loss", "train_error", "train_loss")
+DRAWN = ("alphas", "test_loss", "test_accuracy")
+
+
+def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
+    """Tables by name; none where the study leaves connectivity out.
+
+    networks: the networks of one width, weight decay and name, a list cell over seeds. forks: every k of spawned pairs
+    as steps and as a share of training. lines: every line, with its curves where the network is the plain one.
+    matching: what each method's objective gained, a list cell over pairs. plane: a row a grid line.
+    """
+    lines = results("interpolate")
+    if not lines:
+        return {}
+    return {
+        "networks": _networks(results("spawn"), results("labels")["fine"]["test_counts"]),
+        "forks": _forks(study, sum(results("labels")["fine"]["train_counts"].values())),
+        "lines": [_line(study, row) for row in lines],
+        "matching": _matching(results("permute") or []),
+        "plane": _plane(results("plane"), lines),
+    }
+
+
+def pair_columns(row: Mapping) -> dict[str, Any]:
+    """What a row of results says of its pair and of how it was aligned, as columns of a table."""
+    method = METHODS.get(row["method"])
+    aligned = {"label": method.label, "source": method.source} if method else UNALIGNED
+    pair = pair_id(row["width"], row["weight_decay"], row["k"], row["seeds"])
+    columns = ("k", "width", "weight_decay", "seeds", "method")
+    return {"pair": pair} | {name: row[name] for name in columns} | aligned
+
+
+def is_plain(study: Study, row: Mapping) -> bool:
+    """Whether the row is of the study's own width and weight decay."""
+    return row["width"] == 1 and row["weight_decay"] == cells(study)[0].train.weight_decay
+
+
+def nearest_to_half(alphas: Sequence[float]) -> int:
+    """Where in the list the alpha nearest to 1/2 stands."""
+    return min(range(len(alphas)), key=lambda index: abs(alphas[index] - 0.5))
+
+
+def _networks(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[dict]:
+    """guess: the accuracy of always naming the commonest class."""
+    by = ("width", "weight_decay", "name")
+    guess = max(test_counts.values()) / sum(test_counts.values())
+    found = []
+    for key, own in _groups(rows, by):
+        k = None if (name := key[2]) == "trunk" else int(name.partition("-")[0])
+        row = dict(zip(by, key, strict=True)) | {"k": k, "guess": guess}
+        found.append(row | _listed(own, ("seed", "train_accuracy", "test_accuracy", "test_loss")))
+    return found
+
+
+def _forks(study: Study, samples: int) -> list[dict]:
+    recipe = cells(study)[0].train
+    steps = math.ceil(samples / recipe.batch_size)
+    return [{"k": k, "steps": k * steps, "share": k / recipe.epochs} for k in study.spawn.epochs]
+
+
+def _line(study: Study, row: Mapping) -> dict:
+    found = pair_columns(row) | {"repaired": row["repaired"]}
+    found |= {"barrier": {name: row["barrier"][name] for name in HEIGHTS}}
+    found |= {"instability": {"test_error": row["instability"]["test_error"]}}
+    found["midpoint"] = row["test_accuracy"][nearest_to_half(row["alphas"])]
+    found["ends"] = [row["test_accuracy"][place] for place in (0, -1)]
+    return found | ({name: row[name] for name in DRAWN} if is_plain(study, row) else {})
+
+
+def _matching(rows: Sequence[Mapping]) -> list[dict]:
+    by = ("width", "weight_decay", "method", "objective")
+    values = ("before", "after", "weights_before", "weights_after")
+    found = []
+    for key, own in _groups(rows, by):
+        row = dict(zip(by, key, strict=True))
+        row["label"] = METHODS[row["method"]].label
+        found.append(row | _listed(own, values))
+    return found
+
+
+def _plane(plane: Mapping | None, lines: Sequence[Mapping]) -> list[dict]:
+    """A row a grid line, from the lowest y on. Columns a, b and permuted: x, y and training loss of the three networks,
+    the loss as it stands at the end of their lines."""
+    if plane is None:
+        return []
+
+    def losses(method: str) -> list[float]:
+        wanted = plane["seeds"], method, plane["repaired"], lines[0]["width"], lines[0]["weight_decay"]
+        names = ("seeds", "method", "repaired", "width", "weight_decay")
+        return next(r["train_loss"] for r in lines if r["k"] is None and tuple(r[name] for name in names) == wanted)
+
+    ends = [losses("none")[0], losses("none")[-1], losses(plane["method"])[-1]]
+    networks = zip(("a", "b", "permuted"), plane["networks"], ends, strict=True)
+    row = {name: plane[name] for name in ("seeds", "method", "repaired")}
+    row |= {"label": METHODS[plane["method"]].label} | {name: [*place, loss] for name, place, loss in networks}
+    rows = zip(plane["y"], plane["train_loss"], strict=True)
+    return [row | {"x": plane["x"], "y": y, "train_loss": losses} for y, losses in rows]
+
+
+def _groups(rows: Sequence[Mapping], by: Sequence[str]) -> list[tuple[tuple, list[Mapping]]]:
+    """The rows that agree in `by`, in the order in which they first appear."""
+    places: dict[tuple, int] = {}
+
+    def key(row: Mapping) -> tuple:
+        return tuple(row[name] for name in by)
+
+    for row in rows:
+        places.setdefault(key(row), len(places))
+    ordered = sorted(rows, key=lambda row: places[key(row)])
+    return [(group, list(own)) for group, own in groupby(ordered, key)]
+
+
+def _listed(rows: Sequence[Mapping], names: Sequence[str]) -> dict[str, list]:
+    return {name: [row[name] for row in rows] for name in names}
