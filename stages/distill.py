@@ -3,9 +3,6 @@
 Killed and started again it goes on where it was.
 """
 
-import shutil
-from pathlib import Path
-
 from hidden_structure.datasets.labels import merge, tables
 from hidden_structure.distillation.pieces import check_room
 from hidden_structure.distillation.school import Course, School, train_teacher
@@ -14,9 +11,9 @@ from hidden_structure.frame import artifacts, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.networks.weights import load_state
-from hidden_structure.training import resume
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
+from hidden_structure.training.resume import workplace
 
 
 @one_line_errors
@@ -25,7 +22,7 @@ def main() -> None:
     study = params.load()
     settings = study.distill
     if not settings.seeds:
-        keep(None)
+        artifacts.clear(paths.STUDENTS)
         results.write("distill", None, None)
         return
     inputs, coarse = read(study.hardware), artifacts.read_both_labels()[1]
@@ -36,44 +33,38 @@ def main() -> None:
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"seeds", "network", "train", "cluster", "distill"}) | hardware
     stored = {} if settings.merge else artifacts.read_tensors(paths.model("coarse", study.seeds[0]))
-    arrays = (*inputs.data.values(), *inputs.labels.values(), *coarse.values())
-    arrays += tuple(stored[name] for name in sorted(stored))
-    key = resume.fingerprint(described, Path(__file__), *arrays)
-    folder, fine = paths.RESUME / f"distill-{key}", inputs.targets("train")
-    course = Course.of(study, inputs.data["train_images"].shape[1:], tasks["train"], fine, folder)
-    teacher = course.build(study.network, classes, study.seeds[0])
-    check_room(settings, teacher)
-    if settings.merge:
-        teacher = train_teacher(course)
-    else:
-        load_state(teacher, artifacts.check_state(stored, teacher, paths.model("coarse", study.seeds[0])))
-    school = School(course, teacher)
+    arrays = *inputs.arrays, *coarse.values(), *(stored[name] for name in sorted(stored))
+    with workplace("distill", described, arrays) as folder:
+        course = Course.of(study, inputs.image_shape, tasks["train"], inputs.targets("train"), folder)
+        teacher = course.build(study.network, classes, study.seeds[0])
+        check_room(settings, teacher)
+        if settings.merge:
+            teacher = train_teacher(course)
+        else:
+            load_state(teacher, artifacts.check_state(stored, teacher, paths.model("coarse", study.seeds[0])))
+        school = School(course, teacher)
 
-    found: dict = {"coarse_of": coarse_of.tolist(), "tried": [], "rows": []}
-    found["teacher"] = {"classes": classes, "test_accuracy": accuracy(teacher, tasks["test"], 1.0)}
-    print(found["teacher"], flush=True)
-    for method in settings.methods:
-        choice, tried = school.choose(method, settings.seeds[0])
-        found["tried"] += [{"method": method} | one.of(method) | {"accuracy": value} for one, value in tried.items()]
-        for seed in settings.seeds:
-            network = school.student(method, choice, seed, course.recipe, folder / f"{method}-{seed}.safetensors")
-            outcome, tensors = school.examine(network, method, choice, tasks)
-            artifacts.write_tensors(folder / "students" / method / f"{seed}.safetensors", tensors)
-            found["rows"].append({"method": method, "seed": seed} | choice.of(method) | outcome)
-            print({name: value for name, value in found["rows"][-1].items() if value is not None}, flush=True)
-        if method == "subclass":
-            inventing = school.teacher(choice.subclasses)[0]
-            found["teacher"]["inventing_accuracy"] = accuracy(inventing, tasks["test"], 1.0)
-    keep(folder / "students")
-    results.write("distill", found, hardware)
-    resume.forget(folder)
-
-
-def keep(students: Path | None) -> None:
-    shutil.rmtree(paths.STUDENTS, ignore_errors=True)
-    if students:
-        shutil.copytree(students, paths.STUDENTS)
-    paths.STUDENTS.mkdir(parents=True, exist_ok=True)
+        found: dict = {"coarse_of": coarse_of.tolist(), "tried": [], "rows": []}
+        found["teacher"] = {"classes": classes, "test_accuracy": accuracy(teacher, tasks["test"], 1.0)}
+        print(found["teacher"], flush=True)
+        files = {}
+        for method in settings.methods:
+            choice, tried = school.choose(method, settings.seeds[0])
+            found["tried"] += [
+                {"method": method} | one.of(method) | {"accuracy": value} for one, value in tried.items()
+            ]
+            for seed in settings.seeds:
+                network = school.student(method, choice, seed, course.recipe, folder / f"{method}-{seed}.safetensors")
+                outcome, tensors = school.examine(network, method, choice, tasks)
+                files[paths.student(method, seed)] = folder / "students" / method / f"{seed}.safetensors"
+                artifacts.write_tensors(files[paths.student(method, seed)], tensors)
+                found["rows"].append({"method": method, "seed": seed} | choice.of(method) | outcome)
+                print({name: value for name, value in found["rows"][-1].items() if value is not None}, flush=True)
+            if method == "subclass":
+                inventing = school.teacher(choice.subclasses)[0]
+                found["teacher"]["inventing_accuracy"] = accuracy(inventing, tasks["test"], 1.0)
+        artifacts.publish(paths.STUDENTS, files)
+        results.write("distill", found, hardware)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How linearly every layer's features change along the lines between networks, why, and whether networks stitch."""
+"""Measure how linearly features change along the lines between networks, why, and how well networks stitch."""
 
 from dataclasses import replace
 

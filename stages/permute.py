@@ -1,6 +1,5 @@
 """Match the units of independently trained networks: a permutation for each pair and method."""
 
-import shutil
 from dataclasses import replace
 
 import torch
@@ -52,8 +51,7 @@ def main() -> None:
                 | {"objective": OBJECTIVES[method], "before": found.before, "after": found.after}
                 | {"weights_before": weights[0], "weights_after": weights[1]}
             )
-    shutil.rmtree(paths.PERMUTATIONS, ignore_errors=True)
-    paths.PERMUTATIONS.mkdir(parents=True)
+    artifacts.clear(paths.PERMUTATIONS)
     for file, permutation in permutations.items():
         artifacts.write_arrays(file, permutation)
     artifacts.write_json(paths.results("permute"), rows)

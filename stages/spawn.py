@@ -3,18 +3,17 @@
 One trunk serves every k. Killed and started again it goes on where it was.
 """
 
-import shutil
-from functools import partial
 from pathlib import Path
 
 from hidden_structure.connectivity.spawning import Run, runs
 from hidden_structure.frame import artifacts, params, paths
-from hidden_structure.frame.errors import InputError, one_line_errors
+from hidden_structure.frame.errors import InputError, about, one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.seeding import global_seed
-from hidden_structure.training import loop, resume
+from hidden_structure.training import resume
 from hidden_structure.training.device import describe
-from hidden_structure.training.inputs import read
+from hidden_structure.training.inputs import Inputs, read
+from hidden_structure.training.loop import TrainingState
+from hidden_structure.training.run import evaluate, train
 
 
 @one_line_errors
@@ -22,58 +21,46 @@ from hidden_structure.training.inputs import read
 def main() -> None:
     study = params.load()
     inputs = read(study.hardware)
-    device, precision = inputs.device, inputs.precision
+    hardware = describe(inputs.device, inputs.precision, 1)
+    described = study.model_dump(include={"network", "train", "spawn"}) | hardware
+    section, plan = "spawn.train" if study.spawn.train else "train", runs(study)
+    with resume.workplace("spawn", described, inputs.arrays) as folder:
+        rows = []
+        for run in plan:
+            with about(f"spawn, {run.cell.name}, seed {run.seed}, {run.name}"):
+                forks = {each.fork for each in plan if (each.cell.name, each.seed) == (run.cell.name, run.seed)}
+                rows.append(spawn(run, forks, inputs, folder, section))
+        files = {paths.spawned(run.cell.name, run.seed, run.name): kept(folder, run, f"{run.name}-end") for run in plan}
+        artifacts.publish(paths.SPAWNED, files)
+        artifacts.write_json(paths.results("spawn"), rows)
+        artifacts.write_json(paths.results("hardware-spawn"), hardware if rows else None)
+
+
+def kept(folder: Path, run: Run, name: str) -> Path:
+    return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
+
+
+def spawn(run: Run, forks: set[int | None], inputs: Inputs, folder: Path, section: str) -> dict:
+    """Train one network, a child from its trunk's state on; forks: the epochs at which children leave this trunk."""
     splits = {split: (images, inputs.targets(split)) for split, images in inputs.images.items()}
-    hardware = describe(device, precision, 1)
-    recipe = study.model_dump(include={"network", "train", "spawn"}) | hardware
-    folder = (
-        paths.RESUME
-        / f"spawn-{resume.fingerprint(recipe, Path(__file__), *inputs.data.values(), *inputs.labels.values())}"
-    )
+    file, network = kept(folder, run, run.name), inputs.initialise(run.cell.network, run.seed)
 
-    section = "spawn.train" if study.spawn.train else "train"
-    forks = {(run.cell.name, run.seed, run.fork) for run in runs(study)}
+    def keep_fork(state: TrainingState) -> None:
+        if run.fork is None and state.epoch in forks:
+            resume.save(kept(folder, run, f"fork-{state.epoch}"), state)
 
-    def file(run: Run, name: str) -> Path:
-        return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
-
-    def train(run: Run) -> dict:
-        with global_seed("initialisation", run.seed):
-            network = inputs.build(run.cell.network)
-        state = loop.start(network, run.train, device)
-
-        def keep(state: loop.TrainingState) -> None:
-            if run.fork is None and (run.cell.name, run.seed, state.epoch) in forks:  # before the state
-                resume.save(file(run, f"fork-{state.epoch}"), state)
-            resume.save(file(run, run.name), state)
-
-        if not resume.load(file(run, run.name), state):
-            if run.fork is not None and not resume.load(file(run, f"fork-{run.fork}"), state):
-                raise InputError(f"{folder} has lost a trunk's state: delete the folder and start again")
-            keep(state)
-        loop.fit(state, *splits["train"], run.train, run.noise, precision, after_epoch=keep, section=section)
-        diverged = partial(loop.diverged, train=run.train, section=section)
-        row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
-        for split, (images, targets) in splits.items():
-            loss, accuracy = loop.evaluate(state.network, images, targets, precision, said=diverged)
-            row |= {f"{split}_loss": loss, f"{split}_accuracy": accuracy}
-        print(f"{run.cell.name}, seed {run.seed}, {run.name}: test accuracy {row['test_accuracy']:.4f}", flush=True)
-        artifacts.write_tensors(file(run, f"{run.name}-end"), state.network.state_dict())
-        return row
-
-    rows = []
-    for run in runs(study):
-        try:
-            rows.append(train(run))
-        except InputError as error:
-            raise InputError(f"spawn, {run.cell.name}, seed {run.seed}, {run.name}: {error}") from error
-    shutil.rmtree(paths.SPAWNED, ignore_errors=True)
-    paths.SPAWNED.mkdir(parents=True)
-    for run in runs(study):
-        artifacts.copy(file(run, f"{run.name}-end"), paths.spawned(run.cell.name, run.seed, run.name))
-    artifacts.write_json(paths.results("spawn"), rows)
-    artifacts.write_json(paths.results("hardware-spawn"), hardware if rows else None)
-    resume.forget(folder)
+    if run.fork is not None and not file.is_file():
+        fork = kept(folder, run, f"fork-{run.fork}")
+        if not fork.is_file():
+            raise InputError(f"{folder} has lost a trunk's state: delete the folder and start again")
+        artifacts.copy(fork, file)
+    options = {"after": keep_fork, "section": section}
+    state = train(network, run.train, run.noise, *splits["train"], inputs.precision, file, **options)
+    row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
+    row |= evaluate(state.network, splits, inputs.precision, run.train, section)
+    print(f"{run.cell.name}, seed {run.seed}, {run.name}: test accuracy {row['test_accuracy']:.4f}", flush=True)
+    artifacts.write_tensors(kept(folder, run, f"{run.name}-end"), state.network.state_dict())
+    return row
 
 
 if __name__ == "__main__":

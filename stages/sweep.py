@@ -3,18 +3,16 @@
 Cells run as tasks of Ray. One that is killed loses only itself: started again the stage computes only what is missing.
 """
 
-from pathlib import Path
-
 import torch
 
-from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame import artifacts, params, results
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.merges import sweep_tasks
 from hidden_structure.merges.sweep import Plan, compute, grid, missing, read_result, result
-from hidden_structure.training import resume
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
+from hidden_structure.training.resume import workplace
 
 
 @one_line_errors
@@ -31,21 +29,19 @@ def main() -> None:
     fine = artifacts.read_both_labels()[0]
     own = {"lr", "weight_decay"}  # of a cell, so that a cell finished for another grid is as good
     described = study.model_dump(include={"network", "cluster"}) | {"train": recipe.model_dump(exclude=own)} | hardware
-    arrays = *inputs.data.values(), *inputs.labels.values(), *fine.values()
-    folder = paths.RESUME / f"sweep-{resume.fingerprint(described, Path(__file__), *arrays)}"
 
     section = "sweep.train" if settings.train else "train"
-    plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware, section)
-    left = {cell.name: (plan, cell) for cell in cells if not result(folder, cell).is_file()}
-    lost = sweep_tasks.run(left, compute, settings.workers, settings.address) if left else {}
-    if lost:
-        raise missing(lost, len(cells))
-    rows = [read_result(folder, cell) for cell in cells]
-    if all(row["error"] for row in rows):
-        first = f"the first one (of sweep.lrs and sweep.weight_decays) so: {rows[0]['error']}"
-        raise InputError(f"sweep: every cell failed, {first}")
-    results.write("sweep", rows, hardware)
-    resume.forget(folder)
+    with workplace("sweep", described, (*inputs.arrays, *fine.values())) as folder:
+        plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware, section)
+        left = {cell.name: (plan, cell) for cell in cells if not result(folder, cell).is_file()}
+        lost = sweep_tasks.run(left, compute, settings.workers, settings.address) if left else {}
+        if lost:
+            raise missing(lost, len(cells))
+        rows = [read_result(folder, cell) for cell in cells]
+        if all(row["error"] for row in rows):
+            first = f"the first one (of sweep.lrs and sweep.weight_decays) so: {rows[0]['error']}"
+            raise InputError(f"sweep: every cell failed, {first}")
+        results.write("sweep", rows, hardware)
 
 
 if __name__ == "__main__":

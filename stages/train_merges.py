@@ -3,17 +3,14 @@
 Killed and started again it goes on where it was.
 """
 
-import shutil
-from pathlib import Path
-
 from hidden_structure.datasets.labels import merge, tables
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.merges.variants import Variant, features_file, train
-from hidden_structure.training import resume
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
+from hidden_structure.training.resume import workplace
 
 
 @one_line_errors
@@ -32,18 +29,12 @@ def main() -> None:
 
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"network", "train", "merges"}) | hardware
-    key = resume.fingerprint(described, Path(__file__), *inputs.data.values(), *inputs.labels.values())
-    folder = paths.RESUME / f"merges-{key}"
-    rows = [row for variant in variants for row in train(variant, inputs, folder, [recipe.epochs])]
-
-    shutil.rmtree(paths.MERGES, ignore_errors=True)
-    paths.MERGES.mkdir(parents=True)
-    for variant in variants:
-        file = features_file(folder, variant, recipe.epochs)
-        artifacts.copy(file, paths.merged_features(variant.name, variant.seed))
-    artifacts.write_json(paths.results("train-merges"), rows)
-    artifacts.write_json(paths.results("hardware-merges"), hardware if variants else None)
-    resume.forget(folder)
+    with workplace("train-merges", described, inputs.arrays) as folder:
+        rows = [row for variant in variants for row in train(variant, inputs, folder, [recipe.epochs])]
+        files = {paths.merged_features(v.name, v.seed): features_file(folder, v, recipe.epochs) for v in variants}
+        artifacts.publish(paths.MERGES, files)
+        artifacts.write_json(paths.results("train-merges"), rows)
+        artifacts.write_json(paths.results("hardware-merges"), hardware if variants else None)
 
 
 if __name__ == "__main__":

@@ -201,3 +201,16 @@ def test_labels_that_do_not_belong_together_are_refused(tmp_path, monkeypatch):
     artifacts.write_arrays(paths.labels("coarse"), coarse | {"train": coarse["train"] + 4})
     with pytest.raises(InputError, match=r"coarse\.npz is not .* train labels beyond its 5 names"):
         artifacts.read_labels("coarse")
+
+
+def test_a_published_folder_holds_the_files_and_nothing_of_before(tmp_path):
+    folder, sources = tmp_path / "results", [tmp_path / name for name in "ab"]
+    (folder / "old").mkdir(parents=True)
+    (folder / "old/stale").write_text("of another run")
+    for source in sources:
+        source.write_text(source.name)
+    artifacts.publish(folder, {folder / "deep/x": sources[0], folder / "y": sources[1]})
+    assert {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} == {"deep/x", "y"}
+    assert (folder / "deep/x").read_text() == "a"
+    artifacts.clear(folder)
+    assert not list(folder.iterdir())

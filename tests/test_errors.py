@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from hidden_structure.frame.errors import InputError, one_line_errors
+from hidden_structure.frame.errors import InputError, about, one_line_errors
 
 
 def raising(error: BaseException):
@@ -58,3 +58,10 @@ def test_ctrl_c_is_one_line_and_status_130(capsys):
         raising(KeyboardInterrupt())()
     assert stopped.value.code == 130
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_error_says_what_it_is_about_and_another_kind_of_error_is_left_alone():
+    with pytest.raises(InputError, match=r"^spawn: trunk 3: lower lr$"), about("spawn"), about("trunk 3"):
+        raise InputError("lower lr")
+    with pytest.raises(ValueError, match=r"^lower lr$"), about("spawn"):
+        raise ValueError("lower lr")

@@ -1,14 +1,23 @@
 """Every kind of training, killed at the states it saves: nothing is trained twice, and the bytes are those of a run
 that nobody disturbed."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
+import torch
 
-from hidden_structure.frame import paths
+from hidden_structure.frame import params, paths
 from hidden_structure.merges import sweep_tasks
-from hidden_structure.training import loop, resume
+from hidden_structure.networks.build import initialise
+from hidden_structure.training import loop, resume, run
+from hidden_structure.training.batches import on_device
 
 TRAIN = {"epochs": 3, "batch_size": 80, "snapshots": 2}
 SECTIONS = {
@@ -16,16 +25,16 @@ SECTIONS = {
     "network": {"norm": "batch", "width": 16},
     "merges": tiny.OVERRIDES["merges"] | {"seeds": [0]},
     "split": {"seeds": [0, 1], "train": None},
-    "distill": {"methods": ["kd", "lelp"], "network": None},
+    "distill": {"methods": ["kd", "fitnet", "subclass", "lelp"], "network": None},
     "sweep": {"seeds": [0], "lrs": [0.1, 0.05], "weight_decays": [0.0]},
     "cluster": {"reducers": ["pca"], "components": 2, "restarts": 1},
 }
 STAGES = [("train.py", "coarse"), ("spawn.py",), ("train_merges.py",), ("split.py",), ("distill.py",), ("sweep.py",)]
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, **sections) -> Path:
     folder.mkdir()
-    tiny.write_params(folder, **SECTIONS)
+    tiny.write_params(folder, **(SECTIONS | sections))
     tiny.write_data(folder)
     return folder
 
@@ -33,6 +42,45 @@ def prepare(folder: Path) -> Path:
 def results(folder: Path) -> dict[str, bytes]:
     files = [*(folder / paths.ARTIFACTS).rglob("*"), *(folder / "reports").rglob("*")]
     return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.is_file()}
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["after", "before"])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_network_killed_at_every_state_ends_as_the_undisturbed_one(
+    tmp_path, monkeypatch, optimizer, precision, written
+):
+    """And `after` has seen every epoch, 0 included."""
+    changes = {"epochs": 3, "batch_size": 48, "optimizer": optimizer, "nesterov": False, "crop": 1, "flip": True}
+    recipe = params.Study.model_validate(tiny.study(train=changes)).train
+    description = params.Network(name="resnet", depth=8, width=8, norm="batch")
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 8, 8, 3), dtype=np.uint8)
+    images = on_device(pixels, np.full(3, 0.5), np.full(3, 0.25), torch.device("cpu"))
+
+    def train(file: Path, after=loop.nothing) -> loop.TrainingState:
+        network = initialise(description, (8, 8, 3), 4, 0)
+        return run.train(network, recipe, 0, images, torch.arange(96) % 4, precision, file, after=after)
+
+    seen, save = set(), resume.save
+
+    def dies(path: Path, state: loop.TrainingState) -> None:
+        if written or state.epoch in tried:
+            save(path, state)
+        if state.epoch not in tried:
+            tried.add(state.epoch)
+            raise tiny.Killed
+
+    undisturbed, tried = train(tmp_path / "undisturbed.safetensors"), set()
+    monkeypatch.setattr(resume, "save", dies)
+    for _ in range(4):
+        with pytest.raises(tiny.Killed):
+            train(tmp_path / "killed.safetensors", lambda state: seen.add(state.epoch))
+    killed = train(tmp_path / "killed.safetensors", lambda state: seen.add(state.epoch))
+    assert seen == tried == {0, 1, 2, 3}
+    assert killed.history == undisturbed.history
+    names = list(undisturbed.network.state_dict())
+    states = [each.network.state_dict() for each in (undisturbed, killed)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in names)
 
 
 class Watched:
@@ -89,3 +137,24 @@ def test_killed_again_and_again_it_trains_nothing_twice_and_ends_with_the_bytes_
     assert done[-1][1] == 0
     assert results(killed) == results(undisturbed)
     assert not list((killed / paths.RESUME).iterdir())
+
+
+def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone_on_with(tmp_path):
+    undisturbed, killed = (
+        prepare(tmp_path / name, seeds=[0], train=TRAIN | {"epochs": 40}) for name in ("undisturbed", "killed")
+    )
+    assert tiny.in_process(undisturbed, "train.py", "fine").returncode == 0
+    command = [sys.executable, str(tiny.ROOT / "stages/train.py"), "fine"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL, env=environment)
+    deadline = time.monotonic() + 60
+    while not list(killed.glob("artifacts/resume/*/0/state.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGSTOP)
+    beside = tiny.in_process(killed, "train.py", "fine")
+    assert beside.stderr.startswith(f"error: train@fine is already run by process {process.pid} ")
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed / "reports").exists()
+    assert tiny.in_process(killed, "train.py", "fine").returncode == 0
+    assert results(killed) == results(undisturbed)

@@ -193,11 +193,11 @@ def test_a_child_with_another_optimizer_than_its_trunk_is_refused(study):
 
 
 def test_a_lost_fork_is_one_line(study):
-    """A trunk's fork was lost, with a child still to be trained."""
+    """A trunk's fork was lost, with a child that has yet to leave there."""
     save = resume.save
 
     def dies(path, state):
-        if path.stem == "00002-b":
+        if path.stem == "00000-b":
             raise tiny.Killed
         save(path, state)
 

@@ -333,29 +333,6 @@ def test_students_learn_the_classes(method, tmp_path):
     assert accuracy(network, test, temperature(method, CHOICE)) > 0.9
 
 
-@pytest.mark.parametrize("method", ["kd", "fitnet", "subclass", "lelp"])
-def test_a_killed_student_resumed_is_an_unbroken_one(method, tmp_path):
-    whole_folder, killed_folder = tmp_path / "whole", tmp_path / "killed"
-    unbroken = taught(school_of(make_course(whole_folder)), method, whole_folder / "student.safetensors")
-    school = school_of(make_course(killed_folder))
-    saved = []
-
-    def dies(path, state):
-        saved.append(path.name)
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-        save(path, state)
-
-    save = resume.save
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resume, "save", dies)
-        with pytest.raises(KeyboardInterrupt):
-            taught(school, method, killed_folder / "student.safetensors")
-    resumed = taught(school_of(make_course(killed_folder)), method, killed_folder / "student.safetensors")
-    assert same(resumed, unbroken)
-    assert not same(taught(school, method, killed_folder / "other.safetensors", seed=1), unbroken)
-
-
 def test_the_same_student_twice_is_the_same_bytes_and_what_its_file_holds(school, tmp_path):
     first, second = (taught(school, "lelp", tmp_path / f"{name}.safetensors") for name in "ab")
     assert same(first, second)

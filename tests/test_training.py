@@ -11,7 +11,7 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Network, Study
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed
-from hidden_structure.training import loop, resume
+from hidden_structure.training import loop
 from hidden_structure.training.batches import on_device
 
 CPU = torch.device("cpu")
@@ -62,28 +62,6 @@ def test_the_same_seed_trains_the_same_bytes_and_another_seed_others():
     other = loop.start(network(), recipe(), CPU)
     loop.fit(other, images, labels, recipe(), 1, torch.float32)
     assert not same_bytes(first.network, other.network)
-
-
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, optimizer, precision):
-    train = recipe(optimizer=optimizer, nesterov=False)
-    undisturbed = fit(train, precision=precision)
-
-    def killed_after_two_epochs(state):
-        resume.save(tmp_path / "state.safetensors", state)
-        if state.epoch == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(train, precision=precision, after_epoch=killed_after_two_epochs)
-    resumed = loop.start(network(), train, CPU)
-    assert not resume.load(tmp_path / "none.safetensors", resumed)
-    assert resume.load(tmp_path / "state.safetensors", resumed)
-    assert resumed.epoch == 2
-    fit(train, resumed, precision=precision)
-    assert same_bytes(undisturbed.network, resumed.network)
-    assert undisturbed.history == resumed.history
 
 
 def test_a_diverging_run_names_the_learning_rate_and_keeps_the_last_good_state():

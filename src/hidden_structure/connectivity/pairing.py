@@ -1,7 +1,6 @@
 """The pairs of the connectivity study as its stages need them: which are measured, and their networks, aligned."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 from hidden_structure.connectivity.line import State
 from hidden_structure.connectivity.spawning import Pair, cells, pairs
 from hidden_structure.frame import artifacts, paths
-from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.errors import InputError, about
 from hidden_structure.frame.params import Study, trunk_recipe
 from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
@@ -46,7 +45,7 @@ class Reader:
             self.symmetries = {name: derive(network, few) for name, network in self.networks.items()}
 
     def states(self, pair: Pair, method: str) -> tuple[State, State]:
-        """Of both networks, the second permuted towards the first by that method, unless it is none."""
+        """The states of both networks, the second permuted towards the first by that method, unless it is none."""
         network = self.networks[pair.cell.name]
         a, b = (artifacts.read_state(paths.spawned(pair.cell.name, *end), network) for end in (pair.a, pair.b))
         if method == "none":
@@ -61,10 +60,6 @@ class Reader:
             raise artifacts.unfit(str(error), file) from error
 
 
-@contextmanager
-def named(pair: Pair, method: str) -> Iterator[None]:
-    """An InputError inside the block says of which pair it is."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"the pair {pair.id}, permuted by {method}: {error}") from error
+def named(pair: Pair, method: str) -> AbstractContextManager[None]:
+    """`about` the pair: an InputError inside the block says of which one it is."""
+    return about(f"the pair {pair.id}, permuted by {method}")

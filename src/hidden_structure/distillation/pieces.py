@@ -1,7 +1,7 @@
 """How each method of distillation splits the classes, and which hyper-parameters it has."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hidden_structure.distillation.lelp import Splitter, assign, lelp, need_room, whole
 from hidden_structure.frame import params
-from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.errors import about
 from hidden_structure.networks.features import head
 from hidden_structure.recovery.clustering import kmeans, reduce_within
 from hidden_structure.seeding import numpy_generator, seed_of, torch_generator
@@ -82,12 +82,8 @@ def check_room(settings: params.Distill, teacher: nn.Module) -> None:
                 need_room(subclasses, width, read)
 
 
-@contextmanager
-def _named(method: str, subclasses: int) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{method}, with distill.subclasses {subclasses}: {error}") from error
+def _named(method: str, subclasses: int) -> AbstractContextManager[None]:
+    return about(f"{method}, with distill.subclasses {subclasses}")
 
 
 def splitter(method: str, choice: Choice, teacher: Teacher, steps: Mapping[str, bool]) -> Splitter:

@@ -27,7 +27,7 @@ from hidden_structure.distillation.students import (
     train,
 )
 from hidden_structure.frame import params
-from hidden_structure.networks.build import build
+from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import head
 from hidden_structure.seeding import global_seed, numpy_generator
 
@@ -72,8 +72,7 @@ class Course:
         )
 
     def build(self, network: params.Network, outputs: int, seed: int) -> nn.Module:
-        with global_seed("initialisation", seed):
-            return build(network, self.image_shape, outputs).to(self.task.labels.device)
+        return initialise(network, self.image_shape, outputs, seed).to(self.task.labels.device)
 
 
 def train_teacher(course: Course, subclasses: int = 1) -> nn.Module:

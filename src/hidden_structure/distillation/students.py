@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from hidden_structure.distillation.lelp import Splitter, contrast, loss, merge, targets
 from hidden_structure.frame import params
-from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.errors import InputError, about
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, activations, evaluation_mode, head
-from hidden_structure.training import loop, resume
+from hidden_structure.training import loop, run
 from hidden_structure.training.batches import Images, evaluation_batches
 from hidden_structure.training.device import autocast
 from hidden_structure.training.inputs import Inputs
@@ -166,17 +166,13 @@ def train(
 
     Raises InputError, beginning with the file's name, if training fails.
     """
-    state = loop.start(network, recipe, task.labels.device)
-    resume.load(file, state)
     part = task if chosen is None else task.part(chosen)
     index = torch.arange(len(task.labels), device=task.labels.device) if chosen is None else chosen
-    kept = {"after_epoch": lambda state: resume.save(file, state), "objective": objective, "section": section}
-    try:
-        loop.fit(state, part.images, index, recipe, seed, task.precision, **kept)
-    except loop.Diverged as error:
-        raise InputError(f"{file.stem}: {error}{scales and f' or {scales}'}") from error
-    except InputError as error:
-        raise InputError(f"{file.stem}: {error}") from error
+    with about(file.stem):
+        try:
+            run.train(network, recipe, seed, part.images, index, task.precision, file, objective, section=section)
+        except loop.Diverged as error:
+            raise InputError(f"{error}{scales and f' or {scales}'}") from error
 
 
 def share_right(logits: Tensor, task: Task, temperature: float) -> float:

@@ -264,3 +264,16 @@ def _maker(path: Path) -> tuple[str, bool]:
 
 def copy(source: Path, target: Path) -> None:
     write_atomically(target, lambda temporary: shutil.copyfile(source, temporary) and None)
+
+
+def clear(folder: Path) -> None:
+    """Make an empty folder, in place of whatever another run has left there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def publish(folder: Path, files: Mapping[Path, Path]) -> None:
+    """Copy finished files, {target inside the folder: source}, and remove all else that the folder holds."""
+    clear(folder)
+    for target, source in files.items():
+        copy(source, target)

@@ -60,7 +60,7 @@ def measure(
     l2: float,
     *names: Name,
 ) -> dict[str, float]:
-    """Whether the features group by class, and by part.
+    """Measure how far the features group by class, and by part.
 
     agreement, nmi, ari, purity: of classes with the clusters of k-means on all training features, as many clusters as
     classes. parts_distance: mean distance of the means of two parts of one class over that of two classes; 0 where

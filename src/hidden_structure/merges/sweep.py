@@ -40,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all cells have in common; of the recipe each replaces learning rate and weight decay.
+    """The settings that all cells have in common; each replaces learning rate and weight decay of the recipe.
 
     folder: where cells are kept, named after all of this. section: where in params.yaml the recipe stands.
     """
@@ -129,7 +129,7 @@ def _variant_name(cell: Cell) -> str:
 
 
 def missing(lost: dict[str, str], cells: int) -> InputError:
-    """What to say when cells have no result; lost: why, by name."""
+    """The error that names the cells without a result; lost: cell -> reason."""
     reasons = "; ".join(f"{name} ({reason})" for name, reason in lost.items())
     rest = f"the other {cells - len(lost)} are kept, `dvc repro` computes only what is missing"
     return InputError(f"sweep: {len(lost)} of {cells} cells have no result: {reasons}; {rest}")

@@ -195,7 +195,7 @@ def _processes(folder: Path) -> Iterator:
 
 
 def _owner(process: int) -> dict:
-    """What tells a process from a later one with the same number, on whatever machine."""
+    """Identify a process: tell it from a later one with the same number, and from those of other machines."""
     import psutil
 
     return {"host": socket.gethostname(), "process": process, "started": psutil.Process(process).create_time()}
@@ -214,7 +214,7 @@ def _end_leftovers(parent: Path) -> None:
 
 
 def _is_dead(owner: dict) -> bool:
-    """Whether it was a process of this machine, and has ended."""
+    """True if it was a process of this machine, and has ended."""
     import psutil
 
     if owner["host"] != socket.gethostname():

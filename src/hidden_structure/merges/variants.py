@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from hidden_structure.frame import artifacts, params
-from hidden_structure.frame.errors import InputError
-from hidden_structure.networks.build import build
+from hidden_structure.frame.errors import about
+from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, extract, head
-from hidden_structure.seeding import global_seed
-from hidden_structure.training import loop, resume
+from hidden_structure.training import loop, run
 from hidden_structure.training.batches import evaluation_batches
 from hidden_structure.training.device import autocast
 from hidden_structure.training.inputs import Inputs
@@ -22,9 +21,10 @@ BATCH_SIZE = 500  # images at once when features are read
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """labels: int64 (N,) of the training split, and of the test split where it has such labels too.
+    """A network to be trained.
 
-    section: where in params.yaml the recipe stands.
+    labels: int64 (N,) of the training split, and of the test split where it has such labels too. section: where in
+    params.yaml the recipe stands.
     """
 
     name: str
@@ -46,25 +46,18 @@ def train(variant: Variant, inputs: Inputs, folder: Path, epochs: Collection[int
 
     Raises InputError, beginning with the variant's name, if training fails.
     """
-    with global_seed("initialisation", variant.seed):
-        network = build(variant.network, inputs.data["train_images"].shape[1:], variant.classes)
-    state = loop.start(network, variant.train, inputs.device)
+    network = initialise(variant.network, inputs.image_shape, variant.classes, variant.seed)
+    labels = torch.from_numpy(variant.labels["train"]).to(inputs.device)
     file = folder / f"{variant.name}-{variant.seed}.safetensors"
 
-    def keep(state: loop.TrainingState) -> None:
+    def write_features(state: loop.TrainingState) -> None:
         if state.epoch in epochs:
             state.history[-1] |= _write(state, variant, inputs, features_file(folder, variant, state.epoch))
-        resume.save(file, state)
 
-    try:
-        if not resume.load(file, state):
-            keep(state)
-        labels = torch.from_numpy(variant.labels["train"]).to(inputs.device)
-        images, precision = inputs.images["train"], inputs.precision
-        others = {"after_epoch": keep, "section": variant.section}
-        loop.fit(state, images, labels, variant.train, variant.seed, precision, **others)
-    except InputError as error:
-        raise InputError(f"{variant.name}, seed {variant.seed}: {error}") from error
+    with about(f"{variant.name}, seed {variant.seed}"):
+        data = inputs.images["train"], labels, inputs.precision
+        options = {"after": write_features, "section": variant.section}
+        state = run.train(network, variant.train, variant.seed, *data, file, **options)
     rows = {row["epoch"]: row for row in state.history}
     measured = [f"{split}_accuracy" for split in variant.labels]
     own = {"name": variant.name, "seed": variant.seed}

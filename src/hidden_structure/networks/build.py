@@ -6,6 +6,7 @@ from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks import resnet, vgg
 from hidden_structure.networks.mlp import MLP
+from hidden_structure.seeding import Name, global_seed
 
 SHAPE_KEYS = ("depth", "width", "norm")
 
@@ -13,8 +14,7 @@ SHAPE_KEYS = ("depth", "width", "norm")
 def build(network: params.Network, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """A newly initialised network that maps float images (B, channels, H, W) to logits (B, classes).
 
-    image_shape: (H, W, channels). All draws come from torch's global generator, so build inside
-    `seeding.global_seed("initialisation", seed)`.
+    image_shape: (H, W, channels). All draws come from torch's global generator: where they matter, use `initialise`.
 
     Raises InputError, naming the key of params.yaml, where depth, width or norm is missing, meaningless or impossible.
     """
@@ -42,6 +42,12 @@ def build(network: params.Network, image_shape: tuple[int, int, int], classes: i
     if depth not in vgg.CONVOLUTIONS:
         raise InputError(f"network.depth: vgg has {', '.join(map(str, vgg.CONVOLUTIONS))} layers, got {depth}")
     return vgg.VGG(channels, min(height, width), classes, depth, network.width, norm)
+
+
+def initialise(network: params.Network, image_shape: tuple[int, int, int], classes: int, seed: Name) -> nn.Module:
+    """The same, with initial weights that depend on the seed alone."""
+    with global_seed("initialisation", seed):
+        return build(network, image_shape, classes)
 
 
 def _hint(key: str) -> str:

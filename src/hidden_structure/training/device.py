@@ -1,4 +1,4 @@
-"""Where and how precisely the networks compute."""
+"""The device and precision that the networks compute with."""
 
 import os
 import platform
@@ -46,7 +46,7 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
 
 
 def describe(device: torch.device, precision: torch.dtype, processes: int) -> dict[str, str | int]:
-    """What computed, for a result's provenance: what `auto` became, and what else the last bits depend on."""
+    """The provenance of a result: what `auto` became, and what else the last bits depend on."""
     on_gpu = device.type == "cuda"
     return {
         "device": device.type,

@@ -26,6 +26,11 @@ def process_group(device: torch.device) -> Iterator[tuple[int, int]]:
         dist.destroy_process_group()
 
 
+def share() -> tuple[int, int]:
+    """This process's rank, and how many processes train together: (0, 1) where there is but one."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
 def parallel(network: nn.Module, device: torch.device) -> nn.Module:
     """The network itself, or its wrapper that averages gradients over the processes.
 

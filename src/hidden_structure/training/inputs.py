@@ -1,4 +1,4 @@
-"""What most stages start from: the device and precision of the study, its images and its labels."""
+"""The common start of most stages: the device and precision of the study, its images and its labels."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame import artifacts, params, paths
-from hidden_structure.networks.build import build
+from hidden_structure.networks.build import build, initialise
+from hidden_structure.seeding import Name
 from hidden_structure.training.batches import Images, on_device
 from hidden_structure.training.device import compute_deterministically, pick_device, pick_precision
 
@@ -26,13 +27,27 @@ class Inputs:
         """int64 (N,), on the device."""
         return torch.from_numpy(self.labels[split]).to(self.device)
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All that was read, which whatever is computed from it depends on."""
+        return *self.data.values(), *self.labels.values()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, channels)."""
+        return self.data["train_images"].shape[1:]
+
     def build(self, network: params.Network) -> nn.Module:
-        """A newly initialised network for these images and labels, on the CPU."""
-        return build(network, self.data["train_images"].shape[1:], len(self.labels["names"]))
+        """A network for these images and labels, on the CPU, that is to be given weights."""
+        return build(network, self.image_shape, len(self.labels["names"]))
+
+    def initialise(self, network: params.Network, seed: Name) -> nn.Module:
+        """A network for these images and labels, on the CPU, whose initial weights depend on the seed alone."""
+        return initialise(network, self.image_shape, len(self.labels["names"]), seed)
 
 
 def read(hardware: params.Hardware, supervision: str = "fine") -> Inputs:
-    """Everything, with torch set to deterministic algorithms.
+    """Read everything, and set torch to deterministic algorithms.
 
     Raises InputError if the device is not there, or a file is missing or damaged.
     """

@@ -76,10 +76,10 @@ def snapshot_epochs(epochs: int, count: int) -> list[int]:
 
 
 def nothing(state: TrainingState) -> None:
-    """What there is to do after an epoch, unless a caller knows better."""
+    """Do nothing after an epoch: the default, where a caller has nothing to add."""
 
 
-# What the network put out, float32 (b, ...), for which inputs and labels: the loss, and bool (b,), where it was right.
+# (outputs float32 (b, ...), inputs, labels) to the loss, and bool (b,): where the outputs are right.
 Objective = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -207,7 +207,7 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its mode is put back.
 
-    Raises what `said` makes of it if the loss is not finite.
+    Raises the error that `said` makes of a sentence if the loss is not finite.
     """
     was_training = network.training
     network.eval()

@@ -1,0 +1,81 @@
+"""Where unfinished work is kept: under a name that tells all it depends on, and only until it is finished."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import ROOT
+
+import hidden_structure
+from hidden_structure.frame import paths
+from hidden_structure.training.resume import code_of, workplace
+
+PIPELINE = """
+stages:
+  single:
+    deps: [stages/single.py, src/used, src/one.py, artifacts/data.npz]
+  many:
+    foreach: [fine, coarse]
+    do:
+      deps: [stages/many.py, "artifacts/${item}.npz"]
+"""
+CODE = ["stages/single.py", "src/used/a.py", "src/used/deep/b.py", "src/one.py"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write("dvc.yaml", PIPELINE)
+    for name in (*CODE, "stages/many.py", "src/unused.py", "artifacts/data.npz", "artifacts/fine.npz"):
+        write(name, name)
+    return tmp_path
+
+
+def write(name: str, text: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+
+
+def name_of(described=None, values=(1, 2), stage="single") -> str:
+    with workplace(stage, described or {"lr": 0.1}, [np.array(values)]) as place:
+        return place.name
+
+
+def test_finished_work_is_removed_and_unfinished_work_is_found_again():
+    with pytest.raises(ZeroDivisionError), workplace("single", {}, []) as place:  # noqa: PT012
+        place.mkdir(parents=True)
+        (place / "state").write_text("half")
+        raise ZeroDivisionError
+    with workplace("single", {}, []) as again:
+        assert (again / "state").read_text() == "half"
+    assert not list(paths.RESUME.iterdir())
+
+
+def test_other_params_data_or_stages_have_another_place():
+    assert name_of() == name_of()
+    assert len({name_of(), name_of({"lr": 0.2}), name_of(values=(1, 3)), name_of(stage="many@fine")}) == 4
+
+
+def test_a_place_depends_on_the_code_that_its_stage_does_and_on_no_other():
+    before = name_of()
+    write("src/unused.py", "changed")
+    write("stages/many.py", "changed")
+    assert name_of() == before
+    for file in CODE:
+        write(file, "changed")
+        assert name_of() != before
+        write(file, file)
+    assert name_of() == before
+
+
+def test_a_stage_of_a_foreach_has_the_code_of_all_and_the_data_of_its_item():
+    assert code_of("many@fine") == [Path("stages/many.py")]
+
+
+def test_without_a_pipeline_or_beside_other_code_than_it_names_the_code_is_the_whole_package(folder):
+    package = sorted(Path(hidden_structure.__file__).parent.rglob("*.py"))
+    assert Path(hidden_structure.__file__) in package
+    assert code_of("many@coarse") == package  # its data is not there
+    Path("src/one.py").unlink()
+    assert code_of("single") == package
+    assert code_of("single", ROOT / "none.yaml") == package
