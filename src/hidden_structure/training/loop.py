@@ -20,8 +20,6 @@ from hidden_structure.training import distributed
 from hidden_structure.training.batches import Images, evaluation_batches, training_batches
 from hidden_structure.training.device import autocast
 
-MEASURED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # what a history holds, in nats and shares
-
 
 @dataclass
 class TrainingState:
