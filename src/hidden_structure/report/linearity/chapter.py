@@ -1,0 +1,173 @@
+"""The chapter on layerwise linear feature connectivity: whether features add up where weights do, and why."""
+
+from collections.abc import Mapping
+
+from hidden_structure.frame.params import Study
+from hidden_structure.report import statistics
+from hidden_structure.report.chapter import Chapter, Numbers, Tables
+from hidden_structure.report.connectivity import lines
+from hidden_structure.report.connectivity.chapter import percent
+from hidden_structure.report.connectivity.claims import STABLE_AT_MOST, moment
+from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
+from hidden_structure.report.linearity import claims
+from hidden_structure.report.linearity.figures import pictures
+
+QUESTION = (
+    "Halfway between two networks in one basin, are the features of every layer the mean of the two networks' own "
+    "(layerwise linear feature connectivity, LLFC)? Is it because activations are nearly additive and layers commute, "
+    "and do the lower layers of one network then serve the upper layers of the other?"
+)
+FACTORS = ("additivity", "commutativity", "weights", "inputs")
+
+
+def chapter(study: Study, tables: Tables) -> Chapter | None:
+    """From the tables of tables/linearity.py and the lines; None where the study leaves connectivity out."""
+    if study.spawn is None:
+        return None
+    features, stitched, walked = tables("features"), tables("stitching"), tables("lines")
+    return Chapter(
+        idea=claims.IDEA,
+        title="Layerwise linear feature connectivity",
+        question=QUESTION,
+        findings=_findings(study, tables),
+        claims=claims.claims(study, tables),
+        pictures=pictures(study, features, tables("layers"), stitched, walked),
+        numbers=[_conditions(study, features), _stitched(stitched)],
+        headline=_headline(study, features, stitched),
+    )
+
+
+def _findings(study: Study, tables: Tables) -> list[str]:
+    """Where LLFC fails first."""
+    rows, cuts = lines.plain(study, tables("features")), lines.plain(study, tables("stitching"))
+    merged, repaired = lines.of_repair(rows, False), lines.repairs(study)
+    fails: list[str] = []
+    holds: list[str] = []
+    for method, label in lines.methods(rows).items():
+        found = {on: lines.independent(lines.of_repair(rows, on), method) for on in REPAIRED}
+        who = f"independent networks, {label if method == UNALIGNED else f'aligned by {label}'}"
+        _judge(fails, holds, who, found, repaired)
+    for fork in tables("forks"):
+        found = {on: lines.spawned(lines.of_repair(rows, on), fork["k"]) for on in REPAIRED}
+        _judge(fails, holds, f"networks that part after {moment(fork)}", found, False)
+
+    last = max(study.spawn.epochs)
+    pairs = {"parted": lines.spawned(merged, last), "bare": lines.independent(merged, UNALIGNED)}
+    stitched = {"parted": lines.spawned(cuts, last), "bare": lines.independent(cuts, UNALIGNED)}
+    union = {who: percent([row["union"] for row in own]) for who, own in pairs.items()}
+    cost = {who: percent([row["excess"] for row in own]) for who, own in stitched.items()}
+    spread = {
+        name: [_number([row["condition"][name] for row in own]) for own in pairs.values()]
+        for name in pairs["parted"][0]["condition"]
+    }
+    distances = "; ".join(f"{name} {a} and {b}" for name, (a, b) in spread.items())
+    return [
+        *fails,
+        *holds,
+        f"Stitching costs at its worst cut {cost['parted']} of the test set between networks that part after {last} "
+        f"epochs, {cost['bare']} between independent networks that are not aligned.",
+        f"At the worst alpha the merged network's test error, less the share of images on which at least one end errs, "
+        f"is {union['parted']} between networks that part after {last} epochs and {union['bare']} between independent "
+        "ones; the union bound asks for 0 or less.",
+        "Distances behind LLFC, mean over layers, of networks that part after "
+        f"{last} epochs and of independent networks: {distances}. How near activations are to additive tells the two "
+        "apart only as far as their ends differ, so no claim rests on it.",
+        _together(tables("features"), tables("lines")),
+    ]
+
+
+def _judge(fails: list[str], holds: list[str], who: str, found: Mapping[bool, Rows], repaired: bool) -> None:
+    """found: by REPAIR; repaired: with which of the two the pairs are judged."""
+    ratios = {
+        on: [statistics.finite(row["bend"], f"bend of {row['pair']}") for row in own] for on, own in found.items()
+    }
+    verb = "fails" if statistics.mean(ratios[repaired]) > claims.BENT_FROM else "holds"
+    sentence = (
+        f"LLFC {verb} between {who}: at the worst layer the merged features lie {_number(ratios[False])} times as far "
+        f"from the interpolated ones as the two networks' features from each other, {_number(ratios[True])} times with "
+        "REPAIR."
+    )
+    (fails if verb == "fails" else holds).append(sentence)
+
+
+def _number(values: list[float]) -> str:
+    error = statistics.standard_error(values)
+    return f"{statistics.mean(values):.3g}" + ("" if error is None else f" ± {error:.2g}") + f" (n = {len(values)})"
+
+
+def _together(features: Rows, walked: Rows) -> str:
+    names = ("pair", "method", "repaired")
+    heights = zip(walked, lines.heights(walked), strict=True)
+    barriers = {tuple(row[name] for name in names): height for row, height in heights}
+    both = [(row["bend"] > claims.BENT_FROM, barriers[tuple(row[name] for name in names)]) for row in features]
+    apart = [bent for bent, height in both if height > STABLE_AT_MOST]
+    joined = [bent for bent, height in both if height <= STABLE_AT_MOST]
+    return (
+        f"That ratio does not tell mode connectivity everywhere: it is below 1 on {apart.count(False)} of {len(apart)} "
+        f"lines with a barrier in test error above {100 * STABLE_AT_MOST:g} %, and above 1 on {joined.count(True)} of "
+        f"{len(joined)} without (all widths, weight decays and methods; lines share networks)."
+        if False in apart or True in joined
+        else f"That ratio and mode connectivity go together on all {len(both)} lines (which share networks)."
+    )
+
+
+def _headline(study: Study, features: Rows, stitched: Rows) -> dict[str, float | None]:
+    rows, last = lines.of_repair(lines.plain(study, features), False), max(study.spawn.epochs)
+    own, bare = lines.spawned(rows, last), lines.independent(rows, UNALIGNED)
+    cuts = lines.spawned(lines.plain(study, stitched), last)
+    return {
+        "llfc_ratio_last_k": statistics.mean([row["bend"] for row in own]),
+        "llfc_ratio_unaligned": statistics.mean([row["bend"] for row in bare]),
+        "stitching_cost_last_k": statistics.mean([row["excess"] for row in cuts]),
+    }
+
+
+def _conditions(study: Study, features: Rows) -> Numbers:
+    rows = lines.plain(study, features)
+    merged = lines.of_repair(rows, False)
+    found = [
+        [f"parted after epoch {k}", *_condition(lines.spawned(merged, k), lines.spawned(rows, k))]
+        for k in study.spawn.epochs
+    ]
+    for method, label in lines.methods(rows).items():
+        both = [row for on in REPAIRED for row in lines.independent(lines.of_repair(rows, on), method)]
+        found += [[label, *_condition(lines.of_repair(both, False), both)]]
+    names = ("weak additivity", "commutativity", "weights", "inputs")
+    return Numbers(
+        name="conditions",
+        title="LLFC, its conditions and their factors",
+        meaning="The ratio that LLFC is judged by at its worst layer, and the distances behind it, "
+        "|x - y|² / (|x| |y|), means over layers. Not aligned is before matching, the methods are after it; means over "
+        "pairs that share no network.",
+        columns=("networks", "pairs", "ratio as merged", "ratio with REPAIR", *names),
+        rows=found,
+    )
+
+
+def _condition(merged: Rows, both: Rows) -> list[float | None]:
+    ratios = [statistics.mean([row["bend"] for row in both if row["repaired"] == on]) for on in REPAIRED]
+    values = [[row["condition"][name] for row in merged if name in row["condition"]] for name in FACTORS]
+    return [len(merged), *ratios, *(statistics.mean(own) if own else None for own in values)]
+
+
+def _stitched(rows: Rows) -> Numbers:
+    """A row for every way of making a pair, every width and weight decay."""
+    found = []
+    groups = dict.fromkeys((row["width"], row["weight_decay"], row["k"], row["method"], row["label"]) for row in rows)
+    for width, decay, k, method, label in groups:
+        key = (width, decay, k, method)
+        own = lines.disjoint([r for r in rows if (r["width"], r["weight_decay"], r["k"], r["method"]) == key])
+        line = [width, decay, label if k is None else f"parted after epoch {k}", len(own)]
+        line += [statistics.mean([row["ends"][end] for row in own]) for end in range(2)]
+        for order in ("a_below_b", "b_below_a"):
+            line += [statistics.mean([row[order][over] for row in own]) for over in ("least", "mean", "most")]
+        found.append(line)
+    cuts = [f"{order}, {over}" for order in ("A below B", "B below A") for over in ("least", "mean", "most")]
+    return Numbers(
+        name="stitched",
+        title="What stitching costs",
+        meaning="Test error of two networks A and B, and of the lower layers of one below the upper layers of the "
+        "other: the least, the mean and the most over all cuts; means over pairs that share no network.",
+        columns=("width", "weight decay", "networks", "pairs", "A", "B", *cuts),
+        rows=found,
+    )

@@ -1,0 +1,115 @@
+"""The tables of layerwise linear feature connectivity (LLFC): the layers, every line between networks, stitchings."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from statistics import fmean
+from typing import Any
+
+from hidden_structure.frame.params import Study
+from hidden_structure.tables.connectivity import is_plain, nearest_to_half, pair_columns
+
+FLOOR = 1e-6  # 1 - cos of float32 features is known to about 1e-7, so that nothing below this tells anything
+CONDITIONS = ("additivity", "commutativity", "weights", "inputs")
+DIRECTIONS = ("a_below_b", "b_below_a")
+
+
+def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
+    """Tables by name; none where the study leaves connectivity out.
+
+    layers: of the plain network, in order of execution from 1 on, each with the block that it is part of. features:
+    every line, with lists over layers where the network is the plain one. stitching: every pair, by every method.
+    """
+    rows = results("linearity")
+    if not rows:
+        return {}
+    plain = next(row for row in rows if is_plain(study, row))
+    layers = _layers(plain["layers"])
+    places = {layer["name"]: layer["layer"] for layer in layers}
+    return {
+        "layers": layers,
+        "features": [_line(row, is_plain(study, row)) for row in rows],
+        "stitching": [_stitched(row, places if is_plain(study, row) else None) for row in results("stitch")],
+    }
+
+
+def _layers(layers: Sequence[Mapping]) -> list[dict]:
+    keys = [_block(layer["name"]) for layer in layers]
+    blocks = [1]
+    for before, key in pairwise(keys):
+        blocks.append(blocks[-1] + (key != before))
+    return [
+        {
+            "layer": place,
+            "block": block,
+            "name": layer["name"],
+            "activation": "additivity" in layer,
+            "weighted": "commutativity" in layer,
+        }
+        for place, (layer, block) in enumerate(zip(layers, blocks, strict=True), 1)
+    ]
+
+
+def _block(name: str) -> str:
+    """What the names of a block's layers share: "stages.0.1" of stages.0.1.conv2, "1" of hidden.relu1, else ""."""
+    inside = re.match(r"(.*\.\d+)\.", name)
+    return inside[1] if inside else "".join(re.findall(r"\d+$", name))
+
+
+def _line(row: Mapping, plain: bool) -> dict:
+    """Ratios are the largest over layers, that of `bend` over alphas too.
+
+    bend: 1 - cos of merged with interpolated features, over 1 - cos of the two ends' own. commutation: the distance of
+    W_A H_A + W_B H_B from W_A H_B + W_B H_A, over the smaller of the distances of weights and of inputs. additivity,
+    commutativity, weights, inputs: means over layers. union: error of the merged network at its worst alpha, less the
+    share of images on which at least one end errs.
+    """
+    layers, half, error = row["layers"], nearest_to_half(row["alphas"]), row["test_error"]
+
+    def over_layers(name: str) -> list[float]:
+        return [_mean(layer[name], half) for layer in layers if name in layer]
+
+    bends = [max(stats["mean"] for stats in layer["dissimilarity"]) for layer in layers]
+    ends = over_layers("baseline")
+    found = pair_columns(row) | {"repaired": row["repaired"]}
+    found["bend"] = max(bend / max(end, FLOOR) for bend, end in zip(bends, ends, strict=True))
+    found["output"] = bends[-1]
+    found["union"] = max(error["merged"]) - error["either"]
+    found["errors"] = {"ends": [error["a"], error["b"]], "either": error["either"], "merged": max(error["merged"])}
+    found["commutation"] = _commutation(layers)
+    lists = {name: over_layers(name) for name in CONDITIONS}
+    found["condition"] = {name: fmean(values) for name, values in lists.items() if values}
+    if plain:
+        found["layers"] = {"ends": ends, "dissimilarity": over_layers("dissimilarity")}
+        found["layers"] |= {"coefficient": over_layers("coefficient")}
+        found["layers"] |= {} if row["repaired"] else {name: values for name, values in lists.items() if values}
+    return found
+
+
+def _commutation(layers: Iterable[Mapping]) -> float | None:
+    """None where in no layer both the weights and the inputs of the ends differ."""
+    ratios = []
+    for layer in layers:
+        if "commutativity" in layer:
+            smaller = min(layer["weights"], layer["inputs"]["mean"])
+            if smaller > FLOOR:
+                ratios.append(layer["commutativity"]["mean"] / smaller)
+    return max(ratios, default=None)
+
+
+def _mean(values: Any, half: int) -> float:
+    """Over images, and at the alpha nearest to 1/2 where there is one for each alpha."""
+    values = values[half] if isinstance(values, list) else values
+    return values["mean"] if isinstance(values, Mapping) else values
+
+
+def _stitched(row: Mapping, places: Mapping[str, int] | None) -> dict:
+    """excess: the highest error of all stitched networks, less the larger end error. places: name -> layer."""
+    ends = [row["error_a"], row["error_b"]]
+    found = pair_columns(row) | {"ends": ends}
+    found["excess"] = max(max(row[direction]) for direction in DIRECTIONS) - max(ends)
+    over = {"least": min, "mean": fmean, "most": max}
+    found |= {direction: {name: of(row[direction]) for name, of in over.items()} for direction in DIRECTIONS}
+    if places is not None:
+        found["cuts"] = {"layer": [places[name] for name in row["layers"]]} | {name: row[name] for name in DIRECTIONS}
+    return found
