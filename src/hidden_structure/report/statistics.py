@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+import numpy as np
+
 from hidden_structure.frame.errors import InputError
 
 CONFIDENCE = 0.95
@@ -56,3 +58,29 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
 def differences(of: Sequence[float], to: Sequence[float]) -> list[float]:
     """Paired: both in the order of the seeds that they share. Raises ValueError if they differ in number."""
     return [one - other for one, other in zip(of, to, strict=True)]
+
+
+def over_training(
+    curves: Sequence[tuple[Sequence[int], Sequence[float]]], logarithmic: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Epochs, the mean at each, and the ends of a band of one standard error to either side of it.
+
+    The band has no width where a single curve was measured. On logarithmic axes mean and standard error are of the
+    logarithm, so that the band does not reach for 0, and what is not above 0 is left out.
+
+    Args:
+        curves: epochs and values of one replication each.
+
+    Raises InputError at a value that is not finite.
+    """
+    values: dict[int, list[float]] = {}
+    for epochs, measured in curves:
+        for epoch, value in zip(epochs, measured, strict=True):
+            value = finite(value, f"a value at epoch {epoch}")
+            if not logarithmic or value > 0:
+                values.setdefault(epoch, []).append(math.log(value) if logarithmic else value)
+    ordered = sorted(values)
+    means = np.array([fmean(values[epoch]) for epoch in ordered])
+    errors = np.array([standard_error(values[epoch]) or 0.0 for epoch in ordered])
+    bands = means, means - errors, means + errors
+    return np.array(ordered), *(map(np.exp, bands) if logarithmic else bands)

@@ -1,0 +1,132 @@
+"""The figures on training and neural collapse: rows of the tables `training` and `collapse` in, a Figure out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hidden_structure.report.collapse.claims import BOUNDS, excess, of
+from hidden_structure.report.curves import Curves, curve, down_to_none, linear_epochs, log_epochs, logarithmic
+from hidden_structure.report.plotting import COLOURS, COLUMN, PAGE, new_figure
+
+SUPERVISION = {"fine": (COLOURS[0], "o"), "coarse": (COLOURS[1], "s")}  # colour and marker
+MEANS, ROWS = {"linestyle": "-"}, {"linestyle": ":", "markerfacecolor": "white"}
+
+
+def learning_curves(training: Sequence[Mapping], samples: int) -> Figure:
+    """Error and cross-entropy against the epoch; samples: images of the smaller of both sets, whose share is the least
+    that shows."""
+    figure = new_figure(PAGE, 0.38 * PAGE)
+    panels = figure.subplots(1, 2)
+    last = max(row["epochs"][-1] for row in training)
+    for supervision, (colour, marker) in SUPERVISION.items():
+        networks = of(training, supervision)
+        for axes, name in zip(panels, ("accuracy", "loss"), strict=True):
+            train = [(row["epochs"], _shown(row["train"][name], name)) for row in networks]
+            test = [(row["snapshots"], _shown(row["test"][name], name)) for row in networks]
+            curve(axes, train, colour, name == "loss", linestyle="-", label=f"{supervision} labels, training")
+            style = {"linestyle": ":", "marker": marker, "label": f"{supervision} labels, test"}
+            curve(axes, test, colour, name == "loss", **style, clip_on=False, zorder=3)
+    for axes, label in zip(panels, ("error (fraction)", "cross-entropy (nats)"), strict=True):
+        linear_epochs(axes, last)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.grid(axis="y", linewidth=0.4)
+    down_to_none(panels[0], 1 / samples)
+    logarithmic(panels[1])
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def collapse(rows: Sequence[Mapping], samples: int) -> Figure:
+    """NC1 to NC4 against the epoch, with the bounds of the claims; samples: training images.
+
+    Of two classes what is so from the beginning is not drawn.
+    """
+    figure = new_figure(PAGE, 0.58 * PAGE)
+    grid = figure.subplots(2, 3, sharex=True)
+    last = max(row["epochs"][-1] for row in rows)
+    for supervision, (colour, marker) in SUPERVISION.items():
+        networks = of(rows, supervision)
+        for axes, (name, columns, _) in zip(grid.flat, PANELS.values(), strict=True):
+            if name == "simplex" and networks[0]["classes"] == 2:
+                continue
+            for column, line in zip(columns, (MEANS, ROWS), strict=False):
+                style = line | {"marker": marker, "clip_on": False, "zorder": 3}
+                curve(axes, _over_epochs(networks, column), colour, name != "nc4", **style)
+    for axes, (title, (name, _, label)) in zip(grid.flat, PANELS.items(), strict=True):
+        axes.axhline(BOUNDS[name][0], color="#555555", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        axes.set_title(title)
+        axes.set_ylabel(label)
+        axes.grid(axis="y", linewidth=0.4)
+        if name == "nc4":
+            down_to_none(axes, 1 / samples)
+        else:
+            logarithmic(axes)
+        log_epochs(axes, last)
+    for axes in grid[1]:
+        axes.set_xlabel("epoch")
+    bound = Line2D([], [], color="#555555", linewidth=0.8, linestyle=(0, (1, 2)), label="bound at the end")
+    handles = [*_keys(), bound]
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
+    return figure
+
+
+def angles(rows: Sequence[Mapping]) -> Figure:
+    """Cosines of two classes, mean and standard deviation over pairs, and their limit; a panel a supervision.
+
+    Supervisions with two classes, whose centred means are always opposite, have no panel.
+    """
+    shown = [name for name in SUPERVISION if of(rows, name)[0]["classes"] > 2]
+    figure = new_figure(PAGE if len(shown) > 1 else COLUMN, 0.36 * PAGE)
+    last = max(row["epochs"][-1] for row in rows)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, supervision in zip(panels, shown, strict=True):
+        networks, (colour, marker) = of(rows, supervision), SUPERVISION[supervision]
+        epochs = networks[0]["epochs"]
+        for kind, line, shade in (("means", MEANS, colour), ("rows", ROWS, "#777777")):
+            mean, spread = (np.mean([row[name][kind] for row in networks], axis=0) for name in ("cosine", "spread"))
+            label = {"means": "class means", "rows": "rows of the last layer"}[kind]
+            axes.plot(epochs, mean, color=shade, marker=marker, label=label, **line)
+            axes.fill_between(epochs, mean - spread, mean + spread, color=shade, alpha=0.15, linewidth=0)
+        limit = -1 / (networks[0]["classes"] - 1)
+        axes.axhline(limit, color="black", linewidth=0.8, dashes=(4, 2), label="angle of a simplex")
+        minus = f"\N{MINUS SIGN}1/{networks[0]['classes'] - 1}"
+        axes.set(title=f"{networks[0]['classes']} {supervision} labels: limit {minus}", xlabel="epoch")
+        axes.grid(axis="y", linewidth=0.4)
+        axes.legend(loc="upper right")
+        log_epochs(axes, last)
+    panels[0].set_ylabel("cosine of two classes")
+    return figure
+
+
+PANELS = {  # title -> property of the claims, columns or what makes them, unit
+    "NC1: variability within classes": ("nc1", ["nc1"], "within / between"),
+    "NC2: unequal norms": ("simplex", ["norms.means", "norms.rows"], "std / mean"),
+    "NC2: unequal angles": ("simplex", ["angle.means", "angle.rows"], "mean |cos + 1/(C \N{MINUS SIGN} 1)|"),
+    "NC2: angles short of the widest": ("simplex", [excess], "excess cosine"),
+    "NC3: last layer against means": ("nc3", ["nc3"], "distance (unit vectors)"),
+    "NC4: nearest mean disagrees": ("nc4", ["nc4"], "share of training samples"),
+}
+
+
+def _over_epochs(networks: Sequence[Mapping], column: object) -> Curves:
+    def values(row: Mapping) -> Sequence[float]:
+        if callable(column):
+            return column(row)
+        name, _, of_what = str(column).partition(".")
+        return row[name][of_what] if of_what else row[name]
+
+    return [(row["epochs"], values(row)) for row in networks]
+
+
+def _shown(values: Sequence[float], name: str) -> Sequence[float]:
+    return [1 - value for value in values] if name == "accuracy" else values
+
+
+def _keys() -> list[Line2D]:
+    return [
+        Line2D([], [], color=colour, marker=marker, label=f"{supervision}, {what}", **line)
+        for supervision, (colour, marker) in SUPERVISION.items()
+        for line, what in ((MEANS, "class means"), (ROWS, "last layer's rows"))
+    ]

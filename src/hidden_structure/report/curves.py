@@ -1,0 +1,62 @@
+"""Curves over training: a mark wherever something was measured, a band of one standard error, an axis of epochs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from hidden_structure.report.statistics import over_training
+
+Curves = Sequence[tuple[Sequence[int], Sequence[float]]]  # epochs and values of one replication each
+
+
+def curve(axes: Axes, curves: Curves, colour: str, log: bool = False, **style: object) -> None:
+    """The mean over replications with its band; log: whether the axis is logarithmic. style: of the line."""
+    epochs, mean, low, high = over_training(curves, log)
+    axes.plot(epochs, mean, color=colour, **style)
+    axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def log_epochs(axes: Axes, last: int) -> None:
+    """A logarithmic axis from epoch 1 to the last, with the initialisation, epoch 0, a short step to its left."""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.25)
+    powers = [10**power for power in range(len(str(last)))]
+    ticks = [0, *(tick for tick in powers if tick * 2 <= last), last]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(0, last)
+
+
+def linear_epochs(axes: Axes, last: int) -> None:
+    """A linear axis from epoch 0 to the last one, which has a tick of its own."""
+    step = next(step for power in range(9) for step in (10**power, 2 * 10**power, 5 * 10**power) if last / step <= 5)
+    ticks = [*(tick for tick in range(0, last, step) if last - tick > step / 2), last]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlim(0, last)
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic axis of values with plain numbers: decades, and 2 and 5 times them where it spans less than two."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    steps = (1, 2, 5) if high / low < 100 else (1,)
+    ticks = [step * 10.0**power for power in range(-12, 12) for step in steps if low <= step * 10.0**power <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def down_to_none(axes: Axes, one: float) -> None:
+    """A logarithmic axis for shares, linear below the share `one` that a single case is, where any is as low.
+
+    So 0 is on the axis where it is needed.
+    """
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    if values.min() >= one:
+        logarithmic(axes)
+        return
+    axes.set_yscale("symlog", linthresh=one, linscale=0.3)
+    decades = [10.0**power for power in range(-9, 1) if one * 1.5 <= 10.0**power <= 1.3 * values.max()]
+    axes.set_yticks([0, *decades], ["0", *(f"{tick:g}" for tick in decades)])
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(-one / 3, values.max() * 1.3)

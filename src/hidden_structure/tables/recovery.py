@@ -1,0 +1,135 @@
+"""The original classes recovered from the coarse network: how many samples, with what use, and against which levels."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Study
+from hidden_structure.seeding import numpy_generator
+
+REDUCERS = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means alone"}
+SOURCES = {"coarse": "trained features", "pixels": "control: pixels", "untrained": "control: untrained network"}
+SCORES = ("agreement", "ari", "nmi")
+SHUFFLES = 200  # of which the level of chance is the mean
+DIGITS = 4  # of a distance: a class has as many as there are classes
+
+
+def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
+    """Table -> rows.
+
+    `classes`: one an original class, its super-class and its samples.
+    `bits`: one a supervision, its classes and the bits that its label says of a sample.
+    `recovery`: one a network and way of clustering: `accuracy` of the linear layer on recovered labels, `agreement` of
+    recovered with original labels over the training set, and ARI and NMI *inside* super-classes (means weighted by
+    samples). Rows with source `labels` are of the linear layer on the true ones.
+    `superclasses`: one a super-class and source, by the first reducer: scores for each of `seeds`, and `chance`, the
+    mean agreement of labels that are shuffled inside it and then named as clusters are.
+    `distances`: one an original class, its mean squared distances to all, in the order of the rows.
+
+    Raises InputError if a seed of the study is missing.
+    """
+    labels, cluster = results("labels"), results("cluster")
+    first = study.cluster.reducers[0]
+    rows = {(row["seed"], row["source"], row["reducer"]): row for row in cluster["rows"]}
+    oracle = {row["seed"]: row for row in cluster["oracle"]}
+    for seed in study.seeds:
+        lacking = [(seed, source, first) for source in SOURCES if (seed, source, first) not in rows]
+        if lacking or seed not in oracle:
+            raise InputError(f"the results hold no clusters of every kind for seed {seed}: run `dvc repro`")
+    ordered = [row for row in rows.values() if row["seed"] in study.seeds]
+    return {
+        "classes": _classes(labels),
+        "bits": _bits(labels),
+        "recovery": [*map(_network, ordered), *(_true(oracle[seed]) for seed in study.seeds)],
+        "superclasses": [
+            row
+            for source in SOURCES
+            for row in _superclasses([rows[seed, source, first] for seed in study.seeds], study.seeds, labels)
+        ],
+        "distances": _distances(cluster["class_distances"]),
+    }
+
+
+def arrays(study: Study, positions: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> dict[str, np.ndarray]:
+    """The map of the first seed, at most `report.points` samples of each super-class, drawn at random.
+
+    Args:
+        positions: floats (N, 2); only positions inside one super-class compare.
+        fine, coarse: ints (N,), labels of the same training samples.
+
+    Returns positions float32 (n, 2), and fine and coarse, uint16 (n,).
+    """
+    generator = numpy_generator("map")
+    drawn = [
+        generator.permutation(np.flatnonzero(coarse == group))[: study.report.points] for group in np.unique(coarse)
+    ]
+    kept = np.concatenate(drawn)
+    labels = {"fine": fine[kept].astype(np.uint16), "coarse": coarse[kept].astype(np.uint16)}
+    return {"positions": positions[kept].astype(np.float32)} | labels
+
+
+def chance_agreement(counts: Sequence[int], generator: np.random.Generator) -> float:
+    """Mean share of samples whose label is right when labels are shuffled and the clusters they make are named best.
+
+    counts: samples of each class; the clusters have the same sizes. It lies above one in the number of classes, for
+    clusters are named by the very samples that are then counted, and the more so the fewer there are.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    counts = np.asarray(counts)
+    shares = []
+    for _ in range(SHUFFLES):
+        left, table = counts.copy(), np.empty((len(counts), len(counts)), np.int64)
+        for line, size in enumerate(counts):  # a random table with these sums of rows and columns
+            table[line] = generator.multivariate_hypergeometric(left, size)
+            left -= table[line]
+        shares.append(table[linear_sum_assignment(table, maximize=True)].sum() / counts.sum())
+    return fmean(shares)
+
+
+def _classes(labels: Mapping) -> list[dict]:
+    counts = {split: labels["fine"][f"{split}_counts"] for split in ("train", "test")}
+    return [
+        {"class": name, "superclass": merged} | {split: count[name] for split, count in counts.items()}
+        for name, merged in labels["coarse_of"].items()
+    ]
+
+
+def _bits(labels: Mapping) -> list[dict]:
+    return [
+        {"supervision": name, "classes": labels[name]["classes"], "bits": labels[name]["bits_per_sample"]}
+        for name in ("fine", "coarse")
+    ]
+
+
+def _network(row: Mapping) -> dict:
+    groups = row["superclasses"].values()
+    samples = sum(group["samples"] for group in groups)
+    inside = {name: sum(group[name] * group["samples"] for group in groups) / samples for name in ("ari", "nmi")}
+    named = {"label": SOURCES[row["source"]], "clusters": REDUCERS[row["reducer"]]}
+    scores = {"accuracy": row["probe_accuracy"], "agreement": row["agreement"], "inside": inside}
+    return {name: row[name] for name in ("seed", "source", "reducer")} | named | scores
+
+
+def _true(row: Mapping) -> dict:
+    return {"seed": row["seed"], "source": "labels", "label": "true labels", "accuracy": row["probe_accuracy"]}
+
+
+def _superclasses(rows: Sequence[Mapping], seeds: Sequence[int], labels: Mapping) -> Iterator[dict]:
+    for name, first in rows[0]["superclasses"].items():
+        counts = [labels["fine"]["train_counts"][own] for own, merged in labels["coarse_of"].items() if merged == name]
+        shape = {"superclass": name, "clusters": first["clusters"], "samples": first["samples"]}
+        chance = chance_agreement(counts, numpy_generator("chance of naming", name))
+        scores = {score: [row["superclasses"][name][score] for row in rows] for score in SCORES}
+        network = {"source": rows[0]["source"], "label": SOURCES[rows[0]["source"]]}
+        yield network | shape | {"chance": chance, "seeds": list(seeds)} | scores
+
+
+def _distances(found: Mapping) -> list[dict]:
+    return [
+        {"class": name, "distances": [float(f"{distance:.{DIGITS}g}") for distance in line]}
+        for name, line in zip(found["names"], found["matrix"], strict=True)
+    ]
