@@ -8,9 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame.params import Study
-from hidden_structure.report.claim import Claim, Criterion
+from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.preconditions import trained as properly_trained
-from hidden_structure.report.preconditions import unmet
 from hidden_structure.report.statistics import finite
 
 IDEA = "collapse"
@@ -31,7 +30,7 @@ def claims(study: Study, training: Sequence[Mapping], collapse: Sequence[Mapping
     for supervision in ("fine", "coarse"):
         networks = of(collapse, supervision)
         met = terminal(training, supervision), trained(study, training, collapse, supervision)
-        failed = next(filter(None, map(unmet, met)), "")
+        failed = next(filter(None, map(unless, met)), "")
         found += [*met, *(_claim(name, networks, supervision, failed) for name in _properties(networks[0]["classes"]))]
     return found
 
