@@ -1,0 +1,228 @@
+"""The chapter on mode connectivity: what a claim rests on, and that no control or untrained network passes one."""
+
+import pytest
+import synthetic_connectivity as made
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.chapter import Chapter
+from hidden_structure.report.connectivity import claims, lines
+from hidden_structure.report.connectivity.chapter import chapter
+
+HEIGHTS = ("barrier", "instability", "midpoint", "ends")
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return made.study(spawned=4)
+
+
+@pytest.fixture(scope="module")
+def found(plan):
+    return made.tabulated(plan, made.results(plan))
+
+
+def changed(found, change, name="lines"):
+    """The tables with every row of one of them passed through `change`."""
+    return (found | {name: [change(dict(row)) for row in found[name]]}).__getitem__
+
+
+def verdicts(plan, tables):
+    return {claim.id.removeprefix("connectivity."): claim for claim in claims.claims(plan, tables)}
+
+
+def flat(row, height):
+    """The row of a line whose heights are all so high."""
+    values = dict.fromkeys(row["barrier"], height)
+    return row | {"barrier": values, "instability": values}
+
+
+def ideal(row):
+    """As the sources have it: no barrier after matching or where networks part, a high one elsewhere."""
+    if row["k"] is not None:
+        return flat(row, 0.001)
+    return flat(row, 0.5 if row["method"] == "none" else 0.002)
+
+
+def test_what_the_sources_say_is_supported_where_it_is_so(plan, found):
+    supported = {name for name, claim in verdicts(plan, changed(found, ideal)).items() if claim.verdict == "supported"}
+    assert supported >= {"learnt", "apart", "parted.k0", "parted.k5", "zero", "matched.weights", "matched.ste"}
+
+
+def test_independent_networks_pass_no_claim_in_place_of_those_that_parted(plan, found):
+    def bare(row):
+        return flat(row, 0.5) if row["k"] is not None else ideal(row)
+
+    kept = verdicts(plan, changed(found, bare))
+    assert {claim.verdict for name, claim in kept.items() if name.startswith("parted")} == {"contradicted"}
+
+
+def test_unaligned_networks_pass_no_claim_in_place_of_matched_ones(plan, found):
+    def bare(row):
+        return flat(row, 0.5) if row["k"] is None else row
+
+    kept = verdicts(plan, changed(found, bare))
+    matched = [claim.verdict for name, claim in kept.items() if name.startswith(("matched", "zero"))]
+    assert set(matched) == {"contradicted"}
+    assert kept["repair"].verdict == "contradicted"
+
+
+def test_networks_that_have_learnt_nothing_pass_no_claim(plan, found):
+    def untrained(row):
+        return row | {"test_accuracy": [row["guess"] for _ in row["test_accuracy"]]}
+
+    level = found | {"lines": [flat(dict(row), 0.0) for row in found["lines"]]}
+    kept = verdicts(plan, changed(level, untrained, "networks"))
+    assert kept.pop("learnt").verdict == "contradicted"
+    assert {claim.verdict for claim in kept.values()} == {"not assessable"}
+
+
+def test_no_barrier_is_left_to_claim_where_there_was_none_before(plan, found):
+    kept = verdicts(plan, changed(found, lambda row: flat(row, 0.001)))
+    assert kept["apart"].verdict == "contradicted"
+    assert kept["zero"].verdict == kept["repair"].verdict == "not assessable"
+    assert kept["matched.weights"].verdict == "contradicted"
+
+
+def test_pairs_that_share_a_network_count_once(plan, found):
+    """Three pairs of three networks are one replication, whatever their order."""
+    ring = [[0, 1], [1, 2], [2, 0]]
+    rows = [
+        row | {"seeds": seeds, "pair": str(seeds)}
+        for seeds in ring
+        for row in found["lines"]
+        if row["k"] is None and row["seeds"] == [0, 1]
+    ]
+    spawned = [row for row in found["lines"] if row["k"] is not None]
+    kept = verdicts(plan, (found | {"lines": spawned + rows}).__getitem__)
+    independent = [claim for name, claim in kept.items() if name.startswith(("matched", "apart", "repair.control"))]
+    assert {len(claim.values) for claim in independent} == {1}
+    assert {claim.seeds for claim in independent} == {("0-1",)}
+    assert all(claim.verdict in ("undecided", "not assessable") for claim in independent)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "kept"),
+    [
+        ([[0, 1], [1, 2], [2, 0]], [[0, 1]]),
+        ([[0, 1], [1, 2], [2, 3], [3, 0]], [[0, 1], [2, 3]]),
+        ([[0, 0], [1, 1], [2, 2]], [[0, 0], [1, 1], [2, 2]]),
+    ],
+)
+def test_disjoint_pairs_are_taken_in_order(seeds, kept):
+    rows = [{"width": 1, "weight_decay": 0, "repaired": False, "seeds": pair} for pair in seeds]
+    assert [row["seeds"] for row in lines.disjoint(rows)] == kept
+    both = [row | {"repaired": repaired} for row in rows for repaired in (False, True)]
+    assert len(lines.disjoint(both)) == 2 * len(kept), "a line with REPAIR is not another pair's"
+
+
+def test_differences_are_of_the_same_pair_under_the_same_repair(plan, found):
+    def own(row):
+        return flat(row, 0.1 * row["seeds"][0] + (0.5 if row["method"] == "none" else 0.1) + row["repaired"])
+
+    kept = verdicts(plan, changed(found, own))
+    assert kept["matched.weights"].values == pytest.approx((-0.4, -0.4))
+    assert kept["matched.weights"].seeds == ("0-1", "2-3")
+
+
+@pytest.mark.parametrize(
+    ("source", "network", "stable"),
+    [
+        ("digits", {"name": "mlp"}, {0: True, 1: True, 5: True}),
+        ("cifar10", {"name": "mlp"}, {0: False}),
+        ("cifar10", made.RESNET, {0: False}),
+    ],
+)
+def test_a_k_is_judged_only_where_the_source_speaks_of_it(source, network, stable):
+    """The forks of 1,437 images are of a hundred steps, far fewer than after which the source's networks are stable."""
+    plan = made.study(source, network)
+    kept = verdicts(plan, made.tabulated(plan, made.results(plan)).__getitem__)
+    parted = {name: claim for name, claim in kept.items() if name.startswith("parted")}
+    assert {
+        int(name.removeprefix("parted.k")): claim.criterion.at_most is not None for name, claim in parted.items()
+    } == stable
+
+
+def test_late_forks_are_to_be_stable():
+    plan = made.study("cifar10", made.RESNET)
+    found = made.tabulated(plan, made.results(plan))
+
+    def late(row):
+        return row | {"steps": 391 * row["k"], "share": row["k"] / 160}
+
+    kept = verdicts(plan, changed(found, late, "forks"))
+    assert {name for name in kept if name.startswith("parted")} == {"parted.k0", "parted.k5"}
+    assert kept["parted.k5"].criterion.at_most == 0.02
+    assert "1955 steps, 3.1 % of training" in kept["parted.k5"].statement
+
+
+def test_the_sources_accuracy_halfway_is_asked_of_its_network_only():
+    for source, network, asked in (("cifar10", made.RESNET, True), ("cifar10", made.RESNET | {"width": 8}, False)):
+        plan = made.study(source, network)
+        found = made.tabulated(plan, made.results(plan))
+        kept = verdicts(plan, changed(found, lambda row: flat(row, 0.3 if row["repaired"] else 0.8)))
+        assert ("midpoint" in kept) == asked == (kept["repair"].published is not None)
+        assert "zero" not in kept, "no source finds no barrier between narrow networks"
+        assert kept["repair"].values == pytest.approx([0.625] * 2)
+        assert kept["repair.control"].verdict == "contradicted", "REPAIR alone closes as much"
+
+
+def test_a_wide_resnet_is_to_have_no_barrier():
+    plan = made.study("cifar10", made.RESNET, widths=[32.0], weight_decays=[])
+    kept = verdicts(plan, changed(made.tabulated(plan, made.results(plan)), ideal))
+    assert "32 times the width" in kept["zero"].statement
+    assert kept["zero"].verdict == "supported"
+
+
+def test_every_claim_stands_once_and_can_fail(plan, found):
+    posed = claims.claims(plan, found.__getitem__)
+    for column in ("id", "statement"):
+        texts = [getattr(claim, column) for claim in posed]
+        assert len(set(texts)) == len(texts)
+    assert all(claim.id.startswith("connectivity.") and claim.row() for claim in posed)
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_missing_barrier_is_one_line(plan, found, value):
+    def broken(row):
+        return row | {"barrier": row["barrier"] | {"test_error": value}}
+
+    with pytest.raises(InputError, match=r"barrier of the test_error of width-1.*damaged") as error:
+        claims.claims(plan, changed(found, broken))
+    assert "\n" not in str(error.value)
+
+
+def test_the_chapter_is_made_of_what_the_tables_hold(tmp_path, plan):
+    tables = made.read(tmp_path, plan, made.results(plan))
+    own = chapter(plan, tables)
+    assert isinstance(own, Chapter)
+    assert len(own.headline) <= 4
+    for numbers in own.numbers:
+        assert numbers.rows
+        assert {len(row) for row in numbers.rows} == {len(numbers.columns)}
+    drawn = {picture.name: picture.draw() for picture in own.pictures}
+    assert set(drawn) == {"spawning", "lines", "plane", "widths", "lines-all", "widths-all"}
+    for figure in drawn.values():
+        figure.canvas.draw()
+
+
+def test_findings_say_first_what_did_not_come_together(plan, found):
+    def mixed(row):
+        return flat(row, 0.3) if row["method"] == "activations" else ideal(row)
+
+    said = chapter(plan, changed(found, mixed)).findings
+    high = [index for index, sentence in enumerate(said) if "30 ± 0 %" in sentence or "50 ± 0 %" in sentence]
+    assert high == [0, 1]
+    assert "n = 2" in said[0]
+
+
+def test_a_study_without_matching_or_further_widths_has_a_chapter(tmp_path):
+    plan = made.study(widths=[], weight_decays=[], spawned=1)
+    plan = plan.model_copy(update={"permute": plan.permute.model_copy(update={"methods": []})})
+    results = made.results(plan) | {"plane": None, "permute": []}
+    own = chapter(plan, made.read(tmp_path, plan, results))
+    assert {claim.verdict for claim in own.claims if "parted" in claim.id} == {"undecided"}
+    assert [picture.draw() for picture in own.pictures]
+
+
+def test_a_study_without_connectivity_has_no_chapter(plan):
+    assert chapter(plan.model_copy(update={"spawn": None}), lambda name: []) is None

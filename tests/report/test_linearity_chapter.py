@@ -1,0 +1,153 @@
+"""The chapter on LLFC: what a claim rests on, and that no control or untrained network passes one."""
+
+import pytest
+import synthetic_connectivity as made
+import synthetic_results
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.report.linearity import claims
+from hidden_structure.report.linearity.chapter import chapter
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return made.study(spawned=4)
+
+
+@pytest.fixture(scope="module")
+def found(plan):
+    """As the source has it: what parted is one basin and linear, what is not aligned is neither."""
+    tables = made.tabulated(plan, made.results(plan))
+    tables["lines"] = [line(row) for row in tables["lines"]]
+    tables["features"] = [row | linear(row) for row in tables["features"]]
+    tables["stitching"] = [row | {"excess": 0.6 if is_bare(row) else 0.02} for row in tables["stitching"]]
+    return tables
+
+
+def is_bare(row):
+    return row["k"] is None and row["method"] == "none"
+
+
+def line(row):
+    values = dict.fromkeys(row["barrier"], 0.5 if is_bare(row) else 0.001)
+    return row | {"barrier": values, "instability": values}
+
+
+def linear(row):
+    bare = is_bare(row)
+    return {"bend": 5.0 if bare else 0.2, "commutation": 2.0 if bare else 0.05, "union": 0.3 if bare else -0.01}
+
+
+def verdicts(plan, tables):
+    return {claim.id.removeprefix("linearity."): claim for claim in claims.claims(plan, tables.__getitem__)}
+
+
+def test_what_the_source_says_is_supported_where_it_is_so(plan, found):
+    assert {claim.verdict for claim in verdicts(plan, found).values()} == {"supported"}
+
+
+@pytest.mark.parametrize("kind", ["parted", "matched"])
+def test_unaligned_networks_pass_no_claim(plan, found, kind):
+    """Even were they connected, which they are not."""
+
+    def bare(row):
+        return row["k"] is not None if kind == "parted" else row["method"] != "none"
+
+    features = [row | (linear(row | {"k": None, "method": "none"}) if bare(row) else {}) for row in found["features"]]
+    cuts = [row | ({"excess": 0.6} if bare(row) else {}) for row in found["stitching"]]
+    kept = verdicts(plan, found | {"features": features, "stitching": cuts})
+    names = [name for name in kept if name.startswith(kind)]
+    names += ["commutes", "union", "stitched"] if kind == "parted" else []
+    assert {kept[name].verdict for name in names} == {"contradicted"}
+
+
+def test_nothing_is_claimed_of_lines_with_a_barrier(plan, found):
+    def apart(row):
+        return row | {"instability": dict.fromkeys(row["instability"], 0.4)}
+
+    kept = verdicts(plan, found | {"lines": [apart(row) for row in found["lines"]]})
+    assert kept["matched.weights"].verdict == kept["parted"].verdict == "not assessable"
+    assert kept["matched.weights"].unmet == "linearity.connected.weights is contradicted"
+    assert kept["control"].verdict == "supported", "controls need no connected line"
+
+
+def test_networks_that_have_learnt_nothing_pass_no_claim(plan, found):
+    guessing = [row | {"test_accuracy": [row["guess"]] * len(row["seed"])} for row in found["networks"]]
+    assert {claim.verdict for claim in verdicts(plan, found | {"networks": guessing}).values()} == {"not assessable"}
+
+
+def test_independent_pairs_share_no_network(plan, found):
+    for name, claim in verdicts(plan, found).items():
+        matched = name.startswith(("matched", "connected")) and "parted" not in name
+        assert claim.seeds == (("0-1", "2-3") if matched or "control" in name else tuple("0123"))
+        assert len(claim.values) == len(claim.seeds)
+
+
+def test_networks_with_batch_norm_are_judged_with_repair_after_matching():
+    plan = made.study("cifar10", made.RESNET)
+    tables = made.tabulated(plan, made.results(plan, synthetic_results.RESNET))
+    tables["features"] = [row | {"bend": 0.1 if row["repaired"] else 9.0} for row in tables["features"]]
+    kept = verdicts(plan, tables)
+    assert set(kept["matched.weights"].values) == {0.1}
+    assert set(kept["parted"].values) == {9.0}, "the source does not recompute statistics"
+    assert (set(kept["control"].values), set(kept["control.repaired"].values)) == ({9.0}, {0.1})
+    assert kept["stitched"].published.value == pytest.approx(0.0466)
+
+
+def test_ends_that_are_one_network_have_nothing_to_commute(plan, found):
+    none = [row | {"commutation": None} for row in found["features"]]
+    kept = verdicts(plan, found | {"features": none})
+    assert kept["commutes"].verdict == "not assessable"
+    assert kept["commutes"].values == kept["commutes"].seeds == ()
+
+
+def test_every_claim_stands_once(plan, found):
+    posed = claims.claims(plan, found.__getitem__)
+    for column in ("id", "statement"):
+        texts = [getattr(claim, column) for claim in posed]
+        assert len(set(texts)) == len(texts)
+    assert all(claim.id.startswith("linearity.") and claim.row() for claim in posed)
+
+
+def test_a_damaged_value_is_one_line(plan, found):
+    broken = [row | {"bend": float("nan")} for row in found["features"]]
+    with pytest.raises(InputError, match=r"bend of width-1.*damaged"):
+        verdicts(plan, found | {"features": broken})
+
+
+@pytest.mark.parametrize(
+    ("network", "layers"), [({"name": "mlp"}, synthetic_results.MLP), (made.RESNET, synthetic_results.RESNET)]
+)
+def test_the_chapter_is_made_of_what_the_tables_hold(tmp_path, network, layers):
+    plan = made.study("cifar10", network, widths=[0.5], weight_decays=[])
+    own = chapter(plan, made.read(tmp_path, plan, made.results(plan, layers)))
+    assert len(own.headline) <= 4
+    for numbers in own.numbers:
+        assert numbers.rows
+        assert {len(row) for row in numbers.rows} == {len(numbers.columns)}
+    drawn = {picture.name: picture.draw() for picture in own.pictures}
+    assert {"linearity", "conditions", "together", "stitching"} < set(drawn)
+    for figure in drawn.values():
+        figure.canvas.draw()
+    heights = {axes.get_ylim() for axes in drawn["stitching"].axes}
+    assert heights == {(0, 1)}, "both panels on one scale"
+    labels = {label.get_text() for axes in drawn["linearity"].axes for label in axes.get_xticklabels()}
+    assert all(label.isdigit() for label in labels), "blocks are numbered, not named"
+
+
+def test_a_study_without_matching_or_further_widths_has_a_chapter(tmp_path):
+    plan = made.study(widths=[], weight_decays=[], spawned=1)
+    plan = plan.model_copy(update={"permute": plan.permute.model_copy(update={"methods": []})})
+    own = chapter(plan, made.read(tmp_path, plan, made.results(plan) | {"plane": None, "permute": []}))
+    assert [picture.draw() for picture in own.pictures]
+    assert not [claim for claim in own.claims if "matched" in claim.id]
+
+
+def test_findings_say_first_where_llfc_fails(plan, found):
+    said = chapter(plan, found.__getitem__).findings
+    assert said[0].startswith("LLFC fails between independent networks, not aligned")
+    assert not any("fails" in sentence for sentence in said[1:8])
+
+
+def test_a_study_without_connectivity_has_no_chapter(plan):
+    assert chapter(plan.model_copy(update={"spawn": None}), lambda name: []) is None

@@ -1,0 +1,54 @@
+"""Tables of a made-up connectivity study, as the report reads them."""
+
+import json
+from pathlib import Path
+
+import synthetic_results as synthetic
+import tiny
+
+from hidden_structure.frame import params, tables
+from hidden_structure.frame.params import Study
+from hidden_structure.tables import connectivity, linearity
+
+LABELS = {"fine": {"train_counts": {"0": 700, "1": 737}, "test_counts": {"0": 30, "1": 10, "2": 20}}}
+
+
+def study(source: str = "digits", network: dict | None = None, **spawn: object) -> Study:
+    """The default study with four trunks, and data and network of the connectivity study as told."""
+    found = synthetic.connected(params.load(tiny.ROOT / "params.yaml"), **spawn)
+    if network:
+        known = {"depth": 3, "width": 512, "norm": "none"}
+        changed = found.spawn.model_copy(update={"network": params.Network(**known | network)})
+        found = found.model_copy(update={"spawn": changed})
+    return found.model_copy(update={"data": found.data.model_copy(update={"source": source})})
+
+
+RESNET = {"name": "resnet", "depth": 20, "width": 16, "norm": "batch"}
+
+
+def results(plan: Study, layers: list[str] = synthetic.MLP) -> dict:
+    found = {
+        "labels": LABELS,
+        "spawn": synthetic.spawn(plan),
+        "permute": synthetic.permute(plan),
+        "interpolate": synthetic.interpolate(plan),
+        "plane": synthetic.plane(),
+        "linearity": synthetic.linearity(plan, layers),
+        "stitch": synthetic.stitch(plan, layers),
+    }
+    for row in found["stitch"]:
+        row["layers"] = [name for name in row["layers"] if "relu" in name]
+        for order in ("a_below_b", "b_below_a"):
+            row[order] = row[order][: len(row["layers"])]
+    return json.loads(json.dumps(found))
+
+
+def tabulated(plan: Study, found: dict) -> dict[str, list[dict]]:
+    return connectivity.tabulate(plan, found.get) | linearity.tabulate(plan, found.get)
+
+
+def read(folder: Path, plan: Study, found: dict):
+    """Name -> rows, written and read back as the report does."""
+    for name, rows in tabulated(plan, found).items():
+        tables.write(folder / f"{name}.csv", rows)
+    return lambda name: tables.read(folder / f"{name}.csv")
