@@ -4,8 +4,6 @@ The probe always reads the coarse network's features; the controls cluster the p
 features instead. Fine labels of training samples only name clusters, those of test samples only score.
 """
 
-import shutil
-
 import numpy as np
 import torch
 
@@ -13,7 +11,7 @@ from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Section, Seed, Some
+from hidden_structure.frame.sections import Cluster, Section, Seed, Some, Train
 from hidden_structure.recovery.clustering import reduce_within
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 
@@ -21,12 +19,17 @@ from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_
 class Reads(Section):
     cluster: Cluster
     seeds: Some[Seed]
+    train: Train | None
 
 
 @one_line_errors
 @alone("cluster")
 def main() -> None:
-    study = params.load(Reads)
+    study = params.load(reads=Reads)
+    if study.train is None:
+        artifacts.write_json(paths.results("cluster"), None)
+        artifacts.clear(paths.CLUSTERS)
+        return
     settings = study.cluster
     fine, coarse = artifacts.read_both_labels()
     merged = Merged(fine["train"], coarse["train"], fine["test"], coarse["coarse_of"], coarse["names"].tolist())
@@ -58,7 +61,7 @@ def main() -> None:
         oracle.append({"seed": seed, "probe_accuracy": probe_accuracy(merged.fine, *probed, merged, settings.l2)})
         distances.append(class_distances(probed[0], torch.from_numpy(merged.fine), len(merged.coarse_of)))
 
-    shutil.rmtree(paths.CLUSTERS, ignore_errors=True)
+    artifacts.clear(paths.CLUSTERS)
     for seed in study.seeds:
         artifacts.write_arrays(paths.clusters(seed), arrays[seed])
     matrix = torch.stack(distances).mean(0).tolist()

@@ -7,7 +7,7 @@ samples also say how alike two classes are; those of test samples otherwise only
 import numpy as np
 import torch
 
-from hidden_structure.datasets.labels import bits_per_sample, class_counts, merge, tables
+from hidden_structure.datasets.labels import bits_per_sample, class_counts, merge, merge_name, tables
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
@@ -31,32 +31,36 @@ class Reads(Section):
 @one_line_errors
 @alone("compare-merges")
 def main() -> None:
-    study = params.load(Reads)
+    study = params.load(reads=Reads)
+    if study.merges is None:
+        artifacts.write_json(paths.results("merges"), None)
+        return
     settings, reducer, rows = study.cluster, study.cluster.reducers[0], []
     data, fine = artifacts.read_arrays(paths.DATA, paths.IMAGES), artifacts.read_labels("fine")
     names, sizes = tuple(fine["names"].tolist()), {split: len(fine[split]) for split in ("train", "test")}
     with artifacts.content_of([paths.DATA]):
         found_tables = tables(data)
-    alike = similarities(study, data["train_images"], fine) if study.merges.kinds else {}
+    alike = similarities(study, data["train_images"], fine)
 
     runs = [(kind, seed) for kind in study.merges.kinds for seed in study.merges.seeds]
     for kind, seed in track(runs, "merges"):
+        name = merge_name(kind)
         made = merge(kind, names, found_tables)
         coarse_of, coarse_names = made.coarse_of, list(made.coarse_names)
         merged = Merged(fine["train"], coarse_of[fine["train"]], fine["test"], coarse_of, coarse_names)
-        stored = artifacts.read_tensors(paths.merged_features(kind.name, seed), sizes)
+        stored = artifacts.read_tensors(paths.merged_features(name, seed), sizes)
         probed = stored["train"], stored["test"]
-        found = cluster_and_probe(probed[0].numpy(), *probed, merged, settings, reducer, kind.name, seed)
+        found = cluster_and_probe(probed[0].numpy(), *probed, merged, settings, reducer, name, seed)
 
         within_each = {name: within(matrix, coarse_of) for name, matrix in alike.items()}
         for group, scores in enumerate(found.row["superclasses"].values()):
             members = np.flatnonzero(coarse_of == group)
             scores["members"] = [names[member] for member in members]
-            scores["estimated"] = estimate(found.points[merged.coarse == group], kind.name, seed, group)
+            scores["estimated"] = estimate(found.points[merged.coarse == group], name, seed, group)
             if len(members) > 1:
                 scores["score"] = above_chance(scores["agreement"], len(members))
                 scores["similarity"] = {name: own[group] for name, own in within_each.items()}
-        own = {"name": kind.name, "method": kind.method, "classes": len(coarse_names), "seed": seed}
+        own = {"name": name, "method": kind.method, "classes": len(coarse_names), "seed": seed}
         own["bits"] = bits_per_sample(class_counts(merged.coarse, len(coarse_names)))
         own["oracle_accuracy"] = probe_accuracy(merged.fine, *probed, merged, settings.l2)
         rows.append(own | found.row)

@@ -20,7 +20,7 @@ class Reads(Section):
 @one_line_errors
 @alone("compare-students")
 def main() -> None:
-    study = params.load(Reads)
+    study = params.load(reads=Reads)
     settings, cluster, found = study.distill, study.cluster, None
     if settings:
         labels, trained = artifacts.read_labels("fine"), paths.results("distill")
@@ -34,7 +34,7 @@ def main() -> None:
             tensors = artifacts.read_tensors(paths.student(method, seed), sizes | {"pieces": len(fine)})
             names = "student", method, seed
             features = tensors["train"].numpy()
-            points = reduce_within(features, coarse, REDUCER, cluster.perplexity, cluster.components, *names)
+            points = reduce_within(features, coarse, REDUCER, 0.0, cluster.components, *names)  # no perplexity
             recovered = recover(points, fine, coarse, coarse_of, cluster.restarts, *names)
             found["rows"].append({"method": method, "seed": seed} | scores(recovered, fine))
             if seed == settings.seeds[0]:

@@ -10,35 +10,44 @@ from hidden_structure.distillation.students import accuracy, tasks_of
 from hidden_structure.frame import artifacts, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Cluster, Distill, Hardware, Network, Section, Seed, Some, Train, only
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.resume import workplace
 
 
+class Reads(Section):
+    cluster: only(Cluster, "components", "perplexity", "restarts")
+    distill: Distill | None
+    hardware: Hardware
+    network: Network
+    seeds: Some[Seed]
+    train: Train | None
+
+
 @one_line_errors
 @alone("distill")
 def main() -> None:
-    study = params.load()
+    study = params.load(reads=Reads)
     settings = study.distill
-    if not settings.seeds:
+    if settings is None:
         artifacts.clear(paths.STUDENTS)
         results.write("distill", None, None)
         return
     inputs, coarse = read(study.hardware), artifacts.read_both_labels()[1]
-    merged = merge(settings.merge, inputs.labels["names"].tolist(), tables(inputs.data)) if settings.merge else None
-    coarse_of = merged.coarse_of if merged else coarse["coarse_of"]
+    coarse_of = merge(settings.merge, inputs.labels["names"].tolist(), tables(inputs.data)).coarse_of
     tasks, classes = tasks_of(inputs, coarse_of), int(coarse_of.max()) + 1
 
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"seeds", "network", "train", "cluster", "distill"}) | hardware
-    stored = {} if settings.merge else artifacts.read_tensors(paths.model("coarse", study.seeds[0]))
+    stored = {} if settings.teacher == "own" else artifacts.read_tensors(paths.model("coarse", study.seeds[0]))
     arrays = *inputs.arrays, *coarse.values(), *(stored[name] for name in sorted(stored))
     with workplace("distill", described, arrays) as folder:
         course = Course.of(study, inputs.image_shape, tasks["train"], inputs.targets("train"), folder)
         teacher = course.build(study.network, classes, study.seeds[0])
         check_room(settings, teacher)
-        if settings.merge:
+        if settings.teacher == "own":
             teacher = train_teacher(course)
         else:
             load_state(teacher, artifacts.check_state(stored, teacher, paths.model("coarse", study.seeds[0])))

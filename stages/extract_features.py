@@ -4,7 +4,7 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
-from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some
+from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some, Train
 from hidden_structure.networks.features import PENULTIMATE, extract
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.batches import evaluation_batches
@@ -17,12 +17,16 @@ class Reads(Section):
     hardware: Hardware
     network: Network
     seeds: Some[Seed]
+    train: Train | None
 
 
 @one_line_errors
 @alone("extract-features")
 def main() -> None:
-    study = params.load(Reads)
+    study = params.load(reads=Reads)
+    if study.train is None:
+        artifacts.clear(paths.EXTRACTED)
+        return
     both = {supervision: read(study.hardware, supervision) for supervision in paths.SUPERVISIONS}
     layers = list(dict.fromkeys([PENULTIMATE, *study.features.layers]))
 

@@ -12,14 +12,26 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Hardware, Interpolate, Permute, Section, Spawn
 from hidden_structure.seeding import torch_generator
 from hidden_structure.training.inputs import read
+
+
+class Reads(Section):
+    hardware: Hardware
+    interpolate: Interpolate | None
+    permute: Permute | None
+    spawn: Spawn | None
 
 
 @one_line_errors
 @alone("interpolate")
 def main() -> None:
-    study = params.load()
+    study = params.load(reads=Reads)
+    if study.spawn is None:
+        artifacts.write_json(paths.results("interpolate"), [])
+        artifacts.write_json(paths.results("plane"), None)
+        return
     inputs, settings = read(study.hardware), study.interpolate
     train, precision, reader = inputs.images["train"], inputs.precision, Reader(study, inputs)
     order = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
@@ -29,7 +41,7 @@ def main() -> None:
         return replace(train, pixels=train.pixels[chosen]), inputs.targets("train")[chosen]
 
     splits = {"train": first(settings.train_samples), "test": (inputs.images["test"], inputs.targets("test"))}
-    images = repair_images(study, train)
+    images = repair_images(study, train, settings.repair_samples)
 
     def line(pair: Pair, method: str, repaired: bool) -> dict:
         network, (a, b) = reader.networks[pair.cell.name], reader.states(pair, method)

@@ -10,22 +10,34 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Hardware, Linearity, Permute, Section, Spawn
 from hidden_structure.linearity import layers
 from hidden_structure.linearity.stitching import stitch
 from hidden_structure.seeding import torch_generator
 from hidden_structure.training.inputs import read
 
 
+class Reads(Section):
+    hardware: Hardware
+    linearity: Linearity | None
+    permute: Permute | None
+    spawn: Spawn | None
+
+
 @one_line_errors
 @alone("linearity")
 def main() -> None:
-    study = params.load()
+    study = params.load(reads=Reads)
+    if study.spawn is None:
+        for name in ("linearity", "stitch"):
+            artifacts.write_json(paths.results(name), [])
+        return
     inputs, settings = read(study.hardware), study.linearity
     test, reader = inputs.images["test"], Reader(study, inputs)
     order = torch.randperm(len(test.pixels), generator=torch_generator("linearity"))  # test sets come class by class
     chosen = order[: settings.samples].to(inputs.device)
     split = replace(test, pixels=test.pixels[chosen]), inputs.targets("test")[chosen]
-    statistics = repair_images(study, inputs.images["train"])
+    statistics = repair_images(study, inputs.images["train"], settings.repair_samples)
 
     lines, stitched = [], []
     for pair, method in track(aligned_pairs(study), "layers of pairs of networks"):

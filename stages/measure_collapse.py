@@ -29,7 +29,10 @@ class Reads(Section):
 @one_line_errors
 @alone("measure-collapse")
 def main() -> None:
-    study = params.load(Reads)
+    study = params.load(reads=Reads)
+    if study.train is None:
+        artifacts.write_json(paths.results("collapse"), [])
+        return
     epochs = snapshot_epochs(study.train.epochs, study.train.snapshots)
 
     rows: dict[str, list[dict]] = {}

@@ -16,7 +16,7 @@ class Reads(Section):
 @one_line_errors
 @alone("merge-labels")
 def main() -> None:
-    study = params.load(Reads)
+    study = params.load(reads=Reads)
     data = artifacts.read_arrays(paths.DATA, paths.IMAGES | paths.CLASSES)
     fine_names = tuple(data["class_names"].tolist())
     with artifacts.content_of([paths.DATA]):

@@ -9,6 +9,7 @@ from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
+from hidden_structure.frame.sections import Hardware, Permute, Section, Spawn
 from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.coverage import summary, unread
 from hidden_structure.permutation.matching import OBJECTIVES, match
@@ -20,10 +21,20 @@ from hidden_structure.training.batches import evaluation_batches
 from hidden_structure.training.inputs import read
 
 
+class Reads(Section):
+    hardware: Hardware
+    permute: Permute | None
+    spawn: Spawn | None
+
+
 @one_line_errors
 @alone("permute")
 def main() -> None:
-    study = params.load()
+    study = params.load(reads=Reads)
+    if study.spawn is None:
+        artifacts.clear(paths.PERMUTATIONS)
+        artifacts.write_json(paths.results("permute"), [])
+        return
     inputs = read(study.hardware)
     train, device, precision = inputs.images["train"], inputs.device, inputs.precision
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("permute"))[: study.permute.samples].to(device)

@@ -14,7 +14,7 @@ class Reads(Section):
 @one_line_errors
 @alone("prepare-data")
 def main() -> None:
-    artifacts.write_arrays(paths.DATA, load(params.load(Reads).data).arrays())
+    artifacts.write_arrays(paths.DATA, load(params.load(reads=Reads).data).arrays())
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hidden_structure.report.connectivity.measure import accuracies, objectives
+from hidden_structure.report.linearity.measure import stitching
+
 from hidden_structure.frame import artifacts, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.report import chapters, page
-from hidden_structure.report.connectivity.measure import accuracies, objectives
 from hidden_structure.report.distillation import measure as distill_summary
-from hidden_structure.report.linearity.measure import stitching
 from hidden_structure.report.plotting import save, without_glyph
 from hidden_structure.report.summary import summarise
 
@@ -50,9 +51,9 @@ def main() -> None:
     first = chapter(chapters.fine_structure, labels, positions)
     parts = [first, chapter(chapters.merges, labels, first.measured), chapter(chapters.split, first.measured)]
     parts += [chapter(chapters.sweep, labels, first.measured), chapter(chapters.unconstrained, plane)]
-    if study.spawn.seeds:
+    if study.spawn:
         parts += [chapter(chapters.connectivity), chapter(chapters.linearity)]
-    if study.distill.seeds:
+    if study.distill:
         parts.append(chapter(chapters.distillation))
     with artifacts.content_of([paths.metrics(study.study, "labels")]):
         numbers = summarise({name: values for part in parts for name, values in part.measured.items()}, described)

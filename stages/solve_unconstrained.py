@@ -30,8 +30,11 @@ class Reads(Section):
 @one_line_errors
 @alone("solve-unconstrained")
 def main() -> None:
-    study = params.load(Reads)
+    study = params.load(reads=Reads)
     settings = study.unconstrained
+    if settings is None:
+        artifacts.write_json(paths.results("unconstrained"), None)
+        return
 
     def problem(classes: int, loss: str, bias: bool) -> Problem:
         decays = settings.weight_decay, settings.feature_decay, settings.bias_decay

@@ -6,9 +6,10 @@ One trunk serves every k. Killed and started again it goes on where it was.
 from pathlib import Path
 
 from hidden_structure.connectivity.spawning import Run, runs
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, params, paths, results
 from hidden_structure.frame.errors import InputError, about, one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Hardware, Section, Spawn
 from hidden_structure.training import resume
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import Inputs, read
@@ -16,31 +17,39 @@ from hidden_structure.training.loop import TrainingState
 from hidden_structure.training.run import evaluate, train
 
 
+class Reads(Section):
+    hardware: Hardware
+    spawn: Spawn | None
+
+
 @one_line_errors
 @alone("spawn")
 def main() -> None:
-    study = params.load()
+    study = params.load(reads=Reads)
+    if study.spawn is None:
+        artifacts.clear(paths.SPAWNED)
+        results.write("spawn", [], None)
+        return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"network", "train", "spawn"}) | hardware
-    section, plan = "spawn.train" if study.spawn.train else "train", runs(study)
+    described = study.model_dump(include={"spawn"}) | hardware
+    plan = runs(study)
     with resume.workplace("spawn", described, inputs.arrays) as folder:
         rows = []
         for run in plan:
             with about(f"spawn, {run.cell.name}, seed {run.seed}, {run.name}"):
                 forks = {each.fork for each in plan if (each.cell.name, each.seed) == (run.cell.name, run.seed)}
-                rows.append(spawn(run, forks, inputs, folder, section))
+                rows.append(spawn(run, forks, inputs, folder))
         files = {paths.spawned(run.cell.name, run.seed, run.name): kept(folder, run, f"{run.name}-end") for run in plan}
         artifacts.publish(paths.SPAWNED, files)
-        artifacts.write_json(paths.results("spawn"), rows)
-        artifacts.write_json(paths.results("hardware-spawn"), hardware if rows else None)
+        results.write("spawn", rows, hardware)
 
 
 def kept(folder: Path, run: Run, name: str) -> Path:
     return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
 
 
-def spawn(run: Run, forks: set[int | None], inputs: Inputs, folder: Path, section: str) -> dict:
+def spawn(run: Run, forks: set[int | None], inputs: Inputs, folder: Path) -> dict:
     """Train one network, a child from its trunk's state on; forks: the epochs at which children leave this trunk."""
     splits = {split: (images, inputs.targets(split)) for split, images in inputs.images.items()}
     file, network = kept(folder, run, run.name), inputs.initialise(run.cell.network, run.seed)
@@ -54,10 +63,10 @@ def spawn(run: Run, forks: set[int | None], inputs: Inputs, folder: Path, sectio
         if not fork.is_file():
             raise InputError(f"{folder} has lost a trunk's state: delete the folder and start again")
         artifacts.copy(fork, file)
-    options = {"after": keep_fork, "section": section}
+    options = {"after": keep_fork, "section": "spawn.train"}
     state = train(network, run.train, run.noise, *splits["train"], inputs.precision, file, **options)
     row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
-    row |= evaluate(state.network, splits, inputs.precision, run.train, section)
+    row |= evaluate(state.network, splits, inputs.precision, run.train, "spawn.train")
     print(f"{run.cell.name}, seed {run.seed}, {run.name}: test accuracy {row['test_accuracy']:.4f}", flush=True)
     artifacts.write_tensors(kept(folder, run, f"{run.name}-end"), state.network.state_dict())
     return row

@@ -6,6 +6,7 @@ Killed and started again it goes on where it was.
 from hidden_structure.frame import artifacts, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Split, only
 from hidden_structure.merges.split import draw, guess_accuracy, measure
 from hidden_structure.merges.variants import Variant, features_file, train
 from hidden_structure.seeding import numpy_generator
@@ -15,25 +16,33 @@ from hidden_structure.training.loop import snapshot_epochs
 from hidden_structure.training.resume import workplace
 
 
+class Reads(Section):
+    cluster: only(Cluster, "l2", "restarts")
+    hardware: Hardware
+    network: Network
+    split: Split | None
+
+
 @one_line_errors
 @alone("split")
 def main() -> None:
-    study = params.load()
-    settings, recipe = study.split, study.split.train or study.train
-    if not settings.seeds:
+    study = params.load(reads=Reads)
+    settings = study.split
+    if settings is None:
         results.write("split", [], None)
         return
+    recipe = settings.train
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"network", "split"}) | {"train": recipe.model_dump()} | hardware
+    described = study.model_dump(include={"network", "split"}) | hardware
     truth, test_truth, names = (inputs.labels[name] for name in ("train", "test", "names"))
-    section, epochs = "split.train" if settings.train else "train", snapshot_epochs(recipe.epochs, recipe.snapshots)
+    epochs = snapshot_epochs(recipe.epochs, recipe.snapshots)
     with workplace("split", described, inputs.arrays) as folder:
         rows = []
         for seed in settings.seeds:
             drawn = draw(truth, len(names), settings.classes, settings.parts, numpy_generator("split", seed))
             labels, class_of = drawn
-            variant = Variant("split", seed, study.network, recipe, {"train": labels}, len(class_of), section)
+            variant = Variant("split", seed, study.network, recipe, {"train": labels}, len(class_of), "split.train")
             for row in train(variant, inputs, folder, epochs):
                 tensors = artifacts.read_tensors(features_file(folder, variant, row["epoch"]), paths.FEATURES)
                 names_of_draws = "split", seed, row["epoch"]

@@ -8,6 +8,7 @@ import torch
 from hidden_structure.frame import artifacts, params, results
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Sweep
 from hidden_structure.merges import sweep_tasks
 from hidden_structure.merges.sweep import Plan, compute, grid, missing, read_result, result
 from hidden_structure.training.device import describe
@@ -15,24 +16,30 @@ from hidden_structure.training.inputs import read
 from hidden_structure.training.resume import workplace
 
 
+class Reads(Section):
+    cluster: Cluster
+    hardware: Hardware
+    network: Network
+    sweep: Sweep | None
+
+
 @one_line_errors
 @alone("sweep")
 def main() -> None:
-    study = params.load()
-    settings, recipe = study.sweep, study.sweep.train or study.train
-    if not (cells := grid(settings)):
+    study = params.load(reads=Reads)
+    settings = study.sweep
+    if settings is None:
         results.write("sweep", [], None)
         return
+    cells, recipe = grid(settings), settings.train
     torch.set_num_threads(1)  # as the workers
     inputs = read(study.hardware, "coarse")
     hardware = describe(inputs.device, inputs.precision, 1)
     fine = artifacts.read_both_labels()[0]
     own = {"lr", "weight_decay"}  # of a cell, so that a cell finished for another grid is as good
     described = study.model_dump(include={"network", "cluster"}) | {"train": recipe.model_dump(exclude=own)} | hardware
-
-    section = "sweep.train" if settings.train else "train"
     with workplace("sweep", described, (*inputs.arrays, *fine.values())) as folder:
-        plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware, section)
+        plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware, "sweep.train")
         left = {cell.name: (plan, cell) for cell in cells if not result(folder, cell).is_file()}
         lost = sweep_tasks.run(left, compute, settings.workers, settings.address) if left else {}
         if lost:

@@ -9,10 +9,18 @@ from pathlib import Path
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import about, one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.sections import Hardware, Network, Section, Seed, Some, Train
 from hidden_structure.training import distributed, loop, run
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import Inputs, read
 from hidden_structure.training.resume import workplace
+
+
+class Reads(Section):
+    hardware: Hardware
+    network: Network
+    seeds: Some[Seed]
+    train: Train | None
 
 
 @one_line_errors
@@ -21,10 +29,16 @@ def main() -> None:
     parser.add_argument("supervision", choices=paths.SUPERVISIONS)
     supervision = parser.parse_args().supervision
     with alone(f"train@{supervision}"):
-        train_every_seed(params.load(), supervision)
+        train_every_seed(params.load(reads=Reads), supervision)
 
 
-def train_every_seed(study: params.Study, supervision: str) -> None:
+def train_every_seed(study: Reads, supervision: str) -> None:
+    if study.train is None:
+        for folder in (paths.models(supervision), paths.snapshots(supervision)):
+            artifacts.clear(folder)
+        artifacts.write_json(paths.results(f"train-{supervision}"), [])
+        artifacts.write_json(paths.results(f"hardware-{supervision}"), None)
+        return
     inputs = read(study.hardware, supervision)
     described = study.model_dump(include={"hardware", "network", "train"})
     with distributed.process_group(inputs.device) as (rank, processes):
@@ -39,7 +53,7 @@ def train_every_seed(study: params.Study, supervision: str) -> None:
                 publish(study, supervision, folder, rows, hardware)
 
 
-def train(study: params.Study, inputs: Inputs, supervision: str, seed: int, folder: Path) -> list[dict]:
+def train(study: Reads, inputs: Inputs, supervision: str, seed: int, folder: Path) -> list[dict]:
     """The history of one network, whose snapshots are in the folder."""
     images, recipe = inputs.images, study.train
     test = {"test": (images["test"], inputs.targets("test"))}
@@ -58,7 +72,7 @@ def train(study: params.Study, inputs: Inputs, supervision: str, seed: int, fold
     ).history
 
 
-def publish(study: params.Study, supervision: str, folder: Path, rows: list[dict], hardware: dict) -> None:
+def publish(study: Reads, supervision: str, folder: Path, rows: list[dict], hardware: dict) -> None:
     """Put every seed's results where the later stages read them."""
     snapshots = loop.snapshot_epochs(study.train.epochs, study.train.snapshots)
     kept, models = {}, {}

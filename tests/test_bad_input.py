@@ -210,12 +210,6 @@ def test_an_impossible_value_is_named():
             refused(changed(tuple(key.split(".")), wrong), key)
 
 
-def test_children_are_checked_even_where_none_are_trained():
-    study = changed(("spawn", "seeds"), [])
-    study["spawn"]["children"] = [{"lr": 1e300}, {}]
-    refused(study, "spawn.children.0: lr")
-
-
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),

@@ -173,8 +173,8 @@ def test_params_that_other_stages_use_do_not_change_the_students(tmp_path):
     assert results(run(first)) == results(run(second))
 
 
-def test_without_a_merge_the_coarse_network_of_the_study_is_the_teacher(tmp_path):
-    folder = prepare(tmp_path, merge=None, methods=["kd"])
+def test_the_coarse_network_of_the_study_can_be_the_teacher(tmp_path):
+    folder = prepare(tmp_path, teacher="coarse", merge=None, methods=["kd"])
     missing = stage(folder)
     assert missing.returncode == 1
     assert "artifacts/models/coarse/0.safetensors" in missing.stderr
@@ -193,8 +193,8 @@ def test_without_a_merge_the_coarse_network_of_the_study_is_the_teacher(tmp_path
     assert found["teacher"]["test_accuracy"] == pytest.approx(right.mean(), abs=2 / 320)
 
 
-def test_without_seeds_there_is_nothing_and_nothing_is_read(tmp_path):
-    tiny.write_params(tmp_path, distill={"seeds": []})
+def test_without_the_part_there_is_nothing_and_nothing_is_read(tmp_path):
+    tiny.write_params(tmp_path, distill=None)
     run(tmp_path)
     assert [(tmp_path / path).read_bytes() for path in (*METRICS, COMPARED)] == [b"null\n"] * 3
     assert not list((tmp_path / paths.STUDENTS).iterdir())

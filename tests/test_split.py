@@ -196,8 +196,8 @@ def test_two_runs_write_the_same_bytes(folder, tmp_path):
     ]
 
 
-def test_without_seeds_there_are_no_rows_and_nothing_is_read(tmp_path):
-    tiny.write_params(tmp_path, split=SPLIT | {"seeds": []})
+def test_without_the_part_there_are_no_rows_and_nothing_is_read(tmp_path):
+    tiny.write_params(tmp_path, split=None)
     assert stage(tmp_path).returncode == 0
     assert [file.read_bytes() for file in metrics(tmp_path)] == [b"[]\n", b"null\n"]
 

@@ -1,6 +1,7 @@
 """A study so small that a stage of it runs in a second, for the tests that run stages."""
 
 import contextlib
+import copy
 import io
 import os
 import runpy
@@ -57,6 +58,8 @@ OVERRIDES = {
     "linearity": {"alphas": [0.5], "samples": 100},
     "report": {"points": 100},
 }
+INHERITED = ("train", "network", "merge")
+LEFT_OUT = {"sweep": {"seeds": [0], "train": None, "address": None, "workers": 2}}
 
 
 class Killed(BaseException):
@@ -64,11 +67,16 @@ class Killed(BaseException):
 
 
 def study(**sections) -> dict:
-    """The content of the default study, made tiny, with further sections' keys replaced."""
-    content = YAML(typ="safe", pure=True).load((ROOT / "studies/digits.yaml").read_text())
+    """The content of the default study, made tiny, with further sections' keys replaced.
+
+    A part's train, network or merge that is None is the study's own.
+    """
+    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
     for overrides in (OVERRIDES, sections):
         for name, value in overrides.items():
-            content[name] = content[name] | value if isinstance(value, dict) else value
+            content[name] = (content[name] or LEFT_OUT.get(name, {})) | value if isinstance(value, dict) else value
+    for part in filter(None, map(content.get, ("merges", "split", "sweep", "distill", "spawn"))):
+        part |= {name: copy.deepcopy(content[name]) for name in INHERITED if name in part and part[name] is None}
     return content
 
 

@@ -10,7 +10,7 @@ from hidden_structure.connectivity.line import State
 from hidden_structure.connectivity.spawning import Pair, cells, pairs
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError, about
-from hidden_structure.frame.params import Study, trunk_recipe
+from hidden_structure.frame.params import Study
 from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
@@ -24,10 +24,10 @@ def aligned_pairs(study: Study) -> list[tuple[Pair, str]]:
     return [(pair, method) for pair in pairs(study) for method in methods[pair.k is None]]
 
 
-def repair_images(study: Study, train: Images) -> Images:
+def repair_images(study: Study, train: Images, samples: int | None) -> Images:
     """The training images that repaired statistics come from: augmented as in training, black borders included."""
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
-    recipe, chosen = trunk_recipe(study), chosen[: study.interpolate.repair_samples].to(train.pixels.device)
+    recipe, chosen = study.spawn.train, chosen[:samples].to(train.pixels.device)
     return augmented(replace(train, pixels=train.pixels[chosen]), torch_generator("repair"), recipe.crop, recipe.flip)
 
 

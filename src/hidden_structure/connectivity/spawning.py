@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.params import Network, Study, Train, child_recipe, trunk_recipe
+from hidden_structure.frame.params import Network, Study, Train
 from hidden_structure.seeding import Name
 
 TRUNK = "trunk"
@@ -66,12 +66,17 @@ def pair_id(width: float, weight_decay: float, k: int | None, seeds: Sequence[in
     return f"{cell_name(width, weight_decay)}-seeds-{between}"
 
 
+def child_recipe(study: Study, index: int) -> Train:
+    """The recipe of child 0 or 1: the trunk's, with what spawn.children replaces."""
+    return Train.model_validate(study.spawn.train.model_dump() | study.spawn.children[index])
+
+
 def cells(study: Study) -> list[Cell]:
     """Every width with every weight decay; the first is the plain one, the only one with children.
 
     Raises InputError if a width is not a whole number of units, or the network has none to multiply.
     """
-    network, recipe = study.spawn.network or study.network, trunk_recipe(study)
+    network, recipe = study.spawn.network, study.spawn.train
     found = []
     for weight_decay in (recipe.weight_decay, *study.spawn.weight_decays):
         for width in (1.0, *study.spawn.widths):
@@ -97,7 +102,7 @@ def _children(study: Study) -> list[tuple[int, str, Train, str | None]]:
     found: list[tuple[int, str, Train, str | None]] = []
     for k in study.spawn.epochs:
         recipe = child_recipe(study, 0)
-        found.append((k, TRUNK if recipe == trunk_recipe(study) else f"{k:05d}-a", recipe, None))
+        found.append((k, TRUNK if recipe == study.spawn.train else f"{k:05d}-a", recipe, None))
         found.append((k, f"{k:05d}-b", child_recipe(study, 1), "b"))
     return found
 

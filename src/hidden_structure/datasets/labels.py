@@ -32,6 +32,12 @@ class Merge:
             )
 
 
+def merge_name(settings: params.Merge) -> str:
+    """What tells a way of merging from others of the same data."""
+    classes = [] if settings.classes is None else [str(settings.classes)]
+    return "-".join([settings.method, *classes, *([str(settings.seed)] if settings.method == "random" else [])])
+
+
 def merge(settings: params.Merge, class_names: Sequence[str], tables: Mapping[str, Merge]) -> Merge:
     """The merge that a study asks for.
 

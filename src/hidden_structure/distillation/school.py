@@ -59,8 +59,8 @@ class Course:
         """As the study's sections say."""
         return cls(
             settings=study.distill,
-            network=study.distill.network or study.network,
-            recipe=study.distill.train or study.train,
+            network=study.distill.network,
+            recipe=study.distill.train,
             teacher_network=study.network,
             teacher_recipe=study.train,
             teacher_seed=study.seeds[0],

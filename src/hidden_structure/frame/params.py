@@ -4,6 +4,7 @@ Every key must be present (null where it has no meaning), so that two studies co
 """
 
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError, model_validator
 
@@ -11,8 +12,8 @@ from hidden_structure.frame import yaml_files
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.sections import (
-    WIDEST,
     Cluster,
+    Cut,
     Data,
     Distill,
     Features,
@@ -35,85 +36,78 @@ from hidden_structure.frame.sections import (
     Unconstrained,
 )
 
+PARAMS = Path("params.yaml")
+R = TypeVar("R", bound=Section)
+
 
 class Study(Section):
+    """A part that the study leaves out is None; what stands in a part is that part's own."""
+
     study: Name
     seeds: Some[Seed]
     hardware: Hardware
     data: Data
     merge: Merge
     network: Network
-    train: Train
+    train: Train | None
     features: Features
     cluster: Cluster
-    merges: Merges
-    split: Split
-    sweep: Sweep
-    unconstrained: Unconstrained
-    distill: Distill
-    spawn: Spawn
-    permute: Permute
-    interpolate: Interpolate
-    linearity: Linearity
+    merges: Merges | None
+    split: Split | None
+    sweep: Sweep | None
+    unconstrained: Unconstrained | None
+    distill: Distill | None
+    spawn: Spawn | None
+    permute: Permute | None
+    interpolate: Interpolate | None
+    linearity: Linearity | None
     report: Report
 
     @model_validator(mode="after")
-    def _epochs_suffice(self) -> "Study":
-        for name, recipe in (("train", self.train), ("split.train", self.split.train)):
-            if recipe and recipe.snapshots > recipe.epochs + 1:
-                raise ValueError(f"{name}.snapshots: at most {recipe.epochs + 1}, the start and every epoch")
-        epochs = (self.distill.train or self.train).epochs
-        if self.distill.seeds and (self.distill.tuning or 0) > epochs:
-            raise ValueError(f"distill.tuning: the students themselves have only {epochs} epochs")
-        return self
-
-    @model_validator(mode="after")
-    def _spawning_is_possible(self) -> "Study":
-        recipes = [child_recipe(self, index) for index in range(2)]
-        if not self.spawn.seeds:
-            return self
-        if len(self.spawn.seeds) % 2:
-            raise ValueError("spawn.seeds: two networks make a pair, and no two pairs share one: give an even number")
-        if self.spawn.spawned > len(self.spawn.seeds):
-            raise ValueError(f"spawn.spawned: there are only {len(self.spawn.seeds)} spawn.seeds")
-        trunk = trunk_recipe(self)
-        if 1 in self.spawn.widths:
-            raise ValueError("spawn.widths: 1 is the network itself, which is always there: leave it out")
-        if trunk.weight_decay in self.spawn.weight_decays:
-            raise ValueError(f"spawn.weight_decays: {trunk.weight_decay:g} is the recipe's own: leave it out")
-        width = (self.spawn.network or self.network).width or 0
-        if self.spawn.widths and width * max(self.spawn.widths) > WIDEST:
-            raise ValueError(f"spawn.widths: {max(self.spawn.widths):g} times {width} is more than {WIDEST:,} units")
-        for index, recipe in enumerate(recipes):
-            if recipe.optimizer != trunk.optimizer:
-                raise ValueError(f"spawn.children.{index}: a child keeps its trunk's optimizer, {trunk.optimizer}")
-            if max(self.spawn.epochs) >= recipe.epochs:
-                raise ValueError(f"spawn.epochs: children must part before the last of {recipe.epochs} epochs")
+    def _parts_belong_together(self) -> "Study":
+        for name in ("permute", "interpolate", "linearity"):
+            if self.spawn and getattr(self, name) is None:
+                raise ValueError(f"{name}: the networks of spawn need it: add it, or set spawn to null")
+            if getattr(self, name) and not self.spawn:
+                raise ValueError(f"{name}: has no meaning without spawn: set it to null, or add spawn")
+        for name in ("merges", "distill"):
+            if getattr(self, name) and not self.train:
+                raise ValueError(f"{name}: needs the networks of train: add that, or set {name} to null")
+        if self.distill and self.distill.teacher == "coarse" and self.distill.merge != self.merge:
+            raise ValueError("distill.merge: a coarse teacher has the study's own merge: give that, or teacher: own")
         return self
 
 
-def trunk_recipe(study: Study) -> Train:
-    return study.spawn.train or study.train
+def keys(reads: type[Section]) -> set[str]:
+    """What of params.yaml a stage declares that it reads: names of sections, dotted where only some keys of one."""
+    found = set()
+    for name, field in reads.model_fields.items():
+        kind = field.annotation
+        cut = isinstance(kind, type) and issubclass(kind, Cut)
+        found |= {f"{name}.{key}" for key in kind.model_fields} if cut else {name}
+    return found
 
 
-def child_recipe(study: Study, index: int) -> Train:
-    """The recipe of child 0 or 1. Raises ValueError if spawn.children makes no valid recipe of the trunk's."""
-    try:
-        return Train.model_validate(trunk_recipe(study).model_dump() | study.spawn.children[index])
-    except ValidationError as error:
-        raise ValueError(f"spawn.children.{index}: {first_problem(error, Train)}") from error
-
-
-def load(path: Path = Path("params.yaml")) -> Study:
-    """Read and check one study.
+def load(path: Path = PARAMS, reads: type[R] = Study) -> R:
+    """Read and check one study, or what `reads` declares of it.
 
     Raises InputError, in one line that names the file or the key, if the file cannot be read or is not YAML 1.2, a key
     is unknown, missing or repeated, or a value is of the wrong type or impossible.
     """
-    content = yaml_files.read(path, "run from the repository's root, or copy one of studies/ there")
+    content = yaml_files.read(path, "run from the repository's root, or write it by `hidden-structure select NAME`")
     if not isinstance(content, dict):
         raise InputError(f"{path} must map section names to sections")
     try:
-        return Study.model_validate(content)
+        return reads.model_validate(content if reads is Study else _declared(content, reads))
     except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error, Study)}") from error
+        raise InputError(f"{path}: {first_problem(error, reads)}") from error
+
+
+def _declared(content: dict, reads: type[Section]) -> dict:
+    """Other sections, and other keys of a section, are checked where they are read."""
+    declared = {name: value for name, value in content.items() if name in reads.model_fields}
+    for name, value in declared.items():
+        kind = reads.model_fields[name].annotation
+        if isinstance(kind, type) and issubclass(kind, Cut) and isinstance(value, dict):
+            declared[name] = {key: one for key, one in value.items() if key in kind.model_fields}
+    return declared

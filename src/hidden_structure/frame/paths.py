@@ -14,6 +14,7 @@ MERGES = ARTIFACTS / "merges"
 STUDENTS = ARTIFACTS / "students"
 CLUSTERS = ARTIFACTS / "clusters"
 SPAWNED = ARTIFACTS / "spawned"
+EXTRACTED = ARTIFACTS / "features"
 RESULTS = ARTIFACTS / "results"
 TABLES = ARTIFACTS / "tables"
 REPORT = ARTIFACTS / "report"
@@ -60,7 +61,7 @@ def snapshot(supervision: str, seed: int, epoch: int) -> Path:
 
 def features(network: str, seed: int) -> Path:
     """network: fine, coarse or untrained."""
-    return ARTIFACTS / "features" / network / f"{seed}.safetensors"
+    return EXTRACTED / network / f"{seed}.safetensors"
 
 
 def clusters(seed: int) -> Path:

@@ -1,6 +1,7 @@
 """What is wrong with a file of parameters, in one line that names the key."""
 
 import difflib
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -38,7 +39,8 @@ def _shown(value: object, quoted: bool = False) -> str:
 def _keys_beside(location: tuple, section: type[BaseModel]) -> list[str]:
     for name in location[:-1]:
         annotation = section.model_fields[name].annotation if name in section.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        if not (found := [kind for kind in kinds if issubclass(kind, BaseModel)]):
             return []
-        section = annotation
+        section = found[0]
     return list(section.model_fields)

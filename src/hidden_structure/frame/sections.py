@@ -5,11 +5,14 @@ Upper bounds lie far beyond any published study. They stand between a slip of th
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+from hidden_structure.frame.problems import first_problem
 
 T = TypeVar("T")
 
 WIDEST = 65_536  # units of a layer
+NETWORKS = r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
 
 
@@ -46,6 +49,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Cut(Section):
+    """Some keys of a section."""
+
+
+def only(section: type[Section], *names: str) -> type[Cut]:
+    """The section cut down to these keys: what a stage declares that reads nothing else of it."""
+    fields = {name: (section.__annotations__[name], section.model_fields[name]) for name in names}
+    return create_model(section.__name__, __base__=Cut, **fields)
+
+
 class Hardware(Section):
     """What computes: part of the recipe, because another device or precision gives other bytes."""
 
@@ -70,20 +83,20 @@ class Merge(Section):
     groups: dict[Text, list[Text]] | None  # for groups: coarse name -> class names
     seed: Seed  # for random
 
-    @property
-    def name(self) -> str:
-        """What tells it from other merges of the same data."""
-        classes = [] if self.classes is None else [str(self.classes)]
-        return "-".join([self.method, *classes, *([str(self.seed)] if self.method == "random" else [])])
+    def same_as(self, other: "Merge") -> bool:
+        """A seed makes a difference to random alone, and a study has one way of merging by groups."""
+        seeds = self.seed == other.seed or self.method != "random"
+        return (self.method, self.classes) == (other.method, other.classes) and seeds
 
 
 class Network(Section):
-    name: Annotated[str, Field(pattern=r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+)$", max_length=64)]
+    name: Annotated[str, Field(pattern=NETWORKS, max_length=200)]
     depth: (
         Annotated[int, Field(ge=1, le=2000)] | None
     )  # hidden layers of mlp; 8, 20, 32, ... of resnet; 11, 13, 16, 19 of vgg
     width: Width | None  # units a layer of mlp; channels of the first stage of resnet (16) and vgg (64)
     norm: Literal["batch", "layer", "group", "none"] | None
+    options: dict[Text, Any] = Field(default_factory=dict, max_length=100)  # of an import path: further arguments
 
 
 class Train(Section):
@@ -112,13 +125,19 @@ class Train(Section):
             raise ValueError("nesterov: true needs momentum above 0")
         return self
 
+    @model_validator(mode="after")
+    def _epochs_suffice(self) -> "Train":
+        if self.snapshots > self.epochs + 1:
+            raise ValueError(f"snapshots: at most {self.epochs + 1}, the start and every epoch")
+        return self
+
 
 class Spawn(Section):
-    """The networks whose connectivity is studied, all on fine labels; no seeds: this part of the study is left out."""
+    """The networks whose connectivity is studied, all on fine labels."""
 
-    seeds: Set[Seed]
-    network: Network | None  # null: the study's own
-    train: Train | None  # null: the study's own
+    seeds: Some[Seed]
+    network: Network
+    train: Train
     spawned: Annotated[int, Field(ge=1, le=1000)]  # as many of the seeds, from the first on, also have children
     epochs: Some[Annotated[int, Field(ge=0, lt=100_000)]]  # k: after how many epochs the two children part
     children: Annotated[
@@ -127,28 +146,55 @@ class Spawn(Section):
     widths: Set[Annotated[float, Field(gt=0, le=1000)]]  # further networks: multiples of network.width ...
     weight_decays: Set[Weight]  # ... and other weight decays
 
+    @model_validator(mode="after")
+    def _children_part_from_their_trunk(self) -> "Spawn":
+        for index, changed in enumerate(self.children):
+            try:
+                recipe = Train.model_validate(self.train.model_dump() | changed)
+            except ValidationError as error:
+                raise ValueError(f"children.{index}: {first_problem(error, Train)}") from error
+            if recipe.optimizer != self.train.optimizer:
+                raise ValueError(f"children.{index}: a child keeps its trunk's optimizer, {self.train.optimizer}")
+            if max(self.epochs) >= recipe.epochs:
+                raise ValueError(f"epochs: children must part before the last of {recipe.epochs} epochs")
+        if len(self.seeds) % 2:
+            raise ValueError("seeds: two networks make a pair, and no two pairs share one: give an even number")
+        if self.spawned > len(self.seeds):
+            raise ValueError(f"spawned: there are only {len(self.seeds)} seeds")
+        return self
+
+    @model_validator(mode="after")
+    def _further_networks_are_others(self) -> "Spawn":
+        if 1 in self.widths:
+            raise ValueError("widths: 1 is the network itself, which is always there: leave it out")
+        if self.train.weight_decay in self.weight_decays:
+            raise ValueError(f"weight_decays: {self.train.weight_decay:g} is the recipe's own: leave it out")
+        width = self.network.width or 0
+        if self.widths and width * max(self.widths) > WIDEST:
+            raise ValueError(f"widths: {max(self.widths):g} times {width} is more than {WIDEST:,} units")
+        return self
+
 
 class Merges(Section):
-    """Other ways of merging the labels, a network trained on each; none: this part of the study is left out."""
+    """Other ways of merging the labels, a network trained on each."""
 
     seeds: Some[Seed]
-    train: Train | None  # null: the study's own
-    kinds: Annotated[list[Merge], Field(max_length=1000)]
+    train: Train
+    kinds: Annotated[list[Merge], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
     def _kinds_differ(self) -> "Merges":
-        names = [kind.name for kind in self.kinds]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise ValueError(f"kinds.{index}: there is another {name}")
+        for index, kind in enumerate(self.kinds):
+            if any(kind.same_as(other) for other in self.kinds[:index]):
+                raise ValueError(f"kinds.{index}: there is another {kind.method} before it that is the same")
         return self
 
 
 class Split(Section):
-    """Classes split at random into several labels each; no seeds: this part of the study is left out."""
+    """Classes split at random into several labels each."""
 
-    seeds: Set[Seed]
-    train: Train | None  # null: the study's own
+    seeds: Some[Seed]
+    train: Train
     classes: (
         Annotated[int, Field(ge=1, le=100_000)] | None
     )  # as many of the classes are split, the first ones; null: all
@@ -156,12 +202,12 @@ class Split(Section):
 
 
 class Sweep(Section):
-    """The coarse network over a grid of recipes; an empty list: this part of the study is left out."""
+    """The coarse network over a grid of recipes."""
 
     seeds: Some[Seed]
-    train: Train | None  # null: the study's own
-    lrs: Set[Rate]
-    weight_decays: Set[Weight]
+    train: Train
+    lrs: Some[Rate]
+    weight_decays: Some[Weight]
     address: Text | None  # of a Ray cluster; null: an instance on this machine ...
     workers: Annotated[int, Field(ge=1, le=1024)]  # ... of so many processes, each with its share of the cores
 
@@ -216,12 +262,13 @@ class Lelp(Section):
 
 
 class Distill(Section):
-    """Students of a teacher that knows few classes; no seeds: this part of the study is left out."""
+    """Students of a teacher that knows few classes."""
 
-    seeds: Set[Seed]
-    merge: Merge | None  # what the teacher's classes are; null: the study's merge, whose coarse network is the teacher
-    network: Network | None  # of the student; null: the study's own
-    train: Train | None  # of the student; null: the study's own
+    seeds: Some[Seed]
+    teacher: Literal["coarse", "own"]  # the study's coarse network, or one trained for this by the study's recipe
+    merge: Merge  # what the teacher's classes are; those of the study, if its coarse network is the teacher
+    network: Network  # of the student
+    train: Train  # of the student
     methods: Set[Literal[DISTILLATIONS]]
     lelp: Lelp
     subclasses: Some[Annotated[int, Field(ge=2, le=1000)]]  # S ...
@@ -236,8 +283,10 @@ class Distill(Section):
 
     @model_validator(mode="after")
     def _something_to_compare_with(self) -> "Distill":
-        if self.seeds and "kd" not in self.methods:
-            raise ValueError("methods: kd is what all are compared with: add it, or leave seeds empty")
+        if "kd" not in self.methods:
+            raise ValueError("methods: kd is what all are compared with: add it")
+        if (self.tuning or 0) > self.train.epochs:
+            raise ValueError(f"tuning: the students themselves have only {self.train.epochs} epochs")
         return self
 
 
@@ -265,6 +314,7 @@ class Interpolate(Section):
 class Linearity(Section):
     alphas: Some[Inside]  # where on the line features are compared
     samples: Size | None  # test images that they are compared on; null: all
+    repair_samples: Size | None  # training images that the repaired statistics come from; null: all
 
 
 class Features(Section):

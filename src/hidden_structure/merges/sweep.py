@@ -55,7 +55,7 @@ class Plan:
 
 
 def grid(settings: params.Sweep) -> list[Cell]:
-    """Every learning rate with every weight decay and seed; empty where either list is."""
+    """Every learning rate with every weight decay and seed."""
     return [Cell(lr, decay, seed) for lr in settings.lrs for decay in settings.weight_decays for seed in settings.seeds]
 
 

@@ -115,7 +115,7 @@ def _instance(workers: int, address: str | None) -> Iterator:
     try:
         import ray
     except ImportError as error:
-        raise InputError("sweep needs Ray: pip install 'hidden-structure[sweep]', or empty sweep.lrs") from error
+        raise InputError("sweep needs Ray: pip install 'hidden-structure[sweep]', or set sweep to null") from error
     _end_leftovers(_short_folder())
     with tempfile.TemporaryDirectory(prefix="ray-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
         write_json(Path(folder) / OWNER, _owner(os.getpid()))

@@ -163,7 +163,7 @@ def render(
     """
     described = {"networks": (_network, accuracies), "objectives": (_objective, objectives)}
     described |= {"stitched": (_stitched, stitched), "distilled": (_student, students)}
-    of_connectivity = ", ".join(map(str, study.spawn.seeds)) or "none, for it is left out"
+    of_connectivity = ", ".join(map(str, study.spawn.seeds)) if study.spawn else "none, for it is left out"
     title = f"{escape(study.study)}: structure hidden under coarse labels"
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -156,7 +156,7 @@ def _over(values: Mapping[str, Sequence[float]], method: str, other: str | None)
 
 def _published(study: Study, method: str, other: str) -> Published | None:
     """Only beside labels modulo 2 of CIFAR-100; the networks may be others, so the setting is told."""
-    merge = study.distill.merge or study.merge
+    merge = study.distill.merge
     if (study.data.source, merge.method, merge.classes) != ("cifar100", "modulo", 2):
         return None
     return Published(round(PUBLISHED[method] - PUBLISHED[other], 4), SETTING)
