@@ -26,12 +26,14 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     `collapse`: the epochs whose weights were kept, 0 the initialisation, with what was measured of class means and of
     the last layer's rows at each: `norms` std / mean of their norms, `cosine` and `spread` mean and standard deviation
     over pairs of their cosines, `angle` mean |cos + 1/(C-1)|; C is `classes`, and `dimension` that of the features,
-    None in results that do not hold it.
+    None in results that do not hold it. Both are absent where the study trains no networks of its own.
 
     Raises InputError if a seed of the study is missing.
     """
-    found: dict[str, list[dict]] = {"training": [], "collapse": []}
     labels, measured = results("labels"), results("collapse")
+    if not measured:
+        return {}
+    found: dict[str, list[dict]] = {"training": [], "collapse": []}
     for supervision in SUPERVISIONS:
         trained = results(f"train-{supervision}")
         collapse = [row for row in measured if row["supervision"] == supervision]

@@ -20,7 +20,6 @@ DIGITS = 4  # of a distance: a class has as many as there are classes
 def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
     """Table -> rows.
 
-    `classes`: one an original class, its super-class and its samples.
     `bits`: one a supervision, its classes and the bits that its label says of a sample.
     `recovery`: one a network and way of clustering: `accuracy` of the linear layer on recovered labels, `agreement` of
     recovered with original labels over the training set, and ARI and NMI *inside* super-classes (means weighted by
@@ -29,9 +28,13 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     mean agreement of labels that are shuffled inside it and then named as clusters are.
     `distances`: one an original class, its mean squared distances to all, in the order of the rows.
 
+    None of them where the study trains no networks of its own.
+
     Raises InputError if a seed of the study is missing.
     """
     labels, cluster = results("labels"), results("cluster")
+    if not cluster:
+        return {}
     first = study.cluster.reducers[0]
     rows = {(row["seed"], row["source"], row["reducer"]): row for row in cluster["rows"]}
     oracle = {row["seed"]: row for row in cluster["oracle"]}
@@ -41,7 +44,6 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
             raise InputError(f"the results hold no clusters of every kind for seed {seed}: run `dvc repro`")
     ordered = [row for row in rows.values() if row["seed"] in study.seeds]
     return {
-        "classes": _classes(labels),
         "bits": _bits(labels),
         "recovery": [*map(_network, ordered), *(_true(oracle[seed]) for seed in study.seeds)],
         "superclasses": [
@@ -53,22 +55,26 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     }
 
 
-def arrays(study: Study, positions: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> dict[str, np.ndarray]:
+def arrays(
+    study: Study, positions: np.ndarray, fine: Mapping[str, np.ndarray], coarse: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """The map of the first seed, at most `report.points` samples of each super-class, drawn at random.
 
     Args:
-        positions: floats (N, 2); only positions inside one super-class compare.
-        fine, coarse: ints (N,), labels of the same training samples.
+        positions: floats (N, 2), of the training samples; only positions inside one super-class compare.
+        fine, coarse: both labels as artifacts hold them, `train` ints (N,).
 
     Returns positions float32 (n, 2), and fine and coarse, uint16 (n,).
     """
-    generator = numpy_generator("map")
+    labels, generator = {"fine": fine["train"], "coarse": coarse["train"]}, numpy_generator("map")
     drawn = [
-        generator.permutation(np.flatnonzero(coarse == group))[: study.report.points] for group in np.unique(coarse)
+        generator.permutation(np.flatnonzero(labels["coarse"] == group))[: study.report.points]
+        for group in np.unique(labels["coarse"])
     ]
     kept = np.concatenate(drawn)
-    labels = {"fine": fine[kept].astype(np.uint16), "coarse": coarse[kept].astype(np.uint16)}
-    return {"positions": positions[kept].astype(np.float32)} | labels
+    return {"positions": positions[kept].astype(np.float32)} | {
+        name: of_samples[kept].astype(np.uint16) for name, of_samples in labels.items()
+    }
 
 
 def chance_agreement(counts: Sequence[int], generator: np.random.Generator) -> float:
@@ -88,14 +94,6 @@ def chance_agreement(counts: Sequence[int], generator: np.random.Generator) -> f
             left -= table[line]
         shares.append(table[linear_sum_assignment(table, maximize=True)].sum() / counts.sum())
     return fmean(shares)
-
-
-def _classes(labels: Mapping) -> list[dict]:
-    counts = {split: labels["fine"][f"{split}_counts"] for split in ("train", "test")}
-    return [
-        {"class": name, "superclass": merged} | {split: count[name] for split, count in counts.items()}
-        for name, merged in labels["coarse_of"].items()
-    ]
 
 
 def _bits(labels: Mapping) -> list[dict]:

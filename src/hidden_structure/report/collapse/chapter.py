@@ -19,8 +19,10 @@ END = {  # property -> its values at the end in words
 COLUMNS = ("test accuracy", "training accuracy", "NC1", "norms", "excess cosine", "NC3", "NC4")
 
 
-def chapter(study: Study, tables: Tables) -> Chapter:
-    """Every study has it: it is on the study's own networks."""
+def chapter(study: Study, tables: Tables) -> Chapter | None:
+    """None where the study trains no networks of its own."""
+    if study.train is None:
+        return None
     training, collapse, classes = map(tables, ("training", "collapse", "classes"))
     found = claims(study, training, collapse)
     samples = {split: sum(row[split] for row in classes) for split in ("train", "test")}
