@@ -1,8 +1,5 @@
 import hashlib
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +10,7 @@ from matplotlib.figure import Figure
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.report import summary
-from hidden_structure.report.plotting import plain, save, without_glyph
+from hidden_structure.report.plotting import plain, save
 from hidden_structure.report.recovery import figures
 
 NAMES = ["learning_curves", "collapse", "angles", "maps", "distances", "recovery", "agreement"]
@@ -95,13 +92,6 @@ def test_hostile_class_names_are_drawn_as_plain_text(name: str, tmp_path: Path):
         save(draw(name, len(HOSTILE), 2, [0], HOSTILE), tmp_path / f"figure.{suffix}")
 
 
-def test_a_plain_name_is_one_short_line():
-    for name in HOSTILE:
-        assert plain(name).isprintable()
-        assert len(plain(name).replace("\\$", "$")) <= 19
-        assert not plain(name).startswith("_")
-
-
 def test_a_name_that_begins_with_an_underscore_keeps_its_legend_entry():
     names = ["_hidden", "b", "c", "d"]
     entries = [text.get_text() for axes in draw("maps", 4, 2, [0], names).axes for text in axes.get_legend().texts]
@@ -117,47 +107,6 @@ def test_names_that_no_font_can_draw_are_shown_by_their_code_points_without_a_wa
     for suffix in ("png", "pdf"):
         save(draw(name, 4, 2, [0], names), tmp_path / f"figure.{suffix}")
     assert [plain(name) for name in names] == ["U+12000.12001 x", "U+12003", "c", "d"]
-    assert without_glyph(names) == "\U00012000\U00012001\U00012003"
-    assert not without_glyph(["cat", "cafe\u0301 …", "Волк", *HOSTILE])
-
-
-FALLBACK = """
-import hashlib, sys
-from dataclasses import replace
-from pathlib import Path
-from matplotlib.font_manager import fontManager
-if len(sys.argv) > 1:  # a font with more glyphs, under the name of one that is looked for
-    known = next(entry for entry in fontManager.ttflist if entry.name == "STIXGeneral" and entry.style == "normal")
-    fontManager.ttflist.append(replace(known, name="Noto Sans CJK JP"))
-from hidden_structure.report.plotting import new_figure, plain, save, styled
-
-@styled
-def draw(name, path):
-    figure = new_figure(2, 1)
-    figure.subplots().set_title(plain(name))
-    print(hashlib.sha256(save(figure, path)).hexdigest())
-
-for suffix in ("png", "pdf"):
-    draw("cat, café", Path(f"figure.{suffix}"))
-    draw("\\u1d81", Path(f"figure.{suffix}"))
-print(ascii(plain("\\u1d81")))
-"""
-
-
-def test_a_further_font_is_used_where_it_is_needed_and_changes_no_other_figure(tmp_path: Path):
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src")}
-
-    def said(*arguments: str) -> list[str]:
-        command = [sys.executable, "-W", "error", "-c", FALLBACK, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()
-
-    without, further = said(), said("further")
-    assert without[0:4:2] == further[0:4:2]
-    assert without[1] != further[1]
-    assert without[3] != further[3]
-    assert (without[4], further[4]) == ("'U+1D81'", r"'\u1d81'")
 
 
 def test_a_map_draws_no_more_points_than_asked_and_other_generators_draw_others():

@@ -330,5 +330,17 @@ class Cluster(Section):
     l2: Weight  # of the linear probe
 
 
+class Style(Section):
+    """How figures are drawn and saved: what a journal asks for."""
+
+    width: Annotated[float, Field(ge=2, le=20)]  # inches of the text that figures are set in
+    font: Text  # serif, sans-serif or the name of an installed family
+    size: Annotated[float, Field(ge=4, le=24)]  # points
+    formats: Set[Literal["pdf", "svg", "png", "pgf"]]  # of paper/; the page has its own png in any case
+    dpi: Annotated[int, Field(ge=72, le=2400)]  # of png; images inside the other formats have 600 or more
+    mplstyle: Text | None  # file of more of matplotlib's settings; those above stand, as does what keeps bytes the same
+
+
 class Report(Section):
     points: Size  # samples a super-class drawn in the maps
+    style: Style

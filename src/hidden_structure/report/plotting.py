@@ -1,46 +1,73 @@
-"""How the report's figures look and are written: sizes, colours, curves with bands, deterministic files.
+"""How the report's figures look and are written: sizes, fonts, colours, curves with bands, deterministic files.
 
-Sized for print (columns of 3.4 inches, pages of 7), in colours that colour-blind readers tell apart (Okabe, Ito 2008).
-Nothing draws through pyplot, so no state is global.
+Everything is drawn and saved inside `style`, which alone sets matplotlib's settings, and takes them back. Colours are
+those that colour-blind readers tell apart (Okabe, Ito 2008). Nothing draws through pyplot, so no state is global.
 """
 
+import difflib
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
 
-from hidden_structure.frame.artifacts import write_atomically
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.sections import Style
 
-FALLBACKS = (  # for glyphs that matplotlib's own font lacks, most of them Chinese, Japanese and Korean: in this order
+PAGE, COLUMN = 7.0, 3.4  # widths of figures in inches of a page 7 wide; `new_figure` scales them to report.style.width
+SHARP = 600  # least dots per inch of an image inside a PDF
+FAMILIES = {"serif": ["STIXGeneral", "DejaVu Sans"], "sans-serif": ["DejaVu Sans"]}  # which matplotlib itself brings
+FALLBACKS = (  # for glyphs that these lack, most of them Chinese, Japanese and Korean: in this order
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans"),
     *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "IPAexGothic", "IPAGothic", "NanumGothic"),
     *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic"),
     *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Arial Unicode MS"),
 )
-FAMILY = ["DejaVu Sans", *(name for name in FALLBACKS if name in fontManager.get_font_names())]
-COLUMN, PAGE = 3.4, 7.0  # widths in inches
-STYLE = {
-    "font.family": FAMILY,  # a glyph comes from the first that has it, so that more fonts change no other text
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "legend.fontsize": 7,
+LOOK = {  # which a user's file may change
     "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 3,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,  # outlines instead of bitmaps, editable text
 }
-styled = matplotlib.style.context(["default", STYLE])  # a user's own matplotlibrc changes no figure
+KEPT = {  # which it may not
+    "axes.titlesize": "medium",
+    "axes.labelsize": "medium",
+    "xtick.labelsize": "medium",
+    "ytick.labelsize": "medium",
+    "legend.fontsize": "small",
+    "figure.constrained_layout.use": True,
+    "figure.autolayout": False,
+    "axes.unicode_minus": True,
+    "text.usetex": False,  # class names are no LaTeX
+    "pdf.fonttype": 42,  # outlines instead of bitmaps, editable text
+    "pdf.use14corefonts": False,
+    "pgf.rcfonts": False,  # the document's
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hidden-structure",
+}
+WINDOWS = (
+    *("backend", "interactive", "toolbar", "timezone", "webagg", "tk.", "docstring", "date.epoch", "keymap"),
+    *("savefig.directory", "figure.max_open_warning", "figure.raise_window"),
+)
+DATES = {  # and versions, which would make the bytes differ from run to run
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+}
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*<>"
@@ -66,10 +93,14 @@ def plain(name: str, length: int = 18) -> str:
     return (" " + text if text.startswith("_") else text).replace("$", r"\$")
 
 
-@functools.cache
 def _glyphs() -> frozenset[int]:
-    """The code points that the family has glyphs of."""
-    return frozenset().union(*(get_font(findfont(name)).get_charmap() for name in FAMILY))
+    """The code points that the fonts in use have glyphs of."""
+    return _glyphs_of(tuple(rcParams["font.family"]))
+
+
+@functools.cache
+def _glyphs_of(family: Sequence[str]) -> frozenset[int]:
+    return frozenset().union(*(get_font(findfont(FontProperties(family=[name]))).get_charmap() for name in family))
 
 
 def without_glyph(names: Iterable[str]) -> str:
@@ -77,20 +108,102 @@ def without_glyph(names: Iterable[str]) -> str:
     return "".join(sorted({c for name in names for c in name if c.isprintable() and ord(c) not in _glyphs()}))
 
 
-@styled
+@contextmanager
+def style(settings: Style) -> Iterator[None]:
+    """Draw and save inside of this as the settings say, whatever a user's own matplotlibrc says.
+
+    Raises InputError, which names the key, if a font or LaTeX is missing or the settings' own file is not usable.
+    """
+    if "pgf" in settings.formats and not shutil.which(latex := rcParams["pgf.texsystem"]):
+        raise InputError(f"report.style.formats: pgf is written with {latex}, which is not installed")
+    chosen = {
+        "font.family": _family(settings.font),
+        "font.size": settings.size,
+        "mathtext.fontset": "stix" if settings.font == "serif" else "dejavusans",
+        "figure.figsize": (settings.width, settings.width / 2),
+        "savefig.dpi": settings.dpi,
+    }
+    with matplotlib.style.context(["default", LOOK | _own(settings.mplstyle) | KEPT | chosen]):
+        yield
+
+
+def _family(font: str) -> list[str]:
+    """Names of fonts: a glyph comes from the first that has it, so that more fonts change no other text."""
+    installed = sorted(fontManager.get_font_names())
+    if font not in (*FAMILIES, *installed):
+        alike = difflib.get_close_matches(font, [*FAMILIES, *installed], 3)
+        hint = f"did you mean {' or '.join(alike)}?" if alike else "take serif or sans-serif, or install it"
+        raise InputError(f"report.style.font: there is no font {font}: {hint}")
+    family = FAMILIES.get(font, [font, "DejaVu Sans"])
+    return list(dict.fromkeys([*family, *(name for name in FALLBACKS if name in installed)]))
+
+
+def _own(file: str | None) -> Mapping[str, Any]:
+    """The settings of a style file, less those that are of windows and not of figures."""
+    if file is None:
+        return {}
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        entries = [line.partition(":") for line in lines if line.partition("#")[0].strip()]
+        if unknown := [key for key, colon, _ in entries if not colon or key.strip() not in rcParams]:
+            raise ValueError(f"there is no setting {unknown[0].strip()}")
+        found = matplotlib.rc_params_from_file(file, fail_on_error=True, use_default_template=False)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"report.style.mplstyle: {file} is no style file of matplotlib's: {reason}") from error
+    return {key: value for key, value in found.items() if not key.startswith(WINDOWS)}
+
+
 def save(figure: Figure, path: Path) -> bytes:
-    """Write the figure as PDF or PNG, by the path's suffix, without a date or version; return the file's bytes."""
-    changing = {".pdf": ("CreationDate", "Creator", "Producer"), ".png": ("Software",)}[path.suffix]
-    metadata = dict.fromkeys(changing)
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=200, metadata=metadata))
+    """Write the figure as the path's suffix says, without a date or version; return the file's bytes.
+
+    Hyphens before numbers become minus signs. The folder is one that nobody reads yet: a pgf file may need others
+    beside it, so it cannot be moved into place.
+    """
+    for text in figure.findobj(Text):
+        text.set_text(true_minus(text.get_text()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dpi = rcParams["savefig.dpi"]
+    dpi = figure.dpi if dpi == "figure" else dpi
+    figure.savefig(path, dpi=dpi if path.suffix == ".png" else max(dpi, SHARP), metadata=DATES.get(path.suffix, {}))
     return path.read_bytes()
 
 
+def true_minus(text: str) -> str:
+    """The text with a minus sign in place of each hyphen that begins a number, as matplotlib writes its own."""
+    return re.sub(r"(?<![\w.)\]-])-(?=\.?\d)", "\N{MINUS SIGN}", text)
+
+
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches."""
-    figure = Figure(figsize=(width, height))
+    """A figure of that size in inches of a page `PAGE` wide, as large as it is on the page of report.style.width."""
+    scale = rcParams["figure.figsize"][0] / PAGE
+    figure = Figure(figsize=(scale * width, scale * height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def panels(figure: Figure) -> list[Axes]:
+    """The axes that show data: no colour bars, and none that only makes room for a legend."""
+    shown = (axes for axes in figure.axes if axes.get_label() != "<colorbar>")
+    return [axes for axes in shown if axes.has_data() and axes.get_visible()]
+
+
+def letters(count: int) -> list[str]:
+    """(a), (b), ..., (z), (aa), ... for that many panels."""
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    doubled = ("".join(pair) for pair in itertools.product(alphabet, repeat=2))
+    return [f"({letter})" for letter in itertools.islice(itertools.chain(alphabet, doubled), count)]
+
+
+def add_letters(figure: Figure) -> None:
+    """Put (a), (b), ... before the titles of a figure's panels, in the order in which they were made, if several."""
+    shown = panels(figure)
+    for axes, letter in zip(shown, letters(len(shown)), strict=True):
+        if len(shown) > 1:
+            if axes.get_title():
+                axes.title.set_text(f"{letter} {axes.get_title()}")
+            else:
+                axes.set_title(f"{letter} {axes.get_title('left')}".strip(), loc="left")
 
 
 def band(
@@ -120,7 +233,7 @@ def layers_axis(axes: Axes, names: Sequence[str], most: int = 12) -> None:
         named, [plain(names[index], 24) for index in named], rotation=45, ha="right", rotation_mode="anchor"
     )
     axes.set_xticks(range(len(names)), minor=True)
-    axes.tick_params(axis="x", which="major", labelsize=6)
+    axes.tick_params(axis="x", which="major", labelsize="small")
     axes.tick_params(axis="x", which="minor", length=1)
     axes.set_xlim(-0.5, len(names) - 0.5)
 

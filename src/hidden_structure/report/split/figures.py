@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, band, epochs_axis, new_figure, styled
+from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, band, epochs_axis, new_figure
 from hidden_structure.report.summary import over_training
 
 SECTION = {  # figure of the page -> title, how to read it, how it was made
@@ -44,7 +44,6 @@ def draw(rows: Sequence[Mapping], fine_accuracy: float) -> dict[str, Figure]:
     return {"split": over_epochs(rows, fine_accuracy)} if rows else {}
 
 
-@styled
 def over_epochs(rows: Sequence[Mapping], fine_accuracy: float) -> Figure:
     """Memorisation, grouping and what it is worth, against the epoch."""
     figure = new_figure(PAGE, 2.9)

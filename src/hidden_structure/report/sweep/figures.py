@@ -8,7 +8,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hidden_structure.report.plotting import PAGE, new_figure, styled
+from hidden_structure.report.plotting import PAGE, new_figure
 from hidden_structure.report.summary import mean_and_spread
 
 SECTION = {  # figure of the page -> title, how to read it, how it was made
@@ -38,7 +38,6 @@ def draw(rows: Sequence[Mapping]) -> dict[str, Figure]:
     return {"sweep": heat_maps(rows)} if rows else {}
 
 
-@styled
 def heat_maps(rows: Sequence[Mapping]) -> Figure:
     """NC1, accuracies and agreement of every cell, means over the seeds where they could be measured."""
     lrs, decays = (sorted({row[key] for row in rows}, reverse=True) for key in ("lr", "weight_decay"))
