@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from hidden_structure.distillation.lelp import lelp
-from hidden_structure.distillation.students import Task, distils, observe, taught_always, taught_once
+from hidden_structure.distillation.students import Task, distillation_loss, fixed_targets, forward_all, online_targets
 from hidden_structure.frame import params
 from hidden_structure.networks.features import evaluation_mode, head
 from hidden_structure.networks.resnet import ResNet
@@ -57,11 +57,11 @@ def epochs(samples: int, repeats: int) -> dict[str, float]:
     precision = pick_precision(params.Hardware(device="cpu", precision="auto"), torch.device("cpu"))
     task = Task(images, torch.from_numpy(generator.integers(0, CLASSES, samples)), CLASSES, precision)
     teacher = network(20, 16, CLASSES)
-    embeddings, logits = observe(teacher, task)
+    embeddings, logits = forward_all(teacher, task)
     split = lelp(embeddings, task.labels, head(teacher).weight, SUBCLASSES, 0.5, torch_generator("rotation"))
-    lessons = {
-        "targets once": taught_once(embeddings, logits, split, 4.0),
-        "teacher on augmented images": taught_always(teacher, split, precision, 4.0),
+    targets_of = {
+        "targets once": fixed_targets(embeddings, logits, split, 4.0),
+        "teacher on augmented images": online_targets(teacher, split, precision, 4.0),
     }
 
     def learn(outputs: int, labels: torch.Tensor, objective: loop.Objective) -> None:
@@ -75,8 +75,8 @@ def epochs(samples: int, repeats: int) -> dict[str, float]:
                 teacher(images.normalise(batch))
 
     runs = {"labels": lambda: learn(CLASSES, task.labels, loop.classify), "teacher's forward pass": forward}
-    for name, lesson in lessons.items():
-        objective = distils(lesson, task, 4.0)
+    for name, targets in targets_of.items():
+        objective = distillation_loss(targets, task, 4.0)
         runs[name] = lambda objective=objective: learn(CLASSES * SUBCLASSES, torch.arange(samples), objective)
     return _medians(runs, repeats)
 

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from hidden_structure.distillation.lelp import Splitter, lelp, loss, merge, targets, whole
+from hidden_structure.distillation.lelp import Splitter, lelp, loss, merge_logits, targets, whole
 from hidden_structure.seeding import global_seed, numpy_generator, torch_generator
 
 SUBCLASSES, BETA, TEMPERATURE, STUDENTS = 2, 0.5, 2.0, 5
@@ -44,7 +44,7 @@ def main() -> None:
     samples = torch.arange(len(known))
 
     def accuracy(network: nn.Module, temperature: float) -> float:
-        return (merge(network(table[new]), 2, temperature).argmax(1) == labels[new]).double().mean().item()
+        return (merge_logits(network(table[new]), 2, temperature).argmax(1) == labels[new]).double().mean().item()
 
     def students(split: Splitter) -> float:
         """Mean test accuracy of small students, after merging their pieces."""

@@ -4,8 +4,8 @@ Killed and started again it goes on where it was.
 """
 
 from hidden_structure.datasets.labels import merge, tables
-from hidden_structure.distillation.pieces import check_room
-from hidden_structure.distillation.school import Course, School, train_teacher
+from hidden_structure.distillation.distiller import Config, Distiller, train_teacher
+from hidden_structure.distillation.methods import METHODS, check_room
 from hidden_structure.distillation.students import accuracy, tasks_of
 from hidden_structure.frame import artifacts, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
@@ -44,33 +44,33 @@ def main() -> None:
     stored = {} if settings.teacher == "own" else artifacts.read_tensors(paths.model("coarse", study.seeds[0]))
     arrays = *inputs.arrays, *coarse.values(), *(stored[name] for name in sorted(stored))
     with workplace("distill", described, arrays) as folder:
-        course = Course.of(study, inputs.image_shape, tasks["train"], inputs.targets("train"), folder)
-        teacher = course.build(study.network, classes, study.seeds[0])
+        config = Config.of(study, inputs.image_shape, tasks["train"], inputs.targets("train"), folder)
+        teacher = config.initialise(study.network, classes, study.seeds[0])
         check_room(settings, teacher)
         if settings.teacher == "own":
-            teacher = train_teacher(course)
+            teacher = train_teacher(config)
         else:
             load_state(teacher, artifacts.check_state(stored, teacher, paths.model("coarse", study.seeds[0])))
-        school = School(course, teacher)
+        distiller = Distiller(config, teacher)
 
         found: dict = {"coarse_of": coarse_of.tolist(), "tried": [], "rows": []}
         found["teacher"] = {"classes": classes, "test_accuracy": accuracy(teacher, tasks["test"], 1.0)}
         print(found["teacher"], flush=True)
         files = {}
         for method in settings.methods:
-            choice, tried = school.choose(method, settings.seeds[0])
-            found["tried"] += [
-                {"method": method} | one.of(method) | {"accuracy": value} for one, value in tried.items()
-            ]
+            choice, tried = distiller.choose(method, settings.seeds[0])
+            for one, value in tried.items():
+                found["tried"].append({"method": method} | one.of(method) | {"accuracy": value})
             for seed in settings.seeds:
-                network = school.student(method, choice, seed, course.recipe, folder / f"{method}-{seed}.safetensors")
-                outcome, tensors = school.examine(network, method, choice, tasks)
+                file = folder / f"{method}-{seed}.safetensors"
+                student = distiller.student(method, choice, seed, config.recipe, file)
+                row, tensors = distiller.evaluate(student, method, choice, tasks)
                 files[paths.student(method, seed)] = folder / "students" / method / f"{seed}.safetensors"
                 artifacts.write_tensors(files[paths.student(method, seed)], tensors)
-                found["rows"].append({"method": method, "seed": seed} | choice.of(method) | outcome)
+                found["rows"].append({"method": method, "seed": seed} | choice.of(method) | row)
                 print({name: value for name, value in found["rows"][-1].items() if value is not None}, flush=True)
-            if method == "subclass":
-                inventing = school.teacher(choice.subclasses)[0]
+            if METHODS[method].invented:
+                inventing = distiller.teacher(choice.subclasses)[0]
                 found["teacher"]["inventing_accuracy"] = accuracy(inventing, tasks["test"], 1.0)
         artifacts.publish(paths.STUDENTS, files)
         results.write("distill", found, hardware)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hidden_structure.distillation.pieces import HYPERPARAMETERS
+from hidden_structure.distillation.methods import METHODS
 from hidden_structure.frame.params import Study
 
 LEVEL = {  # method -> test accuracy, agreement of the student's features, meaning of the pieces
@@ -31,7 +31,7 @@ def distill(study: Study, classes: int = 2) -> dict:
     settings, tried, rows = study.distill, [], []
     for place, method in enumerate(settings.methods):
         level, draw = LEVEL[method][0], np.random.default_rng(place)
-        best = {name: _values(study, name)[0] for name in HYPERPARAMETERS[method]}
+        best = {name: _values(study, name)[0] for name in METHODS[method].hyperparameters}
         chosen = {name: best.get(name) for name in ("subclasses", "beta", "temperature")}
         for name in best:
             for value in _values(study, name) if len(_values(study, name)) > 1 else ():

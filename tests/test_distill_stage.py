@@ -9,7 +9,7 @@ import tiny
 import torch
 from sklearn.metrics import adjusted_mutual_info_score
 
-from hidden_structure.distillation.pieces import HYPERPARAMETERS
+from hidden_structure.distillation.methods import METHODS as TABLE
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.sections import DISTILLATIONS
 from hidden_structure.networks.build import build
@@ -76,7 +76,7 @@ def test_a_row_names_the_hyperparameters_that_its_method_has_and_its_outputs(fol
     whole = {"alone", "kd", "fitnet"}
     for row in metrics(folder)["rows"]:
         named = {name for name in ("subclasses", "beta", "temperature") if row[name] is not None}
-        assert named == set(HYPERPARAMETERS[row["method"]])
+        assert named == set(TABLE[row["method"]].hyperparameters)
         pieces = 1 if row["method"] in whole else 5 if row["method"] == "oracle" else 2
         assert row["outputs"] == 2 * pieces
         assert 0 <= row["test_accuracy"] <= 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from torch.nn.functional import kl_div, log_softmax, softmax
 
-from hidden_structure.distillation.lelp import assign, contrast, lelp, loss, merge, targets, whole
+from hidden_structure.distillation.lelp import assign, contrast, lelp, loss, merge_logits, targets, whole
 from hidden_structure.frame.errors import InputError
 from hidden_structure.seeding import torch_generator
 
@@ -58,7 +58,7 @@ def test_targets_sum_to_the_teachers_probabilities_and_merge_back_into_them(clas
     assert wanted.shape == (7, classes * subclasses)
     assert close(wanted.unflatten(1, (classes, subclasses)).sum(2), teacher, 1e-6)
     fitted = wanted.log() * temperature + draw(7, 1, name=seed)  # outputs that fit the targets exactly
-    assert close(merge(fitted, classes, temperature), teacher.log(), 1e-5)
+    assert close(merge_logits(fitted, classes, temperature), teacher.log(), 1e-5)
 
 
 @pytest.mark.parametrize("kind", ["whole", "lelp", "assigned"])
@@ -75,16 +75,16 @@ def test_no_way_of_splitting_changes_what_the_classes_get(kind):
 @given(counts, counts, temperatures, seeds)
 def test_merging_gives_log_probabilities_that_no_order_of_the_pieces_changes(classes, subclasses, temperature, seed):
     logits = draw(5, classes, subclasses, name=seed)
-    merged = merge(logits.flatten(1), classes, temperature)
+    merged = merge_logits(logits.flatten(1), classes, temperature)
     assert close(merged.exp().sum(1), torch.ones(5), 1e-5)
-    assert close(merge(logits.flip(2).flatten(1), classes, temperature), merged, 1e-5)
-    assert close(merge(logits.flip(1).flatten(1), classes, temperature).flip(1), merged, 1e-5)
+    assert close(merge_logits(logits.flip(2).flatten(1), classes, temperature), merged, 1e-5)
+    assert close(merge_logits(logits.flip(1).flatten(1), classes, temperature).flip(1), merged, 1e-5)
 
 
 def test_classes_left_whole_are_vanilla_distillation():
     logits, q = draw(6, CLASSES), whole(CLASSES)(EMBEDDINGS[:6], EVERY[:6])
     assert close(targets(logits, q, 3.0), (logits / 3).softmax(1), 1e-6)
-    assert close(merge(logits, CLASSES), log_softmax(logits, 1), 1e-6)
+    assert close(merge_logits(logits, CLASSES), log_softmax(logits, 1), 1e-6)
 
 
 @given(temperatures, seeds)
@@ -337,7 +337,7 @@ def test_every_function_takes_numpy_arrays_and_gives_the_tensors_that_it_gives_o
     logits, q, outputs = EMBEDDINGS @ WEIGHT.T, expected(EMBEDDINGS, EVERY), draw(SAMPLES, CLASSES * 4)
     wanted = targets(logits, q, 2.0)
     assert close(targets(given(logits), given(q), 2.0), wanted, 1e-5)
-    assert close(merge(given(outputs), CLASSES, 2.0), merge(outputs, CLASSES, 2.0), 1e-5)
+    assert close(merge_logits(given(outputs), CLASSES, 2.0), merge_logits(outputs, CLASSES, 2.0), 1e-5)
     for mine in (outputs, given(outputs)):
         for theirs in (wanted, given(wanted)):
             assert loss(mine, theirs, 2.0).item() == pytest.approx(loss(outputs, wanted, 2.0).item(), rel=1e-5)
@@ -457,4 +457,4 @@ def test_a_network_that_learns_the_targets_learns_the_teachers_classes():
         optimizer.zero_grad()
         loss(outputs, targets(logits, q, 2.0), 2.0).backward()
         optimizer.step()
-    assert close(merge(outputs.detach(), CLASSES, 2.0).exp(), softmax(logits / 2, 1), 1e-2)
+    assert close(merge_logits(outputs.detach(), CLASSES, 2.0).exp(), softmax(logits / 2, 1), 1e-2)

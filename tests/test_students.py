@@ -14,13 +14,13 @@ from sklearn.metrics import adjusted_rand_score
 from torch import nn
 
 from hidden_structure.distillation import students
-from hidden_structure.distillation.lelp import assign, lelp, merge, whole
-from hidden_structure.distillation.pieces import HYPERPARAMETERS, Choice, Teacher, candidates, splitter
-from hidden_structure.distillation.school import Course, School, temperature, train_teacher
-from hidden_structure.distillation.students import Task, accuracy, hints, observe, taught_always, taught_once
+from hidden_structure.distillation.distiller import Config, Distiller, train_teacher
+from hidden_structure.distillation.lelp import assign, lelp, merge_logits, whole
+from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, Method, candidates, splitter
+from hidden_structure.distillation.students import Task, accuracy, fixed_targets, forward_all, hint_loss, online_targets
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.sections import DISTILLATIONS
+from hidden_structure.frame.sections import DISTILLATIONS, Lelp
 from hidden_structure.networks.features import head
 from hidden_structure.seeding import numpy_generator, torch_generator
 from hidden_structure.training import loop, resume
@@ -29,7 +29,7 @@ from hidden_structure.training.batches import on_device
 CPU = torch.device("cpu")
 CLASSES, FINE, SAMPLES = 2, 4, 160
 CHOICE = Choice(2, 0.5, 4.0)
-STEPS = {"null_space": True, "pca": True, "rotate": True, "standardise": True}
+STEPS = Lelp(null_space=True, pca=True, rotate=True, standardise=True)
 SPLITTING = ("random", "random-projections", "kmeans", "tsne-kmeans", "lelp", "oracle")  # classes, of one teacher
 
 
@@ -51,23 +51,23 @@ def make_task(seed: int = 0) -> tuple[Task, torch.Tensor]:
     return Task(images, torch.from_numpy(fine % CLASSES), CLASSES, torch.float32), torch.from_numpy(fine)
 
 
-def make_course(folder: Path, **distill) -> Course:
+def make_config(folder: Path, **distill) -> Config:
     plan, (task, fine) = settings(**distill), make_task()
     own = plan.distill.network, plan.distill.train or plan.train
-    return Course(plan.distill, *own, plan.network, plan.train, 0, plan.cluster, (4, 4, 1), task, fine, folder)
+    return Config(plan.distill, *own, plan.network, plan.train, 0, plan.cluster, (4, 4, 1), task, fine, folder)
 
 
-def school_of(course: Course) -> School:
-    return School(course, train_teacher(course))
+def distiller_of(config: Config) -> Distiller:
+    return Distiller(config, train_teacher(config))
 
 
 @pytest.fixture
-def school(tmp_path) -> School:
-    return school_of(make_course(tmp_path))
+def distiller(tmp_path) -> Distiller:
+    return distiller_of(make_config(tmp_path))
 
 
-def taught(school: School, method: str, file: Path, seed: int = 0, choice: Choice = CHOICE) -> nn.Module:
-    return school.student(method, choice, seed, school.course.recipe, file)
+def taught(distiller: Distiller, method: str, file: Path, seed: int = 0, choice: Choice = CHOICE) -> nn.Module:
+    return distiller.student(method, choice, seed, distiller.config.recipe, file)
 
 
 def same(left: nn.Module, right: nn.Module) -> bool:
@@ -78,45 +78,72 @@ def same(left: nn.Module, right: nn.Module) -> bool:
 # --- pieces ---
 
 
-def planted(per_piece: int = 30) -> Teacher:
+def planted(per_piece: int = 30) -> Embeddings:
     """Two classes of two clusters each, along directions that the output weights do not read."""
     fine = torch.arange(FINE * per_piece) % FINE
     labels, piece = fine % CLASSES, fine // CLASSES
-    embeddings = 0.3 * torch.randn(len(fine), 6, generator=torch_generator("planted"))
-    embeddings[:, 0] += 4.0 * labels
-    embeddings[torch.arange(len(fine)), 2 + labels] += 6.0 * piece
+    values = 0.3 * torch.randn(len(fine), 6, generator=torch_generator("planted"))
+    values[:, 0] += 4.0 * labels
+    values[torch.arange(len(fine)), 2 + labels] += 6.0 * piece
     weight = torch.eye(6)[:CLASSES]
-    return Teacher(embeddings, labels, weight, fine + 5, settings().cluster)
+    return Embeddings(values, labels, weight, fine + 5, settings().cluster)
 
 
-def likeliest(method: str, teacher: Teacher, choice: Choice = CHOICE) -> torch.Tensor:
-    every = torch.arange(len(teacher.labels))
-    return splitter(method, choice, teacher, STEPS)(teacher.embeddings, every)[every, teacher.labels].argmax(1)
+def likeliest(method: str, embeddings: Embeddings, choice: Choice = CHOICE) -> torch.Tensor:
+    every = torch.arange(len(embeddings.labels))
+    return splitter(method, choice, embeddings, STEPS)(embeddings.values, every)[every, embeddings.labels].argmax(1)
+
+
+def test_the_table_has_the_methods_that_params_allow():
+    assert list(METHODS) == list(DISTILLATIONS)
+
+
+def test_a_further_method_is_a_row_of_the_table(tmp_path, monkeypatch):
+    """It splits classes by the length of embeddings, has a temperature to be chosen, and FitNet's hint or not."""
+
+    def by_size(embeddings, choice, steps):
+        sizes = embeddings.values.norm(dim=1)
+        return assign(embeddings.labels, (sizes > sizes.median()).long(), embeddings.classes)
+
+    further = Method("by size", "nobody", ("temperature",), by_size, hint=True)
+    monkeypatch.setitem(METHODS, "size", further)
+    distiller = distiller_of(make_config(tmp_path, temperatures=[1.0, 4.0]))
+    choice, tried = distiller.choose("size", 0)
+    assert [each.temperature for each in tried] == [1.0, 4.0]
+    assert choice.of("size") == {"subclasses": None, "beta": None, "temperature": choice.temperature}
+    student = taught(distiller, "size", tmp_path / "hint.safetensors", choice=choice)
+    row, tensors = distiller.evaluate(student, "size", choice, {"train": distiller.config.task})
+    assert row["outputs"] == CLASSES * 2
+    assert row["train_accuracy"] == accuracy(student, distiller.config.task, choice.temperature)
+    sizes = distiller.teacher()[1].norm(dim=1)
+    assert torch.equal(tensors["pieces"], (sizes > sizes.median()).long())
+    monkeypatch.setitem(METHODS, "size", replace(further, hint=False))
+    assert not same(student, taught(distiller, "size", tmp_path / "plain.safetensors", choice=choice))
 
 
 @pytest.mark.parametrize("method", DISTILLATIONS)
 def test_every_method_has_its_hyperparameters_and_no_other(method):
     named = CHOICE.of(method)
     assert list(named) == ["subclasses", "beta", "temperature"]
-    assert {name for name, value in named.items() if value is not None} == set(HYPERPARAMETERS[method])
+    assert {name for name, value in named.items() if value is not None} == set(METHODS[method].hyperparameters)
 
 
 @pytest.mark.parametrize("method", ["kmeans", "tsne-kmeans", "oracle"])
 def test_planted_pieces_are_found(method):
-    teacher = planted()
+    embeddings = planted()
     for label in range(CLASSES):
-        own = teacher.labels == label
-        assert adjusted_rand_score(teacher.fine[own], likeliest(method, teacher)[own]) == 1
+        own = embeddings.labels == label
+        assert adjusted_rand_score(embeddings.fine[own], likeliest(method, embeddings)[own]) == 1
 
 
 @pytest.mark.parametrize(("method", "least", "most"), [("lelp", 0.9, 1), ("oracle", 1, 1), ("random", 0, 0.3)])
 def test_what_pieces_say_of_planted_ones(method, least, most):
     """Share of the variance of the planted pieces that log q(s | x, c) explains, linearly, in each class."""
-    teacher, every = planted(), torch.arange(120)
-    found = splitter(method, replace(CHOICE, subclasses=4), teacher, STEPS)(teacher.embeddings, every)
+    embeddings, every = planted(), torch.arange(120)
+    found = splitter(method, replace(CHOICE, subclasses=4), embeddings, STEPS)(embeddings.values, every)
     for label in range(CLASSES):
-        own = teacher.labels == label
-        planned = (teacher.fine[own] > 6).double()
+        own = embeddings.labels == label
+        planned = (embeddings.fine[own] > 6).double()
         said = found[own, label].clamp(min=1e-9).log().double()
         said, planned = said - said.mean(0), planned - planned.mean()
         unexplained = planned - said @ torch.linalg.pinv(said) @ planned
@@ -125,21 +152,21 @@ def test_what_pieces_say_of_planted_ones(method, least, most):
 
 def test_two_pieces_tell_two_planted_ones_apart_after_nearly_every_rotation():
     """Each projection scaled by itself would be the same but for its sign, and be lost wherever the signs agree."""
-    teacher, every = planted(), torch.arange(120)
+    embeddings, every = planted(), torch.arange(120)
     apart = 0
     for number in range(40):
         generator = torch_generator("rotations", number)
-        q = lelp(teacher.embeddings, teacher.labels, teacher.weight, 2, 1.0, generator)(teacher.embeddings, every)
-        own = teacher.labels == 0
-        said, true = q[own, 0, 0].log().numpy(), (teacher.fine[own] > 6).numpy()
+        q = lelp(embeddings.values, embeddings.labels, embeddings.weight, 2, 1.0, generator)(embeddings.values, every)
+        own = embeddings.labels == 0
+        said, true = q[own, 0, 0].log().numpy(), (embeddings.fine[own] > 6).numpy()
         apart += abs(np.corrcoef(said, true)[0, 1]) > 0.5
     assert apart >= 36
 
 
 def test_the_oracle_tells_fine_classes_apart_and_numbers_them_within_each_class():
-    teacher = replace(planted(), fine=torch.tensor([7, 3, 9, 3, 8, 3, 7, 3]).repeat(15))  # class 1 has one only
-    every = torch.arange(len(teacher.labels))
-    q = splitter("oracle", CHOICE, teacher, STEPS)(teacher.embeddings, every)
+    embeddings = replace(planted(), fine=torch.tensor([7, 3, 9, 3, 8, 3, 7, 3]).repeat(15))  # class 1 has one only
+    every = torch.arange(len(embeddings.labels))
+    q = splitter("oracle", CHOICE, embeddings, STEPS)(embeddings.values, every)
     assert q.shape == (120, CLASSES, 3)  # 7, 8, 9
     assert q[0].tolist() == [[1, 0, 0], [1, 0, 0]]
     assert q[4].tolist() == [[0, 1, 0], [1, 0, 0]]
@@ -149,56 +176,57 @@ def test_the_oracle_tells_fine_classes_apart_and_numbers_them_within_each_class(
 @settings_of(max_examples=30)
 @given(st.integers(2, 9), st.integers(9, 60))
 def test_random_pieces_are_balanced(subclasses, samples):
-    teacher = planted()
-    teacher = replace(teacher, embeddings=teacher.embeddings[:samples], labels=teacher.labels[:samples])
-    found = likeliest("random", teacher, replace(CHOICE, subclasses=subclasses))
+    embeddings = planted()
+    embeddings = replace(embeddings, values=embeddings.values[:samples], labels=embeddings.labels[:samples])
+    found = likeliest("random", embeddings, replace(CHOICE, subclasses=subclasses))
     assert np.ptp(np.bincount(found, minlength=subclasses)) <= 1
 
 
 @pytest.mark.parametrize("method", SPLITTING)
 def test_pieces_are_the_same_each_time_and_heed_their_own_hyperparameters_alone(method):
-    teacher, every = planted(), torch.arange(120)
+    embeddings, every = planted(), torch.arange(120)
 
     def q(choice: Choice) -> torch.Tensor:
-        return splitter(method, choice, teacher, STEPS)(teacher.embeddings, every)
+        return splitter(method, choice, embeddings, STEPS)(embeddings.values, every)
 
     assert torch.equal(q(CHOICE), q(CHOICE))
     assert torch.equal(q(replace(CHOICE, temperature=9.0)), q(CHOICE))
     other = q(replace(CHOICE, subclasses=3)), q(replace(CHOICE, beta=9.0))
     heeded = [each.shape != q(CHOICE).shape or not torch.equal(each, q(CHOICE)) for each in other]
-    assert heeded == ["subclasses" in HYPERPARAMETERS[method], "beta" in HYPERPARAMETERS[method]]
+    assert heeded == ["subclasses" in METHODS[method].hyperparameters, "beta" in METHODS[method].hyperparameters]
 
 
 @pytest.mark.parametrize("method", ["kd", *SPLITTING])
 def test_only_the_oracle_sees_fine_labels(method):
-    teacher, every = planted(), torch.arange(120)
-    relabelled = replace(teacher, fine=every % 6)
-    first, second = (splitter(method, CHOICE, one, STEPS)(one.embeddings, every) for one in (teacher, relabelled))
+    embeddings, every = planted(), torch.arange(120)
+    relabelled = replace(embeddings, fine=every % 6)
+    first, second = (splitter(method, CHOICE, one, STEPS)(one.values, every) for one in (embeddings, relabelled))
     assert (first.shape == second.shape and torch.equal(first, second)) == (method != "oracle")
 
 
 def test_random_projections_are_lelps_but_for_their_axes():
-    teacher = planted()
-    plain = STEPS | {"rotate": False, "standardise": False}
+    embeddings = planted()
+    plain = STEPS.model_copy(update={"rotate": False, "standardise": False})
     axes, principal = (
-        splitter(method, CHOICE, teacher, plain).directions.double() for method in ("random-projections", "lelp")
+        splitter(method, CHOICE, embeddings, plain).directions.double() for method in ("random-projections", "lelp")
     )
     for found in (axes, principal):
         assert torch.allclose(found @ found.mT, torch.eye(2, dtype=torch.float64), atol=1e-5)
-        assert (found @ teacher.weight.double().T).abs().max() < 1e-5
-    centred = teacher.embeddings[teacher.labels == 0].double()
+        assert (found @ embeddings.weight.double().T).abs().max() < 1e-5
+    centred = embeddings.values[embeddings.labels == 0].double()
     variances = [((centred - centred.mean(0)) @ found[0].T).var(0).sum() for found in (axes, principal)]
     assert variances[0] < variances[1]
-    for step in STEPS:
-        other = splitter("random-projections", CHOICE, teacher, STEPS | {step: False}).directions
-        unchanged = torch.equal(other, splitter("random-projections", CHOICE, teacher, STEPS).directions)
+    for step in Lelp.model_fields:
+        without = STEPS.model_copy(update={step: False})
+        other = splitter("random-projections", CHOICE, embeddings, without).directions
+        unchanged = torch.equal(other, splitter("random-projections", CHOICE, embeddings, STEPS).directions)
         assert unchanged == (step == "pca")
 
 
 @pytest.mark.parametrize("method", ["kmeans", "tsne-kmeans", "lelp", "random-projections"])
 def test_a_dead_teacher_is_one_line(method):
-    teacher = planted()
-    dead = replace(teacher, embeddings=torch.zeros_like(teacher.embeddings))
+    embeddings = planted()
+    dead = replace(embeddings, values=torch.zeros_like(embeddings.values))
     with pytest.raises(InputError, match=r"dead|died|vary"):
         likeliest(method, dead)
 
@@ -217,49 +245,49 @@ def test_candidates_change_one_hyperparameter():
     assert candidates(plan, CHOICE, "subclasses") == [CHOICE, Choice(4, 0.5, 4.0)]
 
 
-# --- lessons ---
+# --- targets ---
 
 
 SPLITTERS = {
     "whole": lambda embeddings, labels, weight: whole(CLASSES),
-    "lelp": lambda embeddings, labels, weight: lelp(embeddings, labels, weight, 3, 0.5, torch_generator("lesson")),
+    "lelp": lambda embeddings, labels, weight: lelp(embeddings, labels, weight, 3, 0.5, torch_generator("targets")),
     "assigned": lambda embeddings, labels, weight: assign(labels, torch.arange(SAMPLES) % 3, CLASSES),
 }
 
 
 @pytest.mark.parametrize("kind", SPLITTERS)
-def test_targets_of_unaugmented_images_are_those_computed_once(school, kind):
-    task, (network, embeddings, logits) = school.course.task, school.teacher()
+def test_targets_of_unaugmented_images_are_those_computed_once(distiller, kind):
+    task, (network, embeddings, logits) = distiller.config.task, distiller.teacher()
     split = SPLITTERS[kind](embeddings, task.labels, head(network).weight.detach())
     index = torch.randperm(SAMPLES, generator=torch_generator("index"))[:50]
     images = task.images.normalise(task.images.pixels[index])
-    once = taught_once(embeddings, logits, split, 4.0)(images, index)
-    always = taught_always(network, split, torch.float32, 4.0)(images, index)
+    once = fixed_targets(embeddings, logits, split, 4.0)(images, index)
+    always = online_targets(network, split, torch.float32, 4.0)(images, index)
     assert torch.allclose(once, always, atol=1e-5)
     assert not always.requires_grad
-    assert not torch.allclose(taught_always(network, split, torch.float32, 4.0)(-images, index), once, atol=1e-2)
+    assert not torch.allclose(online_targets(network, split, torch.float32, 4.0)(-images, index), once, atol=1e-2)
 
 
 @pytest.mark.parametrize("method", DISTILLATIONS)
 def test_a_student_of_unaugmented_images_does_not_depend_on_when_targets_are_computed(method, tmp_path):
     networks = []
     for augmented in (False, True):
-        school = school_of(make_course(tmp_path / str(augmented), augmented=augmented))
-        networks.append(taught(school, method, tmp_path / str(augmented) / "student.safetensors"))
+        distiller = distiller_of(make_config(tmp_path / str(augmented), augmented=augmented))
+        networks.append(taught(distiller, method, tmp_path / str(augmented) / "student.safetensors"))
     for once, always in zip(*(network.parameters() for network in networks), strict=True):
         assert torch.allclose(once, always, atol=1e-3)
 
 
-def test_watching_a_network_changes_neither_it_nor_its_mode(school):
-    network, embeddings, logits = school.teacher()
+def test_watching_a_network_changes_neither_it_nor_its_mode(distiller):
+    network, embeddings, logits = distiller.teacher()
     network.train()
     assert torch.allclose(head(network)(embeddings), logits, atol=1e-5)
-    again = observe(network, school.course.task)
+    again = forward_all(network, distiller.config.task)
     assert torch.equal(again[0], embeddings)
     assert torch.equal(again[1], logits)
     assert not again[1].requires_grad
     assert network.training
-    taught_always(network, whole(CLASSES), torch.float32, 1.0)(torch.zeros(2, 1, 4, 4), torch.arange(2))
+    online_targets(network, whole(CLASSES), torch.float32, 1.0)(torch.zeros(2, 1, 4, 4), torch.arange(2))
     assert network.training
 
 
@@ -270,7 +298,7 @@ def test_accuracy_is_that_of_the_merged_outputs():
     with torch.no_grad():
         network[1].weight.zero_()
         network[1].bias.copy_(outputs)
-    assert merge(outputs[None], 2).argmax() == 0
+    assert merge_logits(outputs[None], 2).argmax() == 0
     assert accuracy(network, task, 1.0) == pytest.approx((task.labels == 0).double().mean().item())
     assert accuracy(network, task, 0.1) == pytest.approx((task.labels == 1).double().mean().item())
 
@@ -299,23 +327,23 @@ class Recorder:
         monkeypatch.setattr(loop, "step", recording_step)
 
 
-def test_students_of_one_seed_see_the_same_batches_whatever_the_method(school, tmp_path, monkeypatch):
-    school.teacher(CHOICE.subclasses)  # that of subclass, whose own training is not to be seen
+def test_students_of_one_seed_see_the_same_batches_whatever_the_method(distiller, tmp_path, monkeypatch):
+    distiller.teacher(CHOICE.subclasses)  # that of subclass, whose own training is not to be seen
     seen = Recorder(monkeypatch)
     for method in DISTILLATIONS:
-        taught(school, method, tmp_path / f"{method}.safetensors")
-    taught(school, "kd", tmp_path / "other.safetensors", seed=1)
+        taught(distiller, method, tmp_path / f"{method}.safetensors")
+    taught(distiller, "kd", tmp_path / "other.safetensors", seed=1)
     *batches, other = [torch.stack(each) for each in seen.batches]
     assert len(batches) == len(DISTILLATIONS)
     assert batches[0].shape == (3 * 4, 40)
     assert all(torch.equal(each, batches[0]) for each in batches)
     assert not torch.equal(other, batches[0])
-    pixels = school.course.task.images
+    pixels = distiller.config.task.images
     assert torch.equal(seen.images[5], pixels.normalise(pixels.pixels[batches[0][5]]))
 
 
-def test_every_method_has_the_outputs_it_needs_and_another_student(school, tmp_path):
-    networks = {method: taught(school, method, tmp_path / f"{method}.safetensors") for method in DISTILLATIONS}
+def test_every_method_has_the_outputs_it_needs_and_another_student(distiller, tmp_path):
+    networks = {method: taught(distiller, method, tmp_path / f"{method}.safetensors") for method in DISTILLATIONS}
     for method, network in networks.items():
         split = CLASSES * 2 if method in (*SPLITTING, "subclass") else CLASSES
         assert head(network).out_features == split
@@ -326,15 +354,15 @@ def test_every_method_has_the_outputs_it_needs_and_another_student(school, tmp_p
 
 @pytest.mark.parametrize("method", DISTILLATIONS)
 def test_students_learn_the_classes(method, tmp_path):
-    course = make_course(tmp_path)
-    longer = course.recipe.model_copy(update={"epochs": 25, "lr": 0.05})
-    school, test = school_of(replace(course, recipe=longer, teacher_recipe=longer)), make_task(1)[0]
-    network = taught(school, method, tmp_path / f"{method}.safetensors")
-    assert accuracy(network, test, temperature(method, CHOICE)) > 0.9
+    config = make_config(tmp_path)
+    longer = config.recipe.model_copy(update={"epochs": 25, "lr": 0.05})
+    distiller, test = distiller_of(replace(config, recipe=longer, teacher_recipe=longer)), make_task(1)[0]
+    network = taught(distiller, method, tmp_path / f"{method}.safetensors")
+    assert accuracy(network, test, METHODS[method].temperature(CHOICE)) > 0.9
 
 
-def test_the_same_student_twice_is_the_same_bytes_and_what_its_file_holds(school, tmp_path):
-    first, second = (taught(school, "lelp", tmp_path / f"{name}.safetensors") for name in "ab")
+def test_the_same_student_twice_is_the_same_bytes_and_what_its_file_holds(distiller, tmp_path):
+    first, second = (taught(distiller, "lelp", tmp_path / f"{name}.safetensors") for name in "ab")
     assert same(first, second)
     kept = resume.read_tensors(tmp_path / "a.safetensors")
     assert torch.equal(kept["network/head.weight"], first.head.weight.detach())
@@ -353,7 +381,7 @@ def test_the_hint_teaches_the_student_itself():
     def nothing(outputs, images, index):
         return 0 * outputs.sum(), outputs.argmax(1) == 0
 
-    value, _ = hints(nothing, lambda images, index: embeddings[index], embeddings, CLASSES, 2.0)(
+    value, _ = hint_loss(nothing, lambda images, index: embeddings[index], embeddings, CLASSES, 2.0)(
         found, images, torch.arange(32)
     )
     value.backward()
@@ -366,8 +394,8 @@ def test_the_hint_teaches_the_student_itself():
 
 
 def test_without_a_weight_the_hint_changes_nothing(tmp_path):
-    school = school_of(make_course(tmp_path, hint=0.0))
-    plain, hinted = (taught(school, method, tmp_path / f"{method}.safetensors") for method in ("kd", "fitnet"))
+    distiller = distiller_of(make_config(tmp_path, hint=0.0))
+    plain, hinted = (taught(distiller, method, tmp_path / f"{method}.safetensors") for method in ("kd", "fitnet"))
     for left, right in zip(plain.parameters(), hinted.parameters(), strict=True):
         assert torch.allclose(left, right, atol=1e-5)
 
@@ -375,14 +403,14 @@ def test_without_a_weight_the_hint_changes_nothing(tmp_path):
 def test_the_teacher_that_invents_uses_its_pieces(tmp_path):
     used = {}
     for weight in (0.0, 1.0):
-        course = make_course(tmp_path / str(weight), contrast=weight)
-        recipe = course.teacher_recipe.model_copy(update={"epochs": 40, "lr": 0.05})
-        school = school_of(replace(course, teacher_recipe=recipe))
-        network, _, logits = school.teacher(2)
-        assert accuracy(network, course.task, 1.0) > 0.9
+        config = make_config(tmp_path / str(weight), contrast=weight)
+        recipe = config.teacher_recipe.model_copy(update={"epochs": 40, "lr": 0.05})
+        distiller = distiller_of(replace(config, teacher_recipe=recipe))
+        network, _, logits = distiller.teacher(2)
+        assert accuracy(network, config.task, 1.0) > 0.9
         v = logits - logits.mean(1, keepdim=True)
         v = v / v.norm(dim=1, keepdim=True)
-        own = v[course.task.labels == 0]
+        own = v[config.task.labels == 0]
         used[weight] = (own @ own.T).mean().item()
     assert used[1.0] < used[0.0]
 
@@ -391,66 +419,66 @@ def test_the_teacher_that_invents_uses_its_pieces(tmp_path):
 
 
 def test_choosing_tries_each_value_once_and_takes_the_best(tmp_path, monkeypatch):
-    school = school_of(make_course(tmp_path, subclasses=[2, 4], betas=[0.5, 1.0, 2.0], temperatures=[1.0, 4.0]))
+    distiller = distiller_of(make_config(tmp_path, subclasses=[2, 4], betas=[0.5, 1.0, 2.0], temperatures=[1.0, 4.0]))
     tries = []
 
     def student(method, choice, *rest):
         tries.append(choice)
         return choice
 
-    monkeypatch.setattr(school, "student", student)
+    monkeypatch.setattr(distiller, "student", student)
     worth = {
         "subclasses": {2: 0.0, 4: 0.3},
         "beta": {0.5: 0.0, 1.0: 0.1, 2.0: 0.4},
         "temperature": {1.0: 0.2, 4.0: 0.1},
     }
     monkeypatch.setattr(
-        "hidden_structure.distillation.school.accuracy",
+        "hidden_structure.distillation.distiller.accuracy",
         lambda choice, task, temperature: sum(worth[name][value] for name, value in vars(choice).items()),
     )
-    best, tried = school.choose("lelp", 0)
+    best, tried = distiller.choose("lelp", 0)
     assert best == Choice(4, 2.0, 1.0)
     assert tries == list(tried)
     assert len(set(tries)) == len(tries) == 2 + 1 + 2  # each with the others at their best, which are known
     assert tried[best] == max(tried.values()) == pytest.approx(0.9)
     tries.clear()
-    assert school.choose("kd", 0)[0] == Choice(2, 0.5, 1.0)
+    assert distiller.choose("kd", 0)[0] == Choice(2, 0.5, 1.0)
     assert len(tries) == 2
     tries.clear()
-    assert school.choose("alone", 0) == (Choice(2, 0.5, 1.0), {})
+    assert distiller.choose("alone", 0) == (Choice(2, 0.5, 1.0), {})
     assert not tries
 
 
 def test_of_ties_the_first_is_taken_and_one_value_is_not_tried(tmp_path, monkeypatch):
-    school = school_of(make_course(tmp_path, subclasses=[3], betas=[2.0, 0.5], temperatures=[1.0]))
-    monkeypatch.setattr(school, "student", lambda method, choice, *rest: choice)
-    monkeypatch.setattr("hidden_structure.distillation.school.accuracy", lambda *arguments: 0.0)
-    best, tried = school.choose("lelp", 0)
+    distiller = distiller_of(make_config(tmp_path, subclasses=[3], betas=[2.0, 0.5], temperatures=[1.0]))
+    monkeypatch.setattr(distiller, "student", lambda method, choice, *rest: choice)
+    monkeypatch.setattr("hidden_structure.distillation.distiller.accuracy", lambda *arguments: 0.0)
+    best, tried = distiller.choose("lelp", 0)
     assert best == Choice(3, 2.0, 1.0)
     assert [choice.beta for choice in tried] == [2.0, 0.5]
-    assert school.choose("kmeans", 0) == (best, {})
+    assert distiller.choose("kmeans", 0) == (best, {})
 
 
 def test_choosing_never_trains_on_held_out_images_and_scores_on_no_other(tmp_path, monkeypatch):
-    school = school_of(make_course(tmp_path, validation=0.25, tuning=2, temperatures=[1.0, 4.0]))
+    distiller = distiller_of(make_config(tmp_path, validation=0.25, tuning=2, temperatures=[1.0, 4.0]))
     seen, scored = Recorder(monkeypatch), []
 
     def score(network, task, temperature):
         scored.append(task)
         return accuracy(network, task, temperature)
 
-    monkeypatch.setattr("hidden_structure.distillation.school.accuracy", score)
-    best, tried = school.choose("lelp", 0)
+    monkeypatch.setattr("hidden_structure.distillation.distiller.accuracy", score)
+    best, tried = distiller.choose("lelp", 0)
     order = numpy_generator("distill", "validation").permutation(SAMPLES)
     held = set(order[: SAMPLES // 4].tolist())
     assert len(seen.batches) == len(scored) == len(tried) == 2
     for batches, task in zip(seen.batches, scored, strict=True):
         assert len(batches) == 2 * (SAMPLES * 3 // 4 // 40)  # tuning epochs
         assert not held & set(torch.cat(batches).tolist())
-        assert torch.equal(task.images.pixels, school.course.task.images.pixels[order[: SAMPLES // 4]])
-        assert torch.equal(task.labels, school.course.task.labels[order[: SAMPLES // 4]])
+        assert torch.equal(task.images.pixels, distiller.config.task.images.pixels[order[: SAMPLES // 4]])
+        assert torch.equal(task.labels, distiller.config.task.labels[order[: SAMPLES // 4]])
     index = seen.batches[0][0]
-    images = school.course.task.images
+    images = distiller.config.task.images
     assert torch.equal(seen.images[0], images.normalise(images.pixels[index]))  # numbers of the images themselves
     assert best in tried
 
@@ -466,19 +494,19 @@ def test_choices_that_differ_have_files_that_differ():
 def test_no_student_but_the_oracles_depends_on_fine_labels(method, tmp_path):
     networks, pieces = [], []
     for fine in (0, 1):
-        course = make_course(tmp_path / str(fine))
+        config = make_config(tmp_path / str(fine))
         if fine:
-            course = replace(course, fine=torch.randperm(SAMPLES, generator=torch_generator("fine")) % FINE)
-        school = school_of(course)
-        networks.append(taught(school, method, tmp_path / str(fine) / "student.safetensors"))
-        pieces.append(school.pieces(method, CHOICE))
+            config = replace(config, fine=torch.randperm(SAMPLES, generator=torch_generator("fine")) % FINE)
+        distiller = distiller_of(config)
+        networks.append(taught(distiller, method, tmp_path / str(fine) / "student.safetensors"))
+        pieces.append(distiller.pieces(method, CHOICE))
     unchanged = head(networks[0]).out_features == head(networks[1]).out_features and same(*networks)
     assert unchanged == torch.equal(*pieces) == (method != "oracle")
 
 
 @pytest.mark.parametrize("method", DISTILLATIONS)
-def test_the_pieces_of_a_method_are_those_that_its_students_are_taught(method, school):
-    found = school.pieces(method, CHOICE)
+def test_the_pieces_of_a_method_are_those_that_its_students_are_taught(method, distiller):
+    found = distiller.pieces(method, CHOICE)
     assert found.shape == (SAMPLES,)
     assert found.dtype == torch.int64
     if method in ("alone", "kd", "fitnet"):
@@ -486,39 +514,42 @@ def test_the_pieces_of_a_method_are_those_that_its_students_are_taught(method, s
     else:
         assert set(found.tolist()) == {0, 1}
     if method == "oracle":
-        assert torch.equal(found, school.course.fine // CLASSES)
+        assert torch.equal(found, distiller.config.fine // CLASSES)
     if method == "subclass":
-        _, _, logits = school.teacher(2)
-        own = logits.view(-1, CLASSES, 2)[torch.arange(SAMPLES), school.course.task.labels]
+        _, _, logits = distiller.teacher(2)
+        own = logits.view(-1, CLASSES, 2)[torch.arange(SAMPLES), distiller.config.task.labels]
         assert torch.equal(found, own.argmax(1))
 
 
 def test_labels_are_seen_by_the_student_alone_only(tmp_path):
     """Of the teacher's probabilities the classes, and of labels nothing: but for pieces, which belong to a class."""
-    school = school_of(make_course(tmp_path))
-    course = school.course
-    relabelled = replace(course, task=replace(course.task, labels=1 - course.task.labels), folder=tmp_path / "other")
-    other = School(relabelled, school.teacher()[0])
+    distiller = distiller_of(make_config(tmp_path))
+    config = distiller.config
+    relabelled = replace(config, task=replace(config.task, labels=1 - config.task.labels), folder=tmp_path / "other")
+    other = Distiller(relabelled, distiller.teacher()[0])
     for method in ("alone", "kd", "fitnet"):
-        ours, theirs = taught(school, method, tmp_path / f"{method}.a"), taught(other, method, tmp_path / f"{method}.b")
+        ours, theirs = (
+            taught(distiller, method, tmp_path / f"{method}.a"),
+            taught(other, method, tmp_path / f"{method}.b"),
+        )
         assert same(ours, theirs) == (method != "alone")
 
 
 # --- errors ---
 
 
-def test_a_diverging_student_is_named(school, tmp_path):
-    recipe = school.course.recipe.model_copy(update={"lr": 1e30})
+def test_a_diverging_student_is_named(distiller, tmp_path):
+    recipe = distiller.config.recipe.model_copy(update={"lr": 1e30})
     with pytest.raises(InputError, match=r"^kd-3: the training loss became .* lower train\.lr"):
-        school.student("kd", CHOICE, 3, recipe, tmp_path / "kd-3.safetensors")
+        distiller.student("kd", CHOICE, 3, recipe, tmp_path / "kd-3.safetensors")
 
 
 def test_a_batch_larger_than_what_is_left_to_choose_on_is_named(tmp_path):
-    school = school_of(make_course(tmp_path, validation=0.9, temperatures=[1.0, 4.0]))
+    distiller = distiller_of(make_config(tmp_path, validation=0.9, temperatures=[1.0, 4.0]))
     with pytest.raises(InputError, match=r"^choosing-kd-.*train\.batch_size: 40 is more than the 16 training samples"):
-        school.choose("kd", 0)
+        distiller.choose("kd", 0)
 
 
-def test_an_impossible_student_names_its_key(school, tmp_path):
+def test_an_impossible_student_names_its_key(distiller, tmp_path):
     with pytest.raises(InputError, match=r"^lelp, with distill\.subclasses 7: subclasses: 7 pieces need"):
-        taught(school, "lelp", tmp_path / "x", choice=replace(CHOICE, subclasses=7))
+        taught(distiller, "lelp", tmp_path / "x", choice=replace(CHOICE, subclasses=7))

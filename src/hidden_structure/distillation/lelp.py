@@ -212,7 +212,7 @@ def targets(logits: Array, pieces: Array, temperature: float) -> Tensor:
     return ((tensor(logits) / temperature).softmax(1)[:, :, None] * tensor(pieces)).flatten(1)
 
 
-def merge(logits: Array, classes: int, temperature: float = 1.0) -> Tensor:
+def merge_logits(logits: Array, classes: int, temperature: float = 1.0) -> Tensor:
     """log p(c | x), (B, C), of a network with C * S outputs (B, C * S): the probabilities of its pieces, summed.
 
     temperature: that of the training, at which alone the sums are what was learnt.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
-from hidden_structure.distillation.lelp import Splitter, contrast, loss, merge, targets
+from hidden_structure.distillation import lelp
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, activations, evaluation_mode, head
@@ -20,13 +20,13 @@ from hidden_structure.training.inputs import Inputs
 
 BATCH_SIZE = 500  # images at once when nothing is trained
 
-# Images float (b, channels, H, W) and their numbers int64 (b,) to targets (b, C * S).
-Lesson = Callable[[Tensor, Tensor], Tensor]
+# Images float (b, channels, H, W) and their numbers int64 (b,) to targets (b, C * S), or to embeddings (b, d).
+OfImages = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What networks are trained or tested on. labels: int64 (N,), of the images, in 0..classes-1."""
+    """Images and their classes, which networks are trained or tested on. labels: int64 (N,) in 0..classes-1."""
 
     images: Images
     labels: Tensor
@@ -47,8 +47,84 @@ def tasks_of(inputs: Inputs, coarse_of: np.ndarray) -> dict[str, Task]:
     }
 
 
+@torch.no_grad()
+def forward(network: nn.Module, images: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Embeddings (b, d) and logits (b, outputs) of images (b, channels, H, W), float32, in evaluation mode."""
+    with evaluation_mode(network), autocast(images.device, precision):
+        found = activations(network, images, [PENULTIMATE, LOGITS])
+    return found[PENULTIMATE].float(), found[LOGITS].float()
+
+
+def forward_all(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
+    """Embeddings (N, d) and logits (N, outputs) of all the task's images, as `forward` gives them."""
+    found = [forward(network, images, task.precision) for images in evaluation_batches(task.images, BATCH_SIZE)]
+    embeddings, logits = (torch.cat(each) for each in zip(*found, strict=True))
+    return embeddings, logits
+
+
+def label_targets(task: Task) -> OfImages:
+    """The labels themselves, one-hot."""
+    targets = one_hot(task.labels, task.classes).float()
+    return lambda images, index: targets[index]
+
+
+def fixed_targets(embeddings: Tensor, logits: Tensor, split: lelp.Splitter, temperature: float) -> OfImages:
+    """Targets computed once, from the teacher's embeddings (N, d) and logits (N, outputs) of all images as they are."""
+    every = torch.arange(len(logits), device=logits.device).split(BATCH_SIZE)
+    parts = [lelp.targets(logits[index], split(embeddings[index], index), temperature) for index in every]
+    targets = torch.cat(parts)
+    return lambda images, index: targets[index]
+
+
+def online_targets(teacher: nn.Module, split: lelp.Splitter, precision: torch.dtype, temperature: float) -> OfImages:
+    """Targets of each image as the student sees it, augmented; pieces that only training samples have stay theirs."""
+
+    def targets(images: Tensor, index: Tensor) -> Tensor:
+        embeddings, logits = forward(teacher, images, precision)
+        return lelp.targets(logits, split(embeddings, index), temperature)
+
+    return targets
+
+
+def fixed_embeddings(embeddings: Tensor) -> OfImages:
+    """The teacher's embeddings (N, d) of the images as they are."""
+    return lambda images, index: embeddings[index]
+
+
+def online_embeddings(teacher: nn.Module, precision: torch.dtype) -> OfImages:
+    """The teacher's embeddings of each image as the student sees it, augmented."""
+    return lambda images, index: forward(teacher, images, precision)[0]
+
+
+def classification_loss(task: Task) -> loop.Objective:
+    """Cross-entropy to the labels, of a teacher."""
+    return lambda outputs, images, index: loop.classify(outputs, images, task.labels[index])
+
+
+def invention_loss(task: Task, weight: float, temperature: float) -> loop.Objective:
+    """The loss of Subclass Distillation's teacher: the classes, summed over pieces, and the use of all its pieces."""
+
+    def objective(outputs: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        merged, labels = lelp.merge_logits(outputs, task.classes), task.labels[index]
+        value = cross_entropy(merged, labels) + weight * lelp.contrast(outputs, temperature)
+        return value, merged.detach().argmax(1) == labels
+
+    return objective
+
+
+def distillation_loss(targets: OfImages, task: Task, temperature: float) -> loop.Objective:
+    """The loss of every student: cross-entropy of its outputs to the targets."""
+
+    def objective(outputs: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        merged = lelp.merge_logits(outputs.detach(), task.classes, temperature)
+        right = merged.argmax(1) == task.labels[index]
+        return lelp.loss(outputs, targets(images, index), temperature), right
+
+    return objective
+
+
 class Hinted(nn.Module):
-    """A student that also says what it takes the teacher's embedding for: (B, outputs + dimension)."""
+    """A student that also foretells the teacher's embedding: (B, outputs + dimension)."""
 
     def __init__(self, network: nn.Module, dimension: int) -> None:
         super().__init__()
@@ -60,87 +136,26 @@ class Hinted(nn.Module):
         return torch.cat([found[LOGITS], self.hint(found[PENULTIMATE])], 1)
 
 
-def taught_once(embeddings: Tensor, logits: Tensor, split: Splitter, temperature: float) -> Lesson:
-    """Targets computed once, of what the teacher makes of all images as they are: (N, d) and (N, outputs)."""
-    every = torch.arange(len(logits), device=logits.device).split(BATCH_SIZE)
-    wanted = torch.cat([targets(logits[index], split(embeddings[index], index), temperature) for index in every])
-    return lambda images, index: wanted[index]
-
-
-def taught_always(teacher: nn.Module, split: Splitter, precision: torch.dtype, temperature: float) -> Lesson:
-    """Targets of each image as the student sees it, augmented; pieces that only training samples have stay theirs."""
-
-    def lesson(images: Tensor, index: Tensor) -> Tensor:
-        embeddings, logits = look(teacher, images, precision)
-        return targets(logits, split(embeddings, index), temperature)
-
-    return lesson
-
-
-@torch.no_grad()
-def look(network: nn.Module, images: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Embeddings (b, d) and logits (b, outputs) of images (b, channels, H, W), float32, in evaluation mode."""
-    with evaluation_mode(network), autocast(images.device, precision):
-        found = activations(network, images, [PENULTIMATE, LOGITS])
-    return found[PENULTIMATE].float(), found[LOGITS].float()
-
-
-def hard(task: Task) -> Lesson:
-    """The labels themselves."""
-    wanted = one_hot(task.labels, task.classes).float()
-    return lambda images, index: wanted[index]
-
-
-def observe(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
-    """What `look` gives, of all the task's images: (N, d) and (N, outputs)."""
-    found = [look(network, images, task.precision) for images in evaluation_batches(task.images, BATCH_SIZE)]
-    embeddings, logits = (torch.cat(each) for each in zip(*found, strict=True))
-    return embeddings, logits
-
-
-def distils(lesson: Lesson, task: Task, temperature: float) -> loop.Objective:
-    """The loss of every student: its outputs to the lesson's targets."""
-
-    def objective(outputs: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        right = merge(outputs.detach(), task.classes, temperature).argmax(1) == task.labels[index]
-        return loss(outputs, lesson(images, index), temperature), right
-
-    return objective
-
-
-def hints(objective: loop.Objective, seen: Lesson, known: Tensor, outputs: int, weight: float) -> loop.Objective:
+def hint_loss(
+    objective: loop.Objective, embeddings: OfImages, reference: Tensor, outputs: int, weight: float
+) -> loop.Objective:
     """FitNet (Romero et al. 2015): besides, the student's guess is to be near the teacher's embedding, standardised.
 
     Our reading: one stage instead of two, and the penultimate layer, which every network has.
 
     Args:
-        seen: gives the teacher's embeddings (b, d) of a batch; known: (N, d), those whose mean and spread standardise.
+        embeddings: gives the teacher's, (b, d), of a batch.
+        reference: (N, d), those whose mean and spread standardise.
         outputs: as many of what the student puts out come before its guess.
     """
-    mean, spread = known.mean(0), known.std(0).clamp(min=1e-6)
+    mean, spread = reference.mean(0), reference.std(0).clamp(min=1e-6)
 
     def hinted(found: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         value, right = objective(found[:, :outputs], images, index)
-        wanted = (seen(images, index) - mean) / spread
-        return value + weight * mse_loss(found[:, outputs:], wanted), right
+        target = (embeddings(images, index) - mean) / spread
+        return value + weight * mse_loss(found[:, outputs:], target), right
 
     return hinted
-
-
-def invents(task: Task, weight: float, temperature: float) -> loop.Objective:
-    """What the teacher of Subclass Distillation learns: the classes, summed over pieces, and to use all its pieces."""
-
-    def objective(outputs: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        merged, labels = merge(outputs, task.classes), task.labels[index]
-        value = cross_entropy(merged, labels) + weight * contrast(outputs, temperature)
-        return value, merged.detach().argmax(1) == labels
-
-    return objective
-
-
-def learns(task: Task) -> loop.Objective:
-    """Classes by their labels, of a teacher."""
-    return lambda outputs, images, index: loop.classify(outputs, images, task.labels[index])
 
 
 def train(
@@ -175,11 +190,12 @@ def train(
             raise InputError(f"{error}{scales and f' or {scales}'}") from error
 
 
-def share_right(logits: Tensor, task: Task, temperature: float) -> float:
+def merged_accuracy(logits: Tensor, task: Task, temperature: float) -> float:
     """Share of the task's images whose logits (N, outputs) merge into the right class."""
-    return (merge(logits, task.classes, temperature).argmax(1) == task.labels).sum().item() / len(task.labels)
+    merged = lelp.merge_logits(logits, task.classes, temperature)
+    return (merged.argmax(1) == task.labels).sum().item() / len(task.labels)
 
 
 def accuracy(network: nn.Module, task: Task, temperature: float) -> float:
-    """share_right of a network, in evaluation mode."""
-    return share_right(observe(network, task)[1], task, temperature)
+    """The same of a network's logits, in evaluation mode."""
+    return merged_accuracy(forward_all(network, task)[1], task, temperature)
