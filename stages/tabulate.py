@@ -9,8 +9,19 @@ from typing import Any
 from hidden_structure.frame import artifacts, params, paths, tables
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.tables import IDEAS, recovery
+from hidden_structure.tables import (
+    collapse,
+    connectivity,
+    distillation,
+    linearity,
+    merges,
+    recovery,
+    split,
+    sweep,
+    unconstrained,
+)
 
+IDEAS = (collapse, recovery, merges, split, sweep, unconstrained, connectivity, linearity, distillation)
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "dvc")
 TRAINED = ("fine", "coarse", "merges", "split", "sweep", "distill", "spawn")  # what there is a hardware-*.json of
 
