@@ -1,21 +1,20 @@
-"""Put the claims of every study that README.md has markers for between these markers."""
+"""Put the headline table of the committed studies into README.md, as their claims.csv say now."""
 
 from pathlib import Path
 
-from hidden_structure.frame.artifacts import read_json, write_text
+from hidden_structure.frame import paths, tables
+from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import one_line_errors
-from hidden_structure.report.recovery import claims
+from hidden_structure.report import headlines
 
 README = Path("README.md")
 
 
 @one_line_errors
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
-    for path in sorted(Path("reports").glob("*/claims.json")):
-        if f"<!-- claims: {path.parent.name} -->" in text:  # a user's own study need not be shown
-            text = claims.insert(text, path.parent.name, read_json(path))
-    write_text(README, text)
+    files = {study: paths.report(study) / "claims.csv" for study in headlines.STUDIES}
+    claims = {study: tables.read(file) for study, file in files.items() if file.is_file()}
+    write_text(README, headlines.insert(README.read_text(encoding="utf-8"), claims))
 
 
 if __name__ == "__main__":

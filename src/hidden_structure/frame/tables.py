@@ -32,9 +32,13 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises InputError if the file is missing or damaged.
     """
     with artifacts.content_of([path]):
-        text = artifacts.read_text(path)
-        header, *lines = _lines(text)
-        return [_grouped(dict(zip(map(str, header), line, strict=True))) for line in lines]
+        return parse(artifacts.read_text(path))
+
+
+def parse(text: str) -> list[dict[str, Any]]:
+    """The rows of a table's text. Raises ValueError if it is none."""
+    header, *lines = _lines(text)
+    return [_grouped(dict(zip(map(str, header), line, strict=True))) for line in lines]
 
 
 def _lines(text: str) -> Iterator[list[Any]]:

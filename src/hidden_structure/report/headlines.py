@@ -1,0 +1,67 @@
+"""The table of README.md: a few claims, and what the committed studies say of each."""
+
+from collections.abc import Mapping, Sequence
+
+from hidden_structure.frame import git, paths, tables
+from hidden_structure.frame.errors import InputError
+
+STUDIES = {"digits": "digits", "cifar10": "CIFAR-10"}  # -> head of its column
+CLAIMS = (
+    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "recovery.share", "recovery.gap"),
+    *("merges.unrelated", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
+    *("connectivity.matched.weights", "connectivity.repair", "linearity.parted", "linearity.matched.weights"),
+)
+BEGIN, END = "<!-- headlines -->\n", "<!-- end of headlines -->"
+
+
+def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
+    """In Markdown, a claim a line: statement, criterion, what is published, and a cell a study.
+
+    claims: study -> rows of its claims.csv. A claim that no study has is left out.
+    """
+    found = {study: {row["id"]: row for row in rows} for study, rows in claims.items()}
+    lines = [["claim", "asked for", "published", *(STUDIES[study] for study in claims)]]
+    lines.append(["---"] * len(lines[0]))
+    for name in CLAIMS:
+        if rows := [own[name] for own in found.values() if name in own]:
+            published = next((row["published"] for row in rows if row["published"]), "")
+            cells = [_cell(own.get(name)) for own in found.values()]
+            lines.append([rows[0]["claim"], rows[0]["criterion"], published, *cells])
+    return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
+
+
+def _cell(row: Mapping | None) -> str:
+    if row is None:
+        return ""
+    if row["measured"] is None:
+        return f"**{row['verdict']}**"
+    spread = "" if row["standard_error"] is None else f" ± {row['standard_error']:.2g}"
+    return f"**{row['verdict']}**: {row['measured']:.3g}{spread} (n = {row['n']})"
+
+
+def insert(document: str, claims: Mapping[str, Sequence[Mapping]]) -> str:
+    """The document with the table between its two marks.
+
+    Raises InputError if they are not there.
+    """
+    head, found, rest = document.partition(BEGIN)
+    _, closed, tail = rest.partition(END)
+    if not (found and closed):
+        raise InputError(f"the document lacks the lines {BEGIN.strip()} and {END}: add them where the table belongs")
+    return f"{head}{BEGIN}\n{table(claims)}\n{END}{tail}"
+
+
+def committed() -> dict[str, list[dict]]:
+    """Study -> rows of its claims as git has them, so that a study that was made again changes nothing here.
+
+    Without git as they are.
+    """
+    files = {study: paths.report(study) / "claims.csv" for study in STUDIES}
+    kept = {study: git.lines("show", f"HEAD:{file}") for study, file in files.items()}
+    rows = {}
+    for study, file in files.items():
+        if kept[study] is not None:
+            rows[study] = tables.parse("".join(f"{line}\n" for line in kept[study]))
+        elif file.is_file():
+            rows[study] = tables.read(file)
+    return rows
