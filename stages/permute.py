@@ -12,7 +12,8 @@ from hidden_structure.frame.progress import track
 from hidden_structure.frame.sections import Hardware, Permute, Section, Spawn
 from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.coverage import summary, unread
-from hidden_structure.permutation.matching import OBJECTIVES, match
+from hidden_structure.permutation.matching import Problem, match
+from hidden_structure.permutation.methods import METHODS
 from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import objective
@@ -40,7 +41,7 @@ def main() -> None:
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("permute"))[: study.permute.samples].to(device)
     images, targets = replace(train, pixels=train.pixels[chosen]), inputs.targets("train")[chosen]
 
-    rows, permutations = [], {}
+    rows, permutations, symmetries = [], {}, {}
     independent = [pair for pair in pairs(study) if pair.k is None and study.permute.methods]
     for pair in track(independent, "matching pairs"):
         networks = []
@@ -49,17 +50,20 @@ def main() -> None:
             load_state(network, artifacts.read_state(paths.spawned(pair.cell.name, seed, name), network))
             networks.append(network)
         a, b = (network.state_dict() for network in networks)
-        symmetry, seeds = derive(networks[0], next(evaluation_batches(images, 2))), (pair.a[0], pair.b[0])
+        if pair.cell.name not in symmetries:  # which are of the architecture, whatever the weights are
+            symmetries[pair.cell.name] = derive(networks[0], next(evaluation_batches(images, 2)))
+        symmetry, seeds = symmetries[pair.cell.name], (pair.a[0], pair.b[0])
         print(f"{pair.cell.name}, {seeds}: {summary(symmetry, a)}", flush=True)
         if unread(symmetry):
             print(f"{pair.cell.name}: activations leave {', '.join(unread(symmetry))} in place, which nothing reads")
-        for method, found in match(symmetry, networks, images, targets, study.permute, precision, *seeds).items():
+        problem = Problem(symmetry, networks, images, targets, study.permute, precision, seeds)
+        for method, matched in match(problem).items():
             file = paths.permutation(pair.id, method)
-            permutations[file] = {name: entries.numpy() for name, entries in found.permutation.items()}
-            weights = [objective(symmetry, a, b, of) for of in (identity(symmetry), found.permutation)]
+            permutations[file] = {name: entries.numpy() for name, entries in matched.permutation.items()}
+            weights = [objective(symmetry, a, b, of) for of in (identity(symmetry), matched.permutation)]
             rows.append(
                 pair.row(method)
-                | {"objective": OBJECTIVES[method], "before": found.before, "after": found.after}
+                | {"objective": METHODS[method].maximises, "before": matched.before, "after": matched.after}
                 | {"weights_before": weights[0], "weights_after": weights[1]}
             )
     artifacts.clear(paths.PERMUTATIONS)

@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy
 from hidden_structure.frame import sections
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
-from hidden_structure.permutation.matching import OBJECTIVES, match
+from hidden_structure.permutation.matching import MATCHERS, Problem, match
+from hidden_structure.permutation.methods import METHODS
 from hidden_structure.permutation.straight_through import match_straight_through
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import numpy_generator, torch_generator
@@ -119,15 +120,14 @@ def test_batches_of_one_image_are_refused():
 
 def test_all_methods_start_from_the_same_networks():
     symmetry, networks, images, labels = problem()
-    recipe = sections.Permute(methods=list(OBJECTIVES), restarts=2, samples=70, ste=RECIPE)
-    found = match(symmetry, networks, images, labels, recipe, torch.float32, 0, 1)
-    assert list(found) == list(OBJECTIVES)
+    recipe = sections.Permute(methods=list(METHODS), restarts=2, samples=70, ste=RECIPE)
+    found = match(Problem(symmetry, networks, images, labels, recipe, torch.float32, (0, 1)))
+    assert list(found) == list(METHODS) == list(MATCHERS)
     one = (symmetry, networks, images, labels)
     assert found["ste"].before == pytest.approx(-midpoint_loss(one, found["weights"].permutation), rel=1e-5)
     for method in found:
         assert found[method].after >= found[method].before
-        alone = match(
-            symmetry, networks, images, labels, recipe.model_copy(update={"methods": [method]}), torch.float32, 0, 1
-        )
+        only = recipe.model_copy(update={"methods": [method]})
+        alone = match(Problem(symmetry, networks, images, labels, only, torch.float32, (0, 1)))
         assert list(alone) == [method]
         assert same(alone[method].permutation, found[method].permutation), "a method depends on the others asked for"

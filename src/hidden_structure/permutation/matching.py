@@ -1,6 +1,8 @@
 """All methods of matching the units of two networks, side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -13,44 +15,64 @@ from hidden_structure.permutation.weight_matching import Matched, match_weights
 from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training.batches import Images, evaluation_batches
 
-OBJECTIVES = {
-    "weights": "sum of products of weights",
-    "activations": "sum over units of mean products of activations",
-    "correlations": "sum over units of correlations of activations",
-    "ste": "minus the training loss half-way (nats), from weight matching on",
-}
 BATCH_SIZE = 500  # images at once when activations are read
 
 
-def match(
-    symmetry: Symmetry,
-    networks: Sequence[nn.Module],
-    images: Images,
-    labels: Tensor,
-    permute: Permute,
-    precision: torch.dtype,
-    *noise: Name,
-) -> Mapping[str, Matched]:
-    """The permutation of the second network by every method of permute.methods.
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Two networks whose units are to be matched.
 
-    Args:
-        networks: two of one architecture, on the images' device.
-        labels: int64 (N,), of the images; only the straight-through estimator uses them.
-        noise: names the random draws.
+    networks: of one architecture, on the images' device. labels: int64 (N,), of the images; only the straight-through
+    estimator uses them. noise: names the random draws.
+    """
+
+    symmetry: Symmetry
+    networks: Sequence[nn.Module]
+    images: Images
+    labels: Tensor
+    permute: Permute
+    precision: torch.dtype
+    noise: tuple[Name, ...]
+
+    @cached_property
+    def states(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        a, b = (dict(network.state_dict()) for network in self.networks)
+        return a, b
+
+    @cached_property
+    def by_weights(self) -> Matched:
+        """Weight matching, where the straight-through estimator starts, too."""
+        generator = torch_generator("weights", *self.noise)
+        return match_weights(self.symmetry, *self.states, generator, self.permute.restarts)
+
+
+def activations(problem: Problem) -> Matched:
+    batches = evaluation_batches(problem.images, BATCH_SIZE)
+    return match_activations(problem.symmetry, *problem.networks, batches, "products")
+
+
+def correlations(problem: Problem) -> Matched:
+    batches = evaluation_batches(problem.images, BATCH_SIZE)
+    return match_activations(problem.symmetry, *problem.networks, batches, "correlations")
+
+
+def straight_through(problem: Problem) -> Matched:
+    start, data = problem.by_weights.permutation, (problem.images, problem.labels)
+    networks = problem.symmetry, problem.networks[0], *problem.states
+    return match_straight_through(*networks, *data, problem.permute.ste, start, problem.precision, *problem.noise)
+
+
+MATCHERS: dict[str, Callable[[Problem], Matched]] = {  # of every row of METHODS
+    "weights": lambda problem: problem.by_weights,
+    "activations": activations,
+    "correlations": correlations,
+    "ste": straight_through,
+}
+
+
+def match(problem: Problem) -> Mapping[str, Matched]:
+    """The permutation of the second network by every method of permute.methods.
 
     Raises InputError if a weight, an activation or a loss is not finite.
     """
-    a, b = (dict(network.state_dict()) for network in networks)
-    found: dict[str, Matched] = {}
-    if {"weights", "ste"} & set(permute.methods):
-        found["weights"] = match_weights(symmetry, a, b, torch_generator("weights", *noise), permute.restarts)
-    for method in permute.methods:
-        if method == "ste":
-            start = found["weights"].permutation
-            found[method] = match_straight_through(
-                symmetry, networks[0], a, b, images, labels, permute.ste, start, precision, *noise
-            )
-        elif method != "weights":
-            score = "products" if method == "activations" else "correlations"
-            found[method] = match_activations(symmetry, *networks, evaluation_batches(images, BATCH_SIZE), score)
-    return {method: found[method] for method in permute.methods}
+    return {method: MATCHERS[method](problem) for method in problem.permute.methods}
