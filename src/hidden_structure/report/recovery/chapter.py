@@ -11,7 +11,7 @@ from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.collapse.claims import of
 from hidden_structure.report.findings import in_order, interval_of, signed
 from hidden_structure.report.recovery import figures
-from hidden_structure.report.recovery.claims import CONTROLS, IDEA, accuracies, chance, claims
+from hidden_structure.report.recovery.claims import CONTROLS, IDEA, accuracies, chance, claims, guess
 from hidden_structure.report.statistics import mean, rounded
 
 
@@ -160,11 +160,7 @@ def _pictures(
     classes, superclasses = tables("classes"), tables("superclasses")
     method = "t-SNE" if "tsne" in study.cluster.reducers else "PCA"
     merged = len({row["superclass"] for row in classes})
-    tested = sum(row["test"] for row in classes)
-    inside: dict[str, int] = {}
-    for row in classes:
-        inside[row["superclass"]] = max(inside.get(row["superclass"], 0), row["test"])
-    guess = sum(inside.values()) / tested
+    guessed = guess(classes)
     levels = sorted({row["chance"] for row in superclasses})
     chance_words = f"{levels[0]:.3f}" + (f" to {levels[-1]:.3f}" if f"{levels[-1] - levels[0]:.3f}" != "0.000" else "")
     return [
@@ -195,19 +191,19 @@ def _pictures(
             "Accuracy on the original classes",
             "Marks are means over seeds with their standard errors, strokes below them single seeds. Recovered labels "
             "should come near the true ones, and the controls should not. Coarse labels alone, with a guess at the "
-            f"largest of the merged classes, give {guess:.3f} (dashed, where the axis reaches as far).",
+            f"largest of the merged classes, give {guessed:.3f} (dashed, where the axis reaches as far).",
             "Clusters found inside each super-class of the training set are named by the best one-to-one assignment on "
             "the training set; a linear layer is fitted to the coarse network's features with these labels and scored "
             "on the original test labels, which enter nothing else. Controls cluster the pixels, or the features "
             "before training, and fit the same layer to the same features.",
-            lambda: figures.recovery(_bars(tables("recovery"), accuracy), len(classes), guess),
+            lambda: figures.recovery(_bars(tables("recovery"), accuracy), len(classes), guessed),
         ),
         Picture(
             "agreement",
             "Recovered labels, super-class by super-class",
             "Share of training samples whose recovered label is the original one, means over seeds with their standard "
-            f"errors; super-classes in the order of the best. Labels shuffled inside a super-class agree on "
-            f"{chance_words} of its samples (grey strokes, where the axis reaches as far).",
+            f"errors; super-classes in the order of the trained features. Labels shuffled inside a super-class agree "
+            f"on {chance_words} of its samples (grey strokes, where the axis reaches as far).",
             "The first reduction of the parameters, k-means with as many clusters as the super-class has classes. "
             "Clusters are named by the samples that are then counted, which is why shuffled labels agree more often "
             f"than one in the number of classes; {merged} super-classes.",

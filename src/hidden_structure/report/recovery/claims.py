@@ -70,6 +70,14 @@ def chance(superclasses: Sequence[Mapping]) -> float:
     return sum(row["chance"] * row["samples"] for row in rows) / sum(row["samples"] for row in rows)
 
 
+def guess(classes: Sequence[Mapping]) -> float:
+    """Test accuracy of who knows the super-class and names its largest class; classes: rows of the table `classes`."""
+    largest: dict[str, int] = {}
+    for row in classes:
+        largest[row["superclass"]] = max(largest.get(row["superclass"], 0), row["test"])
+    return sum(largest.values()) / sum(row["test"] for row in classes)
+
+
 def gains(accuracy: Mapping[str, Sequence[float]], source: str) -> tuple[float, ...]:
     """Of each seed: how much of what true labels give beyond clusters of pixels those of the source give."""
     own = zip(accuracy[source], accuracy["pixels"], accuracy["labels"], strict=True)

@@ -35,7 +35,7 @@ def maps(arrays: Mapping[str, np.ndarray], classes: Sequence[Mapping], method: s
     lines = -(-len(shown) // columns)
     members = [np.unique(arrays["fine"][arrays["coarse"] == coarse]) for coarse in shown]
     legend = [-(-min(len(own), ENTRIES) // (2 if columns < 5 else 1)) for own in members]
-    figure = new_figure(PAGE, lines * (PAGE / columns * 0.82 + 0.022 * PAGE * (max(legend) + 1)))
+    figure = new_figure(PAGE, lines * (PAGE / columns * 0.9 + 0.022 * PAGE * (max(legend) + 2)))
     panels = figure.subplots(lines, columns, squeeze=False)
     styles = iter([(COLOURS[n % len(COLOURS)], MARKERS[n // len(COLOURS) % len(MARKERS)]) for n in range(len(classes))])
     for axes, own in zip(panels.flat, members, strict=False):
@@ -50,8 +50,8 @@ def maps(arrays: Mapping[str, np.ndarray], classes: Sequence[Mapping], method: s
         _legend(axes, names, own_styles, 2 if columns < 5 else 1)
     for axes in list(panels.flat)[len(shown) :]:
         axes.remove()
-    figure.supylabel(f"{method}, second coordinate", fontsize="medium")
-    figure.supxlabel(f"{method}, first coordinate", fontsize="medium")
+    figure.supylabel(f"{method} 2", fontsize="medium")
+    figure.supxlabel(f"{method} 1", fontsize="medium")
     return figure
 
 
@@ -71,7 +71,7 @@ def distances(rows: Sequence[Mapping], classes: Sequence[Mapping]) -> Figure:
     figure = new_figure(size, size * 0.86)
     axes = figure.add_subplot()
     image = axes.imshow(ordered, cmap="cividis", vmin=0)
-    figure.colorbar(image, ax=axes, label="mean squared distance (1: mean between super-classes)", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="mean squared distance (relative)", shrink=0.8)
     boxes = [np.flatnonzero(of[order] == index) for index in range(len(names))]
     if len(rows) <= LABELS:
         places, labels = list(range(len(rows))), [plain(rows[index]["class"]) for index in order]
@@ -105,7 +105,8 @@ def recovery(bars: Sequence[tuple[str, str, Sequence[float]]], classes: int, gue
     for line, (_, source, values) in enumerate(bars):
         colour, marker = (SOURCES | REFERENCE)[source]
         _spread(axes, line, values, colour, marker)
-        axes.plot(values, [line + 0.25] * len(values), "|", color=colour, markersize=4)
+        if len(values) > 1:
+            axes.plot(values, [line + 0.25] * len(values), "|", color=colour, markersize=4)
         error = standard_error(values)
         text = f"{mean(values):.3f}" + ("" if error is None else f" ± {error:.3f}")
         axes.text(1.02, line, text, va="center", transform=axes.get_yaxis_transform(), fontsize="small")
@@ -124,8 +125,8 @@ def agreement(rows: Sequence[Mapping]) -> Figure:
 
     rows: of the table `superclasses`.
     """
-    names = list(dict.fromkeys(row["superclass"] for row in rows))
-    names.sort(key=lambda name: -max(mean(row["agreement"]) for row in rows if row["superclass"] == name))
+    trained = sorted((row for row in rows if row["source"] == "coarse"), key=lambda row: -mean(row["agreement"]))
+    names = [row["superclass"] for row in trained]
     figure = new_figure(0.75 * PAGE, 0.15 * PAGE + 0.034 * PAGE * len(names))
     axes = figure.add_subplot()
     for index, (source, (colour, marker)) in enumerate(SOURCES.items()):
