@@ -56,8 +56,8 @@ def _sentences(split: Sequence[Mapping], found: Sequence[Claim]) -> Iterator[tup
     yield (
         grouping,
         f"Clusters of the features, as many as classes, then give {end['agreement']} of the training samples their "
-        f"true class, before training {start['agreement']}; the parts of a class lie {end['parts_distance']} times as far "
-        f"apart as two classes, before training {start['parts_distance']} times",
+        f"true class, before training {start['agreement']}; the parts of a class lie {end['parts_distance']} times as "
+        f"far apart as two classes, before training {start['parts_distance']} times",
     )
     if probe.values:
         yield (
