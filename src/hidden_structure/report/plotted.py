@@ -241,7 +241,7 @@ def _named(axes: Axes, rows: Iterable[Row]) -> Iterator[Row]:
 
 def _words(axis: Axis) -> Mapping[int, str]:
     """Place -> what its tick says, of ticks at whole numbers that say words."""
-    ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+    ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)  # without words where it is shared
     texts = {place: label.get_text().strip() for place, label in ticks}
     words = {round(place): text for place, text in texts.items() if text and place == round(place)}
     return {} if all(NUMBER.fullmatch(text) for text in words.values()) else words

@@ -132,7 +132,10 @@ def _pictures(training: Sequence[Mapping], collapse: Sequence[Mapping], samples:
             "Every quantity falls to 0 as the network collapses: features to their class means (NC1), means and the "
             "last layer's rows to equal lengths and wide equal angles (NC2) and to one another (NC3), decisions to the "
             f"nearest class mean (NC4). {seeds} The dotted grey line is how low the claims ask it to be at the end; "
-            "they also ask for a fall since the initialisation, epoch 0.",
+            "they also ask for a fall since the initialisation, epoch 0. NC1: variance within classes over that "
+            "between them. NC2: std/mean of norms, mean |cos + 1/(C-1)| over pairs of classes, and by how much cosines "
+            "exceed the least possible. NC3: distance of last layer and class means as unit vectors. NC4: share of "
+            "training samples on which the nearest class mean and the network disagree.",
             "Measured on the whole training set, in evaluation mode and without augmentation, at each snapshot; "
             "classes are the labels that the network was trained on, so the coarse network's are the super-classes. "
             "Classes weigh the same, however many samples they have. NC3 is not squared. Excess cosine: root mean "

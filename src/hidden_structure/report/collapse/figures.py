@@ -11,13 +11,14 @@ from hidden_structure.report.curves import Curves, curve, down_to_none, linear_e
 from hidden_structure.report.plotting import COLOURS, COLUMN, PAGE, new_figure
 
 SUPERVISION = {"fine": (COLOURS[0], "o"), "coarse": (COLOURS[1], "s")}  # colour and marker
+LINES = {"-": "class means", ":": "last layer's rows"}
 MEANS, ROWS = {"linestyle": "-"}, {"linestyle": ":", "markerfacecolor": "white"}
 
 
 def learning_curves(training: Sequence[Mapping], samples: int) -> Figure:
     """Error and cross-entropy against the epoch; samples: images of the smaller of both sets, whose share is the least
     that shows."""
-    figure = new_figure(PAGE, 0.38 * PAGE)
+    figure = new_figure(PAGE, 0.46 * PAGE)
     panels = figure.subplots(1, 2)
     last = max(row["epochs"][-1] for row in training)
     for supervision, (colour, marker) in SUPERVISION.items():
@@ -43,7 +44,7 @@ def collapse(rows: Sequence[Mapping], samples: int) -> Figure:
 
     Of two classes what is so from the beginning is not drawn.
     """
-    figure = new_figure(PAGE, 0.58 * PAGE)
+    figure = new_figure(PAGE, 0.72 * PAGE)
     grid = figure.subplots(2, 3, sharex=True)
     last = max(row["epochs"][-1] for row in rows)
     for supervision, (colour, marker) in SUPERVISION.items():
@@ -52,7 +53,8 @@ def collapse(rows: Sequence[Mapping], samples: int) -> Figure:
             if name == "simplex" and networks[0]["classes"] == 2:
                 continue
             for column, line in zip(columns, (MEANS, ROWS), strict=False):
-                style = line | {"marker": marker, "clip_on": False, "zorder": 3}
+                what = LINES[line["linestyle"]] if len(columns) > 1 else ""
+                style = line | {"marker": marker, "clip_on": False, "zorder": 3, "label": _name(supervision, what)}
                 curve(axes, _over_epochs(networks, column), colour, name != "nc4", **style)
     for axes, (title, (name, _, label)) in zip(grid.flat, PANELS.items(), strict=True):
         axes.axhline(BOUNDS[name][0], color="#555555", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
@@ -78,7 +80,7 @@ def angles(rows: Sequence[Mapping]) -> Figure:
     Supervisions with two classes, whose centred means are always opposite, have no panel.
     """
     shown = [name for name in SUPERVISION if of(rows, name)[0]["classes"] > 2]
-    figure = new_figure(PAGE if len(shown) > 1 else COLUMN, 0.36 * PAGE)
+    figure = new_figure(PAGE if len(shown) > 1 else COLUMN, 0.46 * PAGE)
     last = max(row["epochs"][-1] for row in rows)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, supervision in zip(panels, shown, strict=True):
@@ -86,8 +88,7 @@ def angles(rows: Sequence[Mapping]) -> Figure:
         epochs = networks[0]["epochs"]
         for kind, line, shade in (("means", MEANS, colour), ("rows", ROWS, "#777777")):
             mean, spread = (np.mean([row[name][kind] for row in networks], axis=0) for name in ("cosine", "spread"))
-            label = {"means": "class means", "rows": "rows of the last layer"}[kind]
-            axes.plot(epochs, mean, color=shade, marker=marker, label=label, **line)
+            axes.plot(epochs, mean, color=shade, marker=marker, label=LINES[line["linestyle"]], **line)
             axes.fill_between(epochs, mean - spread, mean + spread, color=shade, alpha=0.15, linewidth=0)
         limit = -1 / (networks[0]["classes"] - 1)
         axes.axhline(limit, color="black", linewidth=0.8, dashes=(4, 2), label="angle of a simplex")
@@ -101,12 +102,12 @@ def angles(rows: Sequence[Mapping]) -> Figure:
 
 
 PANELS = {  # title -> property of the claims, columns or what makes them, unit
-    "NC1: variability within classes": ("nc1", ["nc1"], "within / between"),
-    "NC2: unequal norms": ("simplex", ["norms.means", "norms.rows"], "std / mean"),
-    "NC2: unequal angles": ("simplex", ["angle.means", "angle.rows"], "mean |cos + 1/(C \N{MINUS SIGN} 1)|"),
-    "NC2: angles short of the widest": ("simplex", [excess], "excess cosine"),
-    "NC3: last layer against means": ("nc3", ["nc3"], "distance (unit vectors)"),
-    "NC4: nearest mean disagrees": ("nc4", ["nc4"], "share of training samples"),
+    "NC1": ("nc1", ["nc1"], "within / between"),
+    "NC2: norms": ("simplex", ["norms.means", "norms.rows"], "std / mean"),
+    "NC2: angles": ("simplex", ["angle.means", "angle.rows"], "|cos + 1/(C \N{MINUS SIGN} 1)|"),
+    "NC2: excess": ("simplex", [excess], "excess cosine"),
+    "NC3": ("nc3", ["nc3"], "distance"),
+    "NC4": ("nc4", ["nc4"], "disagreement"),
 }
 
 
@@ -124,9 +125,13 @@ def _shown(values: Sequence[float], name: str) -> Sequence[float]:
     return [1 - value for value in values] if name == "accuracy" else values
 
 
+def _name(supervision: str, what: str) -> str:
+    return f"{supervision}, {what}" if what else supervision
+
+
 def _keys() -> list[Line2D]:
     return [
-        Line2D([], [], color=colour, marker=marker, label=f"{supervision}, {what}", **line)
+        Line2D([], [], color=colour, marker=marker, label=_name(supervision, LINES[line["linestyle"]]), **line)
         for supervision, (colour, marker) in SUPERVISION.items()
-        for line, what in ((MEANS, "class means"), (ROWS, "last layer's rows"))
+        for line in (MEANS, ROWS)
     ]

@@ -149,7 +149,7 @@ def _bars(recovery: Sequence[Mapping], accuracy: Mapping[str, Sequence[float]]) 
         ("linear layer, true labels", "labels", list(accuracy["labels"])),
     ]
     for (label, clusters), own in _ways(recovery).items():
-        words = f"recovered: {clusters}" if own[0]["source"] == "coarse" else f"{label}: {clusters}"
+        words = f"{'recovered' if own[0]['source'] == 'coarse' else label.removeprefix('control: ')}: {clusters}"
         bars.append((words, own[0]["source"], [row["accuracy"] for row in own]))
     return bars
 
@@ -190,8 +190,9 @@ def _pictures(
             "recovery",
             "Accuracy on the original classes",
             "Marks are means over seeds with their standard errors, strokes below them single seeds. Recovered labels "
-            "should come near the true ones, and the controls should not. Coarse labels alone, with a guess at the "
-            f"largest of the merged classes, give {guessed:.3f} (dashed, where the axis reaches as far).",
+            "should come near the true ones, and the controls, pixels and untrained network, should not. Coarse labels "
+            f"alone, with a guess at the largest of the merged classes, give {guessed:.3f} (dashed, where the axis "
+            "reaches as far).",
             "Clusters found inside each super-class of the training set are named by the best one-to-one assignment on "
             "the training set; a linear layer is fitted to the coarse network's features with these labels and scored "
             "on the original test labels, which enter nothing else. Controls cluster the pixels, or the features "

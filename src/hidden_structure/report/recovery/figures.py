@@ -35,18 +35,19 @@ def maps(arrays: Mapping[str, np.ndarray], classes: Sequence[Mapping], method: s
     lines = -(-len(shown) // columns)
     members = [np.unique(arrays["fine"][arrays["coarse"] == coarse]) for coarse in shown]
     legend = [-(-min(len(own), ENTRIES) // (2 if columns < 5 else 1)) for own in members]
-    figure = new_figure(PAGE, lines * (PAGE / columns * 0.9 + 0.022 * PAGE * (max(legend) + 2)))
+    figure = new_figure(PAGE, lines * (PAGE / columns * 1.05 + 0.026 * PAGE * (max(legend) + 2.5)))
     panels = figure.subplots(lines, columns, squeeze=False)
     styles = iter([(COLOURS[n % len(COLOURS)], MARKERS[n // len(COLOURS) % len(MARKERS)]) for n in range(len(classes))])
     for axes, own in zip(panels.flat, members, strict=False):
         own_styles = [next(styles) for _ in own]
         names = [plain(classes[member]["class"], 13) for member in own]
-        for member, (colour, marker) in zip(own, own_styles, strict=True):
+        for member, name, (colour, marker) in zip(own, names, own_styles, strict=True):
             inside = arrays["positions"][arrays["fine"] == member]
-            axes.scatter(*inside.T, s=3, c=colour, marker=marker, linewidths=0, alpha=0.7, rasterized=True)
+            dots = {"s": 3, "c": colour, "marker": marker, "linewidths": 0, "alpha": 0.7, "rasterized": True}
+            axes.scatter(*inside.T, label=name, **dots)
         axes.set(xticks=[], yticks=[])
         axes.spines[["top", "right"]].set_visible(True)
-        axes.set_title(plain(classes[own[0]]["superclass"], 26 if columns < 5 else 20))
+        axes.set_title(plain(classes[own[0]]["superclass"], 72 // columns), fontsize="small")
         _legend(axes, names, own_styles, 2 if columns < 5 else 1)
     for axes in list(panels.flat)[len(shown) :]:
         axes.remove()
@@ -100,23 +101,23 @@ def recovery(bars: Sequence[tuple[str, str, Sequence[float]]], classes: int, gue
         bars: (words, source, values), the source a key of SOURCES or of REFERENCE.
         guess: accuracy of who knows the super-class and guesses inside it.
     """
-    figure = new_figure(0.85 * PAGE, 0.12 * PAGE + 0.034 * PAGE * len(bars))
+    figure = new_figure(PAGE, PAGE * (0.15 + 0.042 * len(bars)))
     axes = figure.add_subplot()
     for line, (_, source, values) in enumerate(bars):
         colour, marker = (SOURCES | REFERENCE)[source]
-        _spread(axes, line, values, colour, marker)
+        _spread(axes, line, values, colour, marker, "mean")
         if len(values) > 1:
-            axes.plot(values, [line + 0.25] * len(values), "|", color=colour, markersize=4)
+            axes.plot(values, [line + 0.25] * len(values), "|", color=colour, markersize=4, label="seeds")
         error = standard_error(values)
         text = f"{mean(values):.3f}" + ("" if error is None else f" ± {error:.3f}")
         axes.text(1.02, line, text, va="center", transform=axes.get_yaxis_transform(), fontsize="small")
     axes.set_yticks(range(len(bars)), [words for words, _, _ in bars])
     axes.set(ylim=(len(bars) - 0.5, -0.5), xlabel=f"test accuracy on {classes} classes (fraction)")
     _around(axes, [value for _, _, values in bars for value in values], [guess])
-    axes.axvline(guess, color=GREY, linewidth=0.8, linestyle="--", label="guess inside the super-class")
+    level = axes.axvline(guess, color=GREY, linewidth=0.8, linestyle="--", label="guess inside the super-class")
     axes.grid(axis="x", linewidth=0.4)
     if _inside(axes, guess):
-        figure.legend(loc="outside lower center")
+        figure.legend([level], [level.get_label()], loc="outside lower center")
     return figure
 
 
@@ -127,15 +128,15 @@ def agreement(rows: Sequence[Mapping]) -> Figure:
     """
     trained = sorted((row for row in rows if row["source"] == "coarse"), key=lambda row: -mean(row["agreement"]))
     names = [row["superclass"] for row in trained]
-    figure = new_figure(0.75 * PAGE, 0.15 * PAGE + 0.034 * PAGE * len(names))
+    figure = new_figure(0.9 * PAGE, PAGE * (0.2 + 0.044 * len(names)))
     axes = figure.add_subplot()
     for index, (source, (colour, marker)) in enumerate(SOURCES.items()):
         own = {row["superclass"]: row for row in rows if row["source"] == source}
         for line, name in enumerate(names):
-            _spread(axes, line + (index - 1) * 0.25, own[name]["agreement"], colour, marker)
+            _spread(axes, line + (index - 1) * 0.25, own[name]["agreement"], colour, marker, own[name]["label"])
     chance = [next(row["chance"] for row in rows if row["superclass"] == name) for name in names]
     _around(axes, [value for row in rows for value in row["agreement"]], chance)
-    axes.plot(chance, range(len(chance)), linestyle="", marker="|", markersize=9, color=GREY)
+    axes.plot(chance, range(len(chance)), linestyle="", marker="|", markersize=9, color=GREY, label="shuffled labels")
     axes.set_yticks(range(len(names)), [plain(name, 28) for name in names])
     axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="training samples whose recovered label is right (fraction)")
     axes.grid(axis="x", linewidth=0.4)
@@ -154,7 +155,7 @@ def _columns(panels: int) -> int:
     """Of a grid with the fewest empty places; the most columns of those."""
     if panels <= 5:
         return panels
-    return min((5, 4, 3), key=lambda columns: -panels % columns)
+    return min((4, 3), key=lambda columns: -panels % columns)
 
 
 def _legend(axes: Axes, names: Sequence[str], styles: Sequence[tuple[str, str]], columns: int) -> None:
@@ -178,10 +179,10 @@ def _legend(axes: Axes, names: Sequence[str], styles: Sequence[tuple[str, str]],
     )
 
 
-def _spread(axes: Axes, line: float, values: Sequence[float], colour: str, marker: str) -> None:
+def _spread(axes: Axes, line: float, values: Sequence[float], colour: str, marker: str, label: str) -> None:
     error = standard_error(values)
     style = {"color": colour, "marker": marker, "linestyle": "", "capsize": 2, "elinewidth": 1, "clip_on": False}
-    axes.errorbar(mean(values), line, xerr=error, **style)
+    axes.errorbar(mean(values), line, xerr=error, label=label, **style)
 
 
 def _around(axes: Axes, values: Sequence[float], levels: Sequence[float]) -> None:

@@ -33,7 +33,7 @@ def over_epochs(rows: Sequence[Mapping], whole: Sequence[float]) -> Figure:
 
     whole: test accuracies of the networks trained on the classes themselves.
     """
-    figure = new_figure(PAGE, 0.42 * PAGE)
+    figure = new_figure(PAGE, 0.5 * PAGE)
     styles = iter(zip(COLOURS, MARKERS, strict=False))
     handles = []
     panels = figure.subplots(1, len(PANELS))
@@ -53,5 +53,5 @@ def over_epochs(rows: Sequence[Mapping], whole: Sequence[float]) -> Figure:
     }
     for name, (axes, level, dashes) in references.items():
         handles.append(axes.axhline(level, color="#555555", linewidth=0.8, linestyle=dashes, label=name))
-    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=2)
     return figure
