@@ -34,7 +34,7 @@ def maps(arrays: Mapping[str, np.ndarray], classes: Sequence[Mapping], method: s
     columns = _columns(len(shown))
     lines = -(-len(shown) // columns)
     members = [np.unique(arrays["fine"][arrays["coarse"] == coarse]) for coarse in shown]
-    legend = [-(-min(len(own), ENTRIES) // (2 if columns < 5 else 1)) for own in members]
+    legend = [-(-min(len(own), ENTRIES) // (2 if columns < 4 else 1)) for own in members]
     figure = new_figure(PAGE, lines * (PAGE / columns * 1.05 + 0.026 * PAGE * (max(legend) + 2.5)))
     panels = figure.subplots(lines, columns, squeeze=False)
     styles = iter([(COLOURS[n % len(COLOURS)], MARKERS[n // len(COLOURS) % len(MARKERS)]) for n in range(len(classes))])
@@ -48,7 +48,7 @@ def maps(arrays: Mapping[str, np.ndarray], classes: Sequence[Mapping], method: s
         axes.set(xticks=[], yticks=[])
         axes.spines[["top", "right"]].set_visible(True)
         axes.set_title(plain(classes[own[0]]["superclass"], 72 // columns), fontsize="small")
-        _legend(axes, names, own_styles, 2 if columns < 5 else 1)
+        _legend(axes, names, own_styles, 2 if columns < 4 else 1)
     for axes in list(panels.flat)[len(shown) :]:
         axes.remove()
     figure.supylabel(f"{method} 2", fontsize="medium")
