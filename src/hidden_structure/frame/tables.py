@@ -29,10 +29,15 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def read(path: Path) -> list[dict[str, Any]]:
     """The rows; an empty cell is None, and a group all of whose cells are empty is absent.
 
+    A table of many rows may be an npz instead, an array a column.
+
     Raises InputError if the file is missing or damaged.
     """
     with artifacts.content_of([path]):
-        return parse(artifacts.read_text(path))
+        if path.suffix != ".npz":
+            return parse(artifacts.read_text(path))
+        arrays = {name: array.tolist() for name, array in artifacts.read_arrays(path).items()}
+        return [dict(zip(arrays, row, strict=True)) for row in zip(*arrays.values(), strict=True)]
 
 
 def parse(text: str) -> list[dict[str, Any]]:

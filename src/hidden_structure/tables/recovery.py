@@ -64,7 +64,7 @@ def arrays(
         positions: floats (N, 2), of the training samples; only positions inside one super-class compare.
         fine, coarse: both labels as artifacts hold them, `train` ints (N,).
 
-    Returns positions float32 (n, 2), and fine and coarse, uint16 (n,).
+    Returns x and y float32 (n,), fine and coarse uint16 (n,).
     """
     labels, generator = {"fine": fine["train"], "coarse": coarse["train"]}, numpy_generator("map")
     drawn = [
@@ -72,7 +72,7 @@ def arrays(
         for group in np.unique(labels["coarse"])
     ]
     kept = np.concatenate(drawn)
-    return {"positions": positions[kept].astype(np.float32)} | {
+    return {axis: positions[kept, n].astype(np.float32) for n, axis in enumerate("xy")} | {
         name: of_samples[kept].astype(np.uint16) for name, of_samples in labels.items()
     }
 

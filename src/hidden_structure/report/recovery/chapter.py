@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Chapter, Numbers, Picture, Tables
 from hidden_structure.report.claim import Claim
@@ -15,11 +13,8 @@ from hidden_structure.report.recovery.claims import CONTROLS, IDEA, accuracies, 
 from hidden_structure.report.statistics import mean, rounded
 
 
-def chapter(study: Study, tables: Tables, maps: Mapping[str, np.ndarray]) -> Chapter | None:
-    """None where the study trains no networks of its own.
-
-    maps: of the first seed, as tables.recovery.arrays gives them.
-    """
+def chapter(study: Study, tables: Tables) -> Chapter | None:
+    """None where the study trains no networks of its own."""
     if study.train is None:
         return None
     training, collapse, recovery, superclasses = map(tables, ("training", "collapse", "recovery", "superclasses"))
@@ -37,7 +32,7 @@ def chapter(study: Study, tables: Tables, maps: Mapping[str, np.ndarray]) -> Cha
             _spent(tables("bits")),
         ],
         claims=found,
-        pictures=_pictures(study, tables, maps, accuracy),
+        pictures=_pictures(study, tables, accuracy),
         numbers=[_numbers(recovery, accuracy), _supervision(tables("bits"))],
         headline={
             "accuracy": rounded(mean(accuracy["coarse"])),
@@ -154,16 +149,14 @@ def _bars(recovery: Sequence[Mapping], accuracy: Mapping[str, Sequence[float]]) 
     return bars
 
 
-def _pictures(
-    study: Study, tables: Tables, maps: Mapping[str, np.ndarray], accuracy: Mapping[str, Sequence[float]]
-) -> list[Picture]:
-    classes, superclasses = tables("classes"), tables("superclasses")
+def _pictures(study: Study, tables: Tables, accuracy: Mapping[str, Sequence[float]]) -> list[Picture]:
+    classes, superclasses, samples = map(tables, ("classes", "superclasses", "map"))
     method = "t-SNE" if "tsne" in study.cluster.reducers else "PCA"
     merged = len({row["superclass"] for row in classes})
     guessed = guess(classes)
     levels = sorted({row["chance"] for row in superclasses})
     chance_words = f"{levels[0]:.3f}" + (f" to {levels[-1]:.3f}" if f"{levels[-1] - levels[0]:.3f}" != "0.000" else "")
-    return [
+    drawn = [
         Picture(
             "maps",
             "Inside each super-class",
@@ -174,7 +167,7 @@ def _pictures(
             f"Penultimate features of the coarse network (first seed) on the training set, reduced to two dimensions "
             f"by {method} within each super-class; at most {study.report.points} samples of each, drawn at random, and "
             f"at most {figures.PANELS} super-classes.",
-            lambda: figures.maps(maps, classes, method),
+            lambda: figures.maps(samples, classes, method),
         ),
         Picture(
             "distances",
@@ -211,3 +204,4 @@ def _pictures(
             lambda: figures.agreement(superclasses),
         ),
     ]
+    return drawn if samples else drawn[1:]  # tables of earlier versions have no map

@@ -20,16 +20,17 @@ SOURCES = {"coarse": (COLOURS[1], "o"), "pixels": (COLOURS[0], "s"), "untrained"
 REFERENCE = {"fine": (COLOURS[3], "P"), "labels": (COLOURS[4], "^")}
 
 
-def maps(arrays: Mapping[str, np.ndarray], classes: Sequence[Mapping], method: str) -> Figure:
+def maps(samples: Sequence[Mapping], classes: Sequence[Mapping], method: str) -> Figure:
     """The two-dimensional map of each super-class, a colour and marker for every original class.
 
     Args:
-        arrays: positions (n, 2), fine and coarse (n,), as tables.recovery.arrays gives them.
+        samples: rows of the table `map`.
         classes: rows of the table `classes`.
         method: what made the map, "t-SNE".
 
     Of more than 20 super-classes the first 20 are drawn.
     """
+    arrays = {name: np.array([row[name] for row in samples]) for name in ("x", "y", "fine", "coarse")}
     shown = np.unique(arrays["coarse"])[:PANELS]
     columns = _columns(len(shown))
     lines = -(-len(shown) // columns)
@@ -42,9 +43,9 @@ def maps(arrays: Mapping[str, np.ndarray], classes: Sequence[Mapping], method: s
         own_styles = [next(styles) for _ in own]
         names = [plain(classes[member]["class"], 13) for member in own]
         for member, name, (colour, marker) in zip(own, names, own_styles, strict=True):
-            inside = arrays["positions"][arrays["fine"] == member]
+            inside = [arrays[axis][arrays["fine"] == member] for axis in ("x", "y")]
             dots = {"s": 3, "c": colour, "marker": marker, "linewidths": 0, "alpha": 0.7, "rasterized": True}
-            axes.scatter(*inside.T, label=name, **dots)
+            axes.scatter(*inside, label=name, **dots)
         axes.set(xticks=[], yticks=[])
         axes.spines[["top", "right"]].set_visible(True)
         axes.set_title(plain(classes[own[0]]["superclass"], 72 // columns), fontsize="small")
