@@ -1,7 +1,7 @@
 """Take what the report shows out of what the stages computed: small tables, from which it is drawn anywhere."""
 
 import platform
-import shutil
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,23 +36,30 @@ def main() -> None:
         read.append(paths.results(name))
         return artifacts.read_json(paths.results(name))
 
-    found: dict[str, list[dict]] = {}
-    for idea in IDEAS:
+    texts: dict[str, str] = {}
+    for make in (*(idea.tabulate for idea in IDEAS), provenance):
         read.clear()
         with artifacts.content_of(read):
-            found |= idea.tabulate(study, results)
-    found["provenance"] = [{"trained": name} | row for name in TRAINED if (row := results(f"hardware-{name}"))]
-    libraries = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
-    found["versions"] = [{"library": library, "version": number} for library, number in libraries.items()]
+            texts |= {name: tables.text(rows) for name, rows in make(study, results).items()}
 
-    shutil.rmtree(paths.TABLES, ignore_errors=True)
-    for name, rows in found.items():
-        tables.write(paths.table(name), rows)
+    artifacts.clear(paths.TABLES)
+    for name, text in texts.items():
+        artifacts.write_text(paths.table(name), text)
     if study.train:
         positions = artifacts.read_arrays(paths.clusters(study.seeds[0]), {"map": ("f", 2)})["map"]
         artifacts.write_arrays(
             paths.TABLES / "map.npz", recovery.arrays(study, positions, *artifacts.read_both_labels())
         )
+
+
+def provenance(study: params.Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
+    """What computed the networks, and by which libraries."""
+    rows = [{"trained": name} | row for name in TRAINED if (row := results(f"hardware-{name}"))]
+    libraries = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
+    return {
+        "provenance": rows,
+        "versions": [{"library": library, "version": number} for library, number in libraries.items()],
+    }
 
 
 if __name__ == "__main__":

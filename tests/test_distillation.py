@@ -345,9 +345,9 @@ def test_every_function_takes_numpy_arrays_and_gives_the_tensors_that_it_gives_o
 
 
 @pytest.mark.parametrize("given", [lambda tensor: tensor, as_numpy, as_read_only_doubles])
-def test_the_example_of_the_readme_runs_on_tensors_and_on_numpy_arrays(given):
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "import lelp" in block]
+def test_the_example_of_the_documentation_runs_on_tensors_and_on_numpy_arrays(given):
+    document = (Path(__file__).parents[1] / "docs/library.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "import lelp" in block]
     inputs = draw(50, 6, name="inputs")
     student = torch.nn.Linear(6, 10)
     teacher = {"embeddings": draw(50, 12), "labels": EVERY[:50] % 2, "weight": draw(2, 12, name="weight")}

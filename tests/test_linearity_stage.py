@@ -220,7 +220,7 @@ def test_a_missing_network_is_one_line_and_nothing_is_written(tmp_path):
     assert "\n" not in done.stderr
     assert done.stderr.startswith("error: ")
     assert "1/trunk.safetensors is missing: run `dvc repro`" in done.stderr
-    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / paths.RESULTS).exists()
 
 
 def test_a_missing_permutation_leaves_the_last_results(tmp_path):
@@ -234,7 +234,7 @@ def test_a_missing_permutation_leaves_the_last_results(tmp_path):
     assert "0-1/weights.npz is missing" in done.stderr
     assert "\n" not in done.stderr
     assert written(tmp_path) == before
-    assert len(list((tmp_path / "reports").rglob("*.*"))) == len(RESULTS)
+    assert len(list((tmp_path / paths.RESULTS).iterdir())) == len(RESULTS)
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1e30])
@@ -249,7 +249,7 @@ def test_a_network_that_diverged_is_one_line_that_names_the_pair_and_the_layer(t
     assert "\n" not in done.stderr
     assert "layer hidden.linear2" in done.stderr
     assert f"the pair {CELL}-seeds-0-1, permuted by none" in done.stderr
-    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / paths.RESULTS).exists()
 
 
 def test_networks_of_another_width_are_one_line(tmp_path):
@@ -262,4 +262,4 @@ def test_networks_of_another_width_are_one_line(tmp_path):
     assert done.returncode == 1
     assert "another network than" in done.stderr
     assert "\n" not in done.stderr
-    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / paths.RESULTS).exists()

@@ -17,7 +17,7 @@ from hidden_structure.frame.locking import alone
 
 STAGES = YAML(typ="safe", pure=True).load((tiny.ROOT / "dvc.yaml").read_text())["stages"]
 COMMANDS = {
-    f"{name}@{item}" if item else name: stage.get("do", stage)["cmd"].replace("${item}", item).split()[1:]
+    f"{name}@{item}" if item else name: stage.get("do", stage)["cmd"].replace("${item}", item).split()[2:]
     for name, stage in STAGES.items()
     for item in stage.get("foreach", [""])
 }

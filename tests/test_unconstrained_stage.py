@@ -18,30 +18,30 @@ def study(**settings) -> SimpleNamespace:
     return SimpleNamespace(study="tiny", unconstrained=SimpleNamespace(**SETTINGS | settings))
 
 
-def run_stage(folder: Path, **settings) -> tuple[Path, Path]:
-    """Run the stage in that folder; its two files."""
+def run_stage(folder: Path, **settings) -> Path:
+    """Run the stage in that folder; its file."""
     specification = importlib.util.spec_from_file_location("stage", ROOT / "stages/solve_unconstrained.py")
     stage = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(stage)
     before = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(params, "load", lambda: study(**settings))
+        patch.setattr(params, "load", lambda reads: study(**settings))
         os.chdir(folder)
         try:
             stage.main()
         finally:
             os.chdir(before)
-    return folder / paths.ARTIFACTS / "unconstrained.npz", folder / paths.results("unconstrained")
+    return folder / paths.results("unconstrained")
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory) -> tuple[Path, Path]:
+def file(tmp_path_factory) -> Path:
     return run_stage(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture
-def found(files) -> dict:
-    return artifacts.read_json(files[1])
+def found(file) -> dict:
+    return artifacts.read_json(file)
 
 
 def test_every_case_start_saddle_and_ratio_has_a_row(found):
@@ -61,8 +61,8 @@ def test_every_case_start_saddle_and_ratio_has_a_row(found):
         assert row["trajectory"][-1]["gradient_norm"] < 1e-10
 
 
-def test_two_runs_write_the_same_bytes(files, tmp_path):
-    assert [file.read_bytes() for file in run_stage(tmp_path)] == [file.read_bytes() for file in files]
+def test_two_runs_write_the_same_bytes(file, tmp_path):
+    assert run_stage(tmp_path).read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize(

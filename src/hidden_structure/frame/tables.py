@@ -16,6 +16,11 @@ CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^,"\n]*))(,|\n)')
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """The `text` of the rows, as a file. Raises what that does."""
+    artifacts.write_text(path, text(rows))
+
+
+def text(rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows may differ in their columns; what a row lacks is an empty cell.
 
     Raises TypeError at a value that is none of the above, ValueError at a number that is not finite or a dot in a name.
@@ -23,7 +28,7 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     flat = [dict(_flatten(row)) for row in rows]
     columns = list(dict.fromkeys(column for row in flat for column in row))
     lines = [",".join(map(_quoted, columns)), *(",".join(_cell(row.get(column)) for column in columns) for row in flat)]
-    artifacts.write_text(path, "".join(line + "\n" for line in lines))
+    return "".join(line + "\n" for line in lines)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -40,9 +45,9 @@ def read(path: Path) -> list[dict[str, Any]]:
         return [dict(zip(arrays, row, strict=True)) for row in zip(*arrays.values(), strict=True)]
 
 
-def parse(text: str) -> list[dict[str, Any]]:
+def parse(content: str) -> list[dict[str, Any]]:
     """The rows of a table's text. Raises ValueError if it is none."""
-    header, *lines = _lines(text)
+    header, *lines = _lines(content)
     return [_grouped(dict(zip(map(str, header), line, strict=True))) for line in lines]
 
 
