@@ -52,7 +52,8 @@ def main() -> None:
                 metrics = asdict(measure(features, targets, last.weight.detach().cpu(), bias))
             except InputError as error:
                 raise InputError(f"{supervision} network, seed {seed}, epoch {epoch}: {error}") from error
-            rows[supervision].append({"supervision": supervision, "seed": seed, "epoch": epoch} | metrics)
+            shape = {"dimension": features.shape[1]}
+            rows[supervision].append({"supervision": supervision, "seed": seed, "epoch": epoch} | shape | metrics)
 
     everything = [row for supervision in paths.SUPERVISIONS for row in rows[supervision]]
     artifacts.write_json(paths.results("collapse"), everything)

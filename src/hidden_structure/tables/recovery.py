@@ -113,7 +113,8 @@ def _network(row: Mapping) -> dict:
 
 
 def _true(row: Mapping) -> dict:
-    return {"seed": row["seed"], "source": "labels", "label": "true labels", "accuracy": row["probe_accuracy"]}
+    how = {"source": "labels", "reducer": None, "label": "true labels", "clusters": None}
+    return {"seed": row["seed"]} | how | {"accuracy": row["probe_accuracy"]}
 
 
 def _superclasses(rows: Sequence[Mapping], seeds: Sequence[int], labels: Mapping) -> Iterator[dict]:

@@ -1,0 +1,109 @@
+"""The tables on recovered classes, split classes and the grid of recipes, and the arrays of the map."""
+
+import numpy as np
+import pytest
+import synthetic_recovery as made
+
+from hidden_structure.frame import tables
+from hidden_structure.frame.errors import InputError
+from hidden_structure.seeding import numpy_generator
+from hidden_structure.tables import recovery, split, sweep
+from hidden_structure.tables.recovery import arrays, chance_agreement, tabulate
+
+
+def test_every_network_and_way_of_clustering_has_a_row_and_true_labels_one_a_seed():
+    rows = tabulate(made.STUDY, made.results().get)["recovery"]
+    assert len(rows) == 3 * 3 * 3 + 3
+    assert {row["source"] for row in rows} == {"coarse", "pixels", "untrained", "labels"}
+    assert all(row["label"] for row in rows)
+
+
+def test_scores_inside_super_classes_are_weighted_by_samples():
+    found = made.results(4, 2)
+    row = found["cluster"]["rows"][0]
+    for (_, scores), (ari, samples) in zip(row["superclasses"].items(), ((1.0, 30), (0.0, 10)), strict=True):
+        scores |= {"ari": ari, "samples": samples}
+    first = tabulate(made.STUDY, found.get)["recovery"][0]
+    assert first["inside"]["ari"] == 0.75
+
+
+def test_a_super_class_has_one_score_a_seed_of_the_first_reducer():
+    found = made.results()
+    rows = tabulate(made.STUDY, found.get)["superclasses"]
+    assert len(rows) == 5 * 3
+    name = rows[0]["superclass"]
+    own = [row for row in found["cluster"]["rows"] if (row["source"], row["reducer"]) == ("coarse", "tsne")]
+    assert rows[0]["agreement"] == [row["superclasses"][name]["agreement"] for row in own]
+    assert rows[0]["seeds"] == made.SEEDS
+
+
+def test_a_seed_without_clusters_is_named():
+    found = made.results()
+    found["cluster"]["oracle"].pop()
+    with pytest.raises(InputError, match="seed 2"):
+        tabulate(made.STUDY, found.get)
+    assert tabulate(made.STUDY, lambda name: None) == {}
+
+
+@pytest.mark.parametrize(("counts", "level"), [([10] * 5, 0.339), ([100] * 5, 0.244), ([144] * 2, 0.525), ([7], 1.0)])
+def test_shuffled_labels_agree_more_often_than_one_in_the_number_of_classes(counts, level):
+    assert chance_agreement(counts, numpy_generator("test")) == pytest.approx(level, abs=0.015)
+
+
+def test_chance_is_that_of_labels_that_were_really_shuffled_and_named():
+    from scipy.optimize import linear_sum_assignment
+
+    generator, labels, shares = np.random.default_rng(0), np.repeat(np.arange(4), [5, 10, 15, 30]), []
+    for _ in range(400):
+        table = np.zeros((4, 4))
+        np.add.at(table, (labels, generator.permutation(labels)), 1)
+        shares.append(table[linear_sum_assignment(table, maximize=True)].sum() / len(labels))
+    assert chance_agreement([5, 10, 15, 30], numpy_generator("test")) == pytest.approx(np.mean(shares), abs=0.01)
+
+
+def test_the_map_keeps_at_most_so_many_samples_of_each_super_class_and_their_labels():
+    fine = np.random.default_rng(0).integers(0, 6, 400)
+    positions = np.stack([np.arange(400.0), fine], 1)
+    report = made.STUDY.report.model_copy(update={"points": 50})
+    study = made.STUDY.model_copy(update={"report": report})
+    found = arrays(study, positions, {"train": fine}, {"train": fine % 3})
+    assert np.bincount(found["coarse"]).tolist() == [50, 50, 50]
+    assert (found["positions"][:, 1] == found["fine"]).all()
+    assert (found["fine"] % 3 == found["coarse"]).all()
+    assert len(np.unique(found["positions"][:, 0])) == 150
+    assert [array.dtype for array in found.values()] == ["float32", "uint16", "uint16"]
+    again = arrays(study, positions, {"train": fine}, {"train": fine % 3})
+    assert all((again[name] == array).all() for name, array in found.items())
+
+
+def test_a_hundred_classes_make_small_tables(tmp_path):
+    found = tabulate(made.STUDY, made.results(100, 20).get)
+    for name, rows in found.items():
+        tables.write(tmp_path / f"{name}.csv", rows)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 100_000
+    assert sum(map(len, found.values())) < 300
+
+
+def test_a_split_network_is_one_row_of_its_snapshots():
+    rows = split.tabulate(made.STUDY, made.results().get)["split"]
+    assert [row["seed"] for row in rows] == made.SEEDS
+    assert rows[0]["epochs"] == [0, 5, 100]
+    assert rows[0]["train_accuracy"] == [0.1, 0.7, 0.99]
+    assert split.tabulate(made.STUDY, {"split": []}.get) == split.tabulate(made.STUDY, {}.get) == {}
+
+
+def test_a_recipe_that_failed_keeps_its_row_and_says_why(tmp_path):
+    found = made.results()
+    found["sweep"][0] |= dict.fromkeys(("nc1", "probe_accuracy", "agreement", "oracle_accuracy"))
+    found["sweep"][0]["error"] = 'the "features" died'
+    tables.write(tmp_path / "sweep.csv", sweep.tabulate(made.STUDY, found.get)["sweep"])
+    first, second, *_ = tables.read(tmp_path / "sweep.csv")
+    assert first["accuracy"] is first["nc1"] is None
+    assert first["error"] == 'the "features" died'
+    assert second["error"] is None
+    assert second["accuracy"] == 0.9
+    assert sweep.tabulate(made.STUDY, {}.get) == {}
+
+
+def test_labels_of_reducers_cover_all_that_a_study_may_ask_for():
+    assert set(recovery.REDUCERS) == {"tsne", "pca", "raw"}
