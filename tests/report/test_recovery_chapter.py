@@ -17,17 +17,20 @@ CONTROLS = {"control-pixels", "control-untrained"}
 HOSTILE = ["$x", "a$b$", "_hidden", "two\nlines", r"\frac{", "$\\undefined$", "{}", "%s", "x" * 300, "", "<b>", "a&b"]
 
 
-def maps(found: dict, study=made.STUDY) -> dict:
+def samples(found: dict, study=made.STUDY) -> list[dict]:
+    """Rows of the table `map`."""
     names = list(found["labels"]["coarse_of"])
     merged = list(found["labels"]["coarse"]["train_counts"])
     fine = np.repeat(np.arange(len(names)), 30)
     coarse = np.array([merged.index(name) for name in found["labels"]["coarse_of"].values()])[fine]
     positions = np.random.default_rng(0).normal(size=(len(fine), 2))
-    return arrays(study, positions, {"train": fine}, {"train": coarse})
+    columns = arrays(study, positions, {"train": fine}, {"train": coarse})
+    return [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
 
 
 def written(found: dict, study=made.STUDY):
-    return chapter(study, made.tables(found, study), maps(found, study))
+    tables = made.tables(found, study)
+    return chapter(study, lambda name: samples(found, study) if name == "map" else tables(name))
 
 
 def claims(found: dict) -> dict[str, Claim]:
@@ -189,4 +192,4 @@ def test_distances_stand_in_the_order_of_the_super_classes_and_have_their_mean_f
 
 
 def test_a_study_without_networks_of_its_own_has_no_chapter():
-    assert chapter(made.STUDY.model_copy(update={"train": None}), lambda name: [], {}) is None
+    assert chapter(made.STUDY.model_copy(update={"train": None}), lambda name: []) is None

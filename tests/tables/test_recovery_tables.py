@@ -68,10 +68,10 @@ def test_the_map_keeps_at_most_so_many_samples_of_each_super_class_and_their_lab
     study = made.STUDY.model_copy(update={"report": report})
     found = arrays(study, positions, {"train": fine}, {"train": fine % 3})
     assert np.bincount(found["coarse"]).tolist() == [50, 50, 50]
-    assert (found["positions"][:, 1] == found["fine"]).all()
+    assert (found["y"] == found["fine"]).all()
     assert (found["fine"] % 3 == found["coarse"]).all()
-    assert len(np.unique(found["positions"][:, 0])) == 150
-    assert [array.dtype for array in found.values()] == ["float32", "uint16", "uint16"]
+    assert len(np.unique(found["x"])) == 150
+    assert [array.dtype for array in found.values()] == ["float32", "float32", "uint16", "uint16"]
     again = arrays(study, positions, {"train": fine}, {"train": fine % 3})
     assert all((again[name] == array).all() for name, array in found.items())
 
