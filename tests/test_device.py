@@ -2,10 +2,21 @@ import platform
 
 import pytest
 import torch
+from torch import nn
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Hardware
-from hidden_structure.training.device import autocast, describe, pick_device, pick_precision, processor
+from hidden_structure.networks.mlp import MLP
+from hidden_structure.networks.resnet import ResNet
+from hidden_structure.training.device import (
+    autocast,
+    describe,
+    memory_format,
+    pick_device,
+    pick_precision,
+    place,
+    processor,
+)
 
 CPU = torch.device("cpu")
 
@@ -99,3 +110,27 @@ def test_of_a_gpu_its_name_and_its_libraries_are_described(monkeypatch):
     found = describe(torch.device("cuda", 0), torch.float32, 1)
     assert found["processor"] == "H100"
     assert found["instructions"] == "compute capability 9.0, CUDA 13.2, cuDNN 92600"
+
+
+@pytest.mark.parametrize(
+    ("network", "safe"),
+    [
+        (MLP(12, 3, 1, 4, "none"), True),
+        (ResNet(3, 3, 8, 8, "batch"), True),
+        (ResNet(3, 3, 8, 4, "batch"), False),  # the shortcut of its second stage
+        (nn.Conv2d(7, 9, 1, stride=2), False),
+        (nn.Conv2d(7, 9, 1, stride=(1, 2)), False),
+        (nn.Conv2d(16, 16, 1, stride=2, groups=4), False),
+        (nn.Conv2d(8, 9, 1, stride=2), True),
+        (nn.Conv2d(7, 9, 1), True),
+        (nn.Conv2d(7, 9, 3, stride=2), True),
+    ],
+    ids=str,
+)
+def test_channels_last_is_left_out_where_its_gradients_are_not_safe(network, safe):
+    assert memory_format(network, CPU) == (torch.channels_last if safe else torch.contiguous_format)
+    assert memory_format(network, torch.device("cuda")) == torch.channels_last
+    assert memory_format(network, torch.device("mps")) == torch.contiguous_format
+    for parameter in place(network, CPU).parameters():
+        if parameter.dim() == 4:
+            assert parameter.is_contiguous(memory_format=memory_format(network, CPU))

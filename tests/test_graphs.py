@@ -9,6 +9,7 @@ from copy import deepcopy
 import pytest
 import torch
 import torch.nn.functional as F
+from layer_names import layer_names
 from torch import nn
 from torchvision import models
 from torchvision.models.googlenet import Inception
@@ -19,7 +20,7 @@ from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.networks.build import build
-from hidden_structure.networks.features import activations, layer_names
+from hidden_structure.networks.features import activations
 from hidden_structure.permutation.graphs import bind, trace, traced
 from hidden_structure.seeding import global_seed, torch_generator
 
@@ -171,7 +172,7 @@ def networks(request):
 def test_each_network_computes_what_it_computes_alone(networks):
     """Every layer and the output, to the last bit; and layers have the names of features.py."""
     networks, images = networks
-    names = [name for name in layer_names(networks[0], images) if name != "penultimate"]
+    names = layer_names(networks[0], images)
     expected = [activations(network, images.clone(), [*names, "logits"]) for network in networks]
     before, calls, compared = images.clone(), Counter(), set()
     in_step = InStep(networks, images)
@@ -341,7 +342,7 @@ def test_no_operation_takes_the_name_of_a_module():
     network = Named().eval()
     in_step = InStep([network], images_of(2))
     modules = [in_step.names[node] for node in in_step.nodes if node.op == "call_module"]
-    assert modules == ["features", "relu", "head"] == layer_names(network, images_of(1))[:-1]
+    assert modules == ["features", "relu", "head"] == layer_names(network, images_of(1))
     assert len(set(in_step.names.values())) == len(in_step.nodes)
 
 
@@ -350,7 +351,7 @@ def test_one_module_under_two_names_is_called_by_the_first():
         lambda m, x: m.b(m.second(m.a(m.first(x.flatten(1))))), a=nn.Linear(192, 192), b=nn.Linear(192, 2)
     )
     network.first = network.second = nn.ReLU()
-    in_step, names = InStep([network], images_of(2)), layer_names(network, images_of(1))[:-1]
+    in_step, names = InStep([network], images_of(2)), layer_names(network, images_of(1))
     assert [in_step.names[node] for node in in_step.nodes if node.op == "call_module"] == names
     assert names == ["first:0", "a", "first:1", "b"]
 

@@ -1,4 +1,7 @@
 import copy
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from hidden_structure.training import loop
 from hidden_structure.training.batches import on_device
 
 CPU = torch.device("cpu")
-WIDTH = 8  # fewer channels overrun memory in oneDNN, on processors without AVX-512
+WIDTH = 8
 
 
 def recipe(**changes):
@@ -77,13 +80,59 @@ def test_a_batch_size_that_fits_neither_data_nor_processes_is_named(share, batch
         fit(recipe(batch_size=batch_size), share=share)
 
 
+def test_every_layer_of_a_network_for_which_channels_last_is_not_safe_gets_plain_memory():
+    train, seen = recipe().model_copy(update={"epochs": 1}), []
+    for width in (4, 8):
+        with global_seed("initialisation", 0):
+            model = build(Network(name="resnet", depth=8, width=width, norm="batch"), (8, 8, 3), 4)
+        state = loop.start(model, train, CPU)
+        model.stages[1][0].shortcut.conv.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].stride(1)))
+        fit(train, state)
+        assert all((stride == 1) == (width == 8) for stride in seen)
+        assert seen
+        seen.clear()
+
+
+UNSAFE = """
+import numpy as np, torch
+from hidden_structure.frame.params import Train
+from hidden_structure.networks.resnet import ResNet
+from hidden_structure.training import loop
+from hidden_structure.training.batches import on_device
+torch.manual_seed(0)
+network, twin = ResNet(3, 4, 8, 4, "batch"), ResNet(3, 4, 8, 4, "batch").double()
+twin.load_state_dict(network.state_dict())
+pixels = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+images, labels = on_device(pixels, np.full(3, 0.5), np.full(3, 0.25), torch.device("cpu")), torch.arange(64) % 4
+recipe = Train.model_validate(RECIPE)
+loop.fit(loop.start(network, recipe, torch.device("cpu")), images, labels, recipe, 0, torch.float32)
+loss, _ = loop.classify(twin(images.normalise(images.pixels).double().contiguous()), None, labels)
+loss.backward()
+for ours, exact in zip(network.parameters(), twin.parameters()):
+    assert torch.allclose(ours.double(), exact - exact.grad, atol=1e-4)
+"""
+
+
+def test_a_narrow_network_trains_by_its_gradient_where_onednn_has_no_more_than_avx2():
+    """In channels-last its gradient is wrong there, or the process dies."""
+    plain = {"optimizer": "sgd", "momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "crop": 0, "flip": False}
+    one_step = {"epochs": 1, "snapshots": 2, "batch_size": 64, "lr": 1.0, "schedule": "constant", "warmup": 0.0}
+    train = recipe().model_dump() | plain | one_step
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", UNSAFE.replace("RECIPE", repr(train))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_evaluation_changes_neither_network_nor_mode():
     images, labels = problem()
     model = network().train()
+    model.norm.eval()  # as one freezes BatchNorm
     before = copy.deepcopy(model)
     loop.evaluate(model, images, labels, torch.float32)
     assert same_bytes(before, model)
     assert model.training
+    assert not model.norm.training
 
 
 def test_evaluation_does_not_depend_on_the_batch_size():

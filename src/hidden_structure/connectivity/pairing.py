@@ -4,7 +4,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from hidden_structure.connectivity.line import State
 from hidden_structure.connectivity.spawning import Pair, cells, pairs
@@ -15,6 +14,7 @@ from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
 from hidden_structure.training.batches import Images, augmented
+from hidden_structure.training.device import place
 from hidden_structure.training.inputs import Inputs
 
 
@@ -35,9 +35,8 @@ class Reader:
     """Networks of the study's cells, and the states of its pairs."""
 
     def __init__(self, study: Study, inputs: Inputs) -> None:
-        fast = torch.preserve_format if inputs.device.type == "mps" else torch.channels_last
-        place = {"device": inputs.device, "memory_format": fast}
-        self.networks: dict[str, nn.Module] = {c.name: inputs.build(c.network).to(**place) for c in cells(study)}
+        networks = {cell.name: inputs.build(cell.network) for cell in cells(study)}
+        self.networks = {name: place(network, inputs.device) for name, network in networks.items()}
         few = inputs.images["train"]
         self.symmetries = {}
         if study.permute.methods:

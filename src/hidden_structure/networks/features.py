@@ -6,7 +6,7 @@ calls several times (a shared ReLU) have one name a call: "relu:0", "relu:1", ..
 """
 
 import difflib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -31,28 +31,6 @@ def head(network: nn.Module) -> nn.Linear:
     if not linears:
         raise InputError(f"network.name: {type(network).__name__} has no linear layer, hence no penultimate features")
     return linears[-1]
-
-
-@torch.no_grad()
-def layer_names(network: nn.Module, images: Tensor) -> list[str]:
-    """Every layer whose output is a tensor, in order of execution, and "penultimate".
-
-    images: (b, channels, H, W), of any content; the network runs on them once, in evaluation mode.
-    """
-    names: list[str] = []
-
-    def note(name: str, module: nn.Module, inputs: tuple, output: Any) -> None:
-        if isinstance(output, Tensor):
-            names.append(name)
-
-    with evaluation_mode(network), _hooked(_submodules(network), note):
-        network(images.clone())  # for networks that work in place
-    calls, seen = Counter(names), Counter[str]()
-    for index, name in enumerate(names):
-        if calls[name] > 1:
-            names[index] = f"{name}:{seen[name]}"
-            seen[name] += 1
-    return [*names, PENULTIMATE]
 
 
 def activations(network: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.straight_through import match_straight_through
 from hidden_structure.permutation.weight_matching import Matched, match_weights
 from hidden_structure.seeding import Name, torch_generator
-from hidden_structure.training.batches import Images, evaluation_batches
+from hidden_structure.training.batches import Images, evaluation_batches, laid_out_for
 
 BATCH_SIZE = 500  # images at once when activations are read
 
@@ -57,7 +57,7 @@ def correlations(problem: Problem) -> Matched:
 
 
 def straight_through(problem: Problem) -> Matched:
-    start, data = problem.by_weights.permutation, (problem.images, problem.labels)
+    start, data = problem.by_weights.permutation, (laid_out_for(problem.networks[0], problem.images), problem.labels)
     networks = problem.symmetry, problem.networks[0], *problem.states
     return match_straight_through(*networks, *data, problem.permute.ste, start, problem.precision, *problem.noise)
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
+
+from hidden_structure.training.device import memory_format
 
 # Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache.
 CHUNK_VALUES = 2**19
@@ -14,21 +16,29 @@ CHUNK_VALUES = 2**19
 
 @dataclass(frozen=True)
 class Images:
-    """One split of a data set: pixels uint8 (N, H, W, channels), and the statistics that normalise them."""
+    """One split of a data set: pixels uint8 (N, H, W, channels), the statistics that normalise them, and the layout in
+    memory of what a network gets."""
 
     pixels: Tensor
     scale: Tensor  # float32 (channels,): 1 / (255 std)
     shift: Tensor  # float32 (channels,): -mean / std
+    memory_format: torch.memory_format = torch.channels_last
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, H, W, channels) to float32 (n, channels, H, W), mean 0 and variance 1, in channels-last memory."""
-        return pixels.to(torch.float32).mul_(self.scale).add_(self.shift).permute(0, 3, 1, 2)
+        """uint8 (n, H, W, channels) to float32 (n, channels, H, W), mean 0 and variance 1."""
+        normalised = pixels.to(torch.float32).mul_(self.scale).add_(self.shift).permute(0, 3, 1, 2)
+        return normalised.contiguous(memory_format=self.memory_format)
 
 
 def on_device(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray, device: torch.device) -> Images:
     """pixels uint8 (N, H, W, channels); mean and std (channels,) of pixels scaled to [0, 1]."""
     scale, shift = torch.from_numpy(1 / (255 * std)), torch.from_numpy(-mean / std)
     return Images(torch.from_numpy(pixels).to(device), scale.float().to(device), shift.float().to(device))
+
+
+def laid_out_for(network: nn.Module, images: Images) -> Images:
+    """The same images, for a network that is trained on them."""
+    return replace(images, memory_format=memory_format(network, images.pixels.device))
 
 
 def evaluation_batches(images: Images, batch_size: int) -> Iterator[Tensor]:

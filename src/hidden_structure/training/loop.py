@@ -15,10 +15,11 @@ from torch.nn.functional import cross_entropy
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Train
 from hidden_structure.frame.progress import track
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training import distributed
-from hidden_structure.training.batches import Images, evaluation_batches, training_batches
-from hidden_structure.training.device import autocast
+from hidden_structure.training.batches import Images, evaluation_batches, laid_out_for, training_batches
+from hidden_structure.training.device import autocast, place
 
 
 @dataclass
@@ -31,8 +32,7 @@ class TrainingState:
 
 def start(network: nn.Module, train: Train, device: torch.device) -> TrainingState:
     """An untrained network on its device, and the optimizer of the recipe."""
-    memory_format = torch.preserve_format if device.type == "mps" else torch.channels_last
-    network = network.to(device=device, memory_format=memory_format)
+    network = place(network, device)
     fused = device.type != "mps"
     if train.optimizer == "sgd":
         optimizer = torch.optim.SGD(
@@ -114,6 +114,7 @@ def fit(
             weights are not finite.
     """
     _check_sizes(train, images, share[1], section)
+    images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
     batches = len(labels) // train.batch_size
     epochs = range(state.epoch, train.epochs)
@@ -203,19 +204,17 @@ def evaluate(
     batch_size: int = 500,
     said: Callable[[str], InputError] = InputError,
 ) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its mode is put back.
+    """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its modes are put back.
 
     Raises the error that `said` makes of a sentence if the loss is not finite.
     """
-    was_training = network.training
-    network.eval()
     loss = hits = 0.0
-    for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
-        with autocast(inputs.device, precision):
-            logits = network(inputs).float()
-        loss += cross_entropy(logits, targets, reduction="sum").item()
-        hits += (logits.argmax(1) == targets).sum().item()
-    network.train(was_training)
+    with evaluation_mode(network):
+        for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
+            with autocast(inputs.device, precision):
+                logits = network(inputs).float()
+            loss += cross_entropy(logits, targets, reduction="sum").item()
+            hits += (logits.argmax(1) == targets).sum().item()
     if not math.isfinite(loss):
         raise said(f"the network's loss is {loss}")
     return loss / len(labels), hits / len(labels)
