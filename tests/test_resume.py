@@ -1,13 +1,20 @@
-"""Where unfinished work is kept: under a name that tells all it depends on, and only until it is finished."""
+"""Where unfinished work is kept: under a name that tells all it depends on, and only until it is finished; and that a
+state which is none of this training is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
+import torch
 from tiny import ROOT
 
 import hidden_structure
-from hidden_structure.frame import paths
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.build import initialise
+from hidden_structure.training import loop, resume
 from hidden_structure.training.resume import code_of, workplace
 
 PIPELINE = """
@@ -79,3 +86,42 @@ def test_without_a_pipeline_or_beside_other_code_than_it_names_the_code_is_the_w
     Path("src/one.py").unlink()
     assert code_of("single") == package
     assert code_of("single", ROOT / "none.yaml") == package
+
+
+def fresh() -> loop.TrainingState:
+    study = params.Study.model_validate(tiny.study())
+    return loop.start(initialise(study.network, (8, 8, 1), 4, 0), study.train, torch.device("cpu"))
+
+
+SAVED = {"epoch": 1, "history": [{"epoch": 0}, {"epoch": 1}]}
+RECORDS = [None, "half", "[]", "null", '{"epoch": 1, "history": []}', '{"epoch": "", "history": 3}', json.dumps(SAVED)]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=str)
+def test_a_state_whose_record_is_another_thing_is_refused_by_name(record):
+    file, state = Path("state.safetensors"), fresh()
+    resume.save(file, state)
+    tensors = artifacts.read_tensors(file)
+    del tensors["record"]
+    if record is not None:
+        tensors["record"] = torch.tensor(list(record.encode()), dtype=torch.uint8)
+    artifacts.write_tensors(file, tensors)
+    if record == json.dumps(SAVED):
+        assert resume.load(file, state)
+        assert state.epoch == 1
+        return
+    with pytest.raises(InputError, match=r"state\.safetensors is not what its stage writes"):
+        resume.load(file, state)
+
+
+@pytest.mark.parametrize("odd", ["network/head.weight", "network/other", "optimizer/0/momentum_buffer", "odd"])
+def test_a_state_of_another_network_or_optimizer_is_refused_by_name(odd):
+    file, state = Path("state.safetensors"), fresh()
+    resume.save(file, state)
+    artifacts.write_tensors(file, artifacts.read_tensors(file) | {odd: torch.zeros(2, 7)})
+    with pytest.raises(InputError, match=r"state\.safetensors is not what its stage writes"):
+        resume.load(file, state)
+
+
+def test_where_no_state_is_there_is_nothing_to_go_on_with():
+    assert not resume.load(Path("none.safetensors"), fresh())

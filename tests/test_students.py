@@ -53,7 +53,7 @@ def make_task(seed: int = 0) -> tuple[Task, torch.Tensor]:
 
 def make_config(folder: Path, **distill) -> Config:
     plan, (task, fine) = settings(**distill), make_task()
-    own = plan.distill.network, plan.distill.train or plan.train
+    own = plan.distill.network, plan.distill.train
     return Config(plan.distill, *own, plan.network, plan.train, 0, plan.cluster, (4, 4, 1), task, fine, folder)
 
 
@@ -540,8 +540,34 @@ def test_labels_are_seen_by_the_student_alone_only(tmp_path):
 
 def test_a_diverging_student_is_named(distiller, tmp_path):
     recipe = distiller.config.recipe.model_copy(update={"lr": 1e30})
-    with pytest.raises(InputError, match=r"^kd-3: the training loss became .* lower train\.lr"):
+    with pytest.raises(InputError, match=r"^kd-3: the training loss became .* lower distill\.train\.lr"):
         distiller.student("kd", CHOICE, 3, recipe, tmp_path / "kd-3.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("method", "distill", "choice", "key"),
+    [
+        ("fitnet", {"hint": 1e38}, {}, "or lower distill.hint (1e+38)"),
+        ("lelp", {}, {"beta": 1e-300}, "or raise distill.betas (1e-300)"),
+        ("lelp", {}, {"temperature": 1e30}, ", or lower distill.temperatures (1e+30) or raise distill.betas ("),
+    ],
+)
+def test_what_else_can_make_a_student_diverge_is_named(tmp_path, method, distill, choice, key):
+    config = make_config(tmp_path)
+    config = replace(config, settings=config.settings.model_copy(update=distill))  # beyond what params allow
+    distiller = distiller_of(config)
+    with pytest.raises(InputError) as told:
+        taught(distiller, method, tmp_path / "student.safetensors", choice=replace(CHOICE, **choice))
+    assert key in str(told.value)
+
+
+def test_what_else_can_make_an_inventing_teacher_diverge_is_named(tmp_path):
+    config = make_config(tmp_path)
+    distiller = distiller_of(config)
+    settings_beyond = config.settings.model_copy(update={"contrast": 1e38, "contrast_temperature": 1e-20})
+    distiller.config = replace(config, settings=settings_beyond)
+    with pytest.raises(InputError, match=r"lower distill\.contrast \(1e\+38\) or raise distill\.contrast_temperature"):
+        distiller.teacher(2)
 
 
 def test_a_batch_larger_than_what_is_left_to_choose_on_is_named(tmp_path):

@@ -74,6 +74,31 @@ def test_a_diverging_run_names_the_learning_rate_and_keeps_the_last_good_state()
     assert len(kept) < 30
 
 
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"lr": 1e12}, "lower spawn.train.lr (1000000000000.0) or spawn.train.weight_decay (0.0005)"),
+        ({"weight_decay": 1e6}, "lower spawn.train.weight_decay (1000000.0) or spawn.train.lr (0.05)"),
+        ({"lr": 1e12, "weight_decay": 0.0}, "lower spawn.train.lr (1000000000000.0)"),
+        ({"lr": 1e12, "weight_decay": 0.0, "momentum": 0.99}, "lr (1000000000000.0) or spawn.train.momentum (0.99)"),
+    ],
+    ids=str,
+)
+def test_what_can_make_a_run_diverge_is_named_with_its_place_in_the_params(changes, advice):
+    train = recipe(schedule="constant", epochs=30).model_copy(update=changes)  # beyond what params allow
+    with pytest.raises(loop.Diverged) as told:
+        fit(train, section="spawn.train")
+    assert str(told.value).endswith(advice)
+
+
+def test_a_last_step_to_infinity_is_no_result():
+    """Its loss was still finite: it was measured before the step."""
+    kept, once = [], recipe(schedule="constant").model_copy(update={"epochs": 1, "lr": 1e300, "batch_size": 192})
+    with pytest.raises(loop.Diverged, match=r"the last step made weights infinite or NaN: lower train\.lr"):
+        fit(once, after_epoch=kept.append)
+    assert not kept
+
+
 @pytest.mark.parametrize(("share", "batch_size"), [((0, 1), 193), ((0, 3), 64)])
 def test_a_batch_size_that_fits_neither_data_nor_processes_is_named(share, batch_size):
     with pytest.raises(InputError, match=r"train\.batch_size"):

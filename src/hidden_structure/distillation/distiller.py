@@ -83,9 +83,10 @@ def train_teacher(config: Config, subclasses: int = 1) -> nn.Module:
     network = config.initialise(config.teacher_network, task.classes * subclasses, seed)
     inventing = invention_loss(task, settings.contrast, settings.contrast_temperature)
     objective = classification_loss(task) if subclasses == 1 else inventing
-    scales = "" if subclasses == 1 else f"distill.contrast ({settings.contrast})"
+    weight, temperature = settings.contrast, settings.contrast_temperature
+    advice = f"lower distill.contrast ({weight}) or raise distill.contrast_temperature ({temperature})"
     file = config.folder / f"teacher-{subclasses}.safetensors"
-    train(network, config.teacher_recipe, seed, task, objective, file, scales=scales)
+    train(network, config.teacher_recipe, seed, task, objective, file, advice=advice if subclasses > 1 else "")
     return network
 
 
@@ -125,7 +126,7 @@ class Distiller:
             with global_seed("hint", seed):
                 trained = Hinted(network, reference.shape[1])
         section = "distill.train" if settings.train else "train"
-        train(trained, recipe, seed, task, objective, file, chosen, section, scales(method, choice, settings))
+        train(trained, recipe, seed, task, objective, file, chosen, section, advice_for(method, choice, settings))
         return network
 
     def choose(self, method: str, seed: int) -> tuple[Choice, dict[Choice, float]]:
@@ -190,9 +191,13 @@ class Distiller:
         return self._splitters[method, choice]
 
 
-def scales(method: str, choice: Choice, settings: params.Distill) -> str:
-    """The keys by which a student's targets and its loss grow."""
+def advice_for(method: str, choice: Choice, settings: params.Distill) -> str:
+    """The keys besides the recipe that can make a student diverge: its loss grows with T^2, pieces are divided by beta.
+
+    Empty if there are none.
+    """
     had = METHODS[method].hyperparameters
-    found = {f"{name}s": getattr(choice, name) for name in ("beta", "temperature") if name in had}
-    found |= {"hint": settings.hint} if METHODS[method].hint else {}
-    return " or ".join(f"distill.{name} ({value})" for name, value in found.items())
+    advice = [f"lower distill.temperatures ({choice.temperature})"] if "temperature" in had else []
+    advice += [f"raise distill.betas ({choice.beta})"] if "beta" in had else []
+    advice += [f"lower distill.hint ({settings.hint})"] if METHODS[method].hint else []
+    return " or ".join(advice)

@@ -5,7 +5,7 @@ Embeddings for Few-Class Distillation", 2024) splits every class c into S pieces
 teacher's embeddings, and the student learns p(c, s | x) = p(c | x) q(s | x, c). Summed over s that is p(c | x) again,
 so the student's C x S outputs merge back into classes without loss.
 
-The other ways of splitting are the baselines of that paper; Subclass Distillation (Mueller, Kornblith, Hinton 2020)
+The other ways of splitting are the baselines of that paper; Subclass Distillation (Müller, Kornblith, Hinton 2020)
 has the teacher itself invent the pieces, under the auxiliary loss `contrast`.
 
 Every array may be a tensor or numpy's, also those that splitters are called with; what is returned is of tensors.

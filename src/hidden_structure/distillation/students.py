@@ -167,7 +167,7 @@ def train(
     file: Path,
     chosen: Tensor | None = None,
     section: str = "train",
-    scales: str = "",
+    advice: str = "",
 ) -> None:
     """Train the network in place. Killed and started again with the same file it goes on where it was.
 
@@ -177,7 +177,7 @@ def train(
         objective: sees the numbers of images in the task in place of their labels.
         chosen: int64, the numbers of the images to train on; None: all.
         section: where in params.yaml the recipe stands.
-        scales: the keys that scale the objective, and may be why it is not finite.
+        advice: what besides the recipe can be changed where the objective does not stay finite.
 
     Raises InputError, beginning with the file's name, if training fails.
     """
@@ -187,7 +187,7 @@ def train(
         try:
             run.train(network, recipe, seed, part.images, index, task.precision, file, objective, section=section)
         except loop.Diverged as error:
-            raise InputError(f"{error}{scales and f' or {scales}'}") from error
+            raise InputError(f"{error}{advice and f', or {advice}'}") from error
 
 
 def merged_accuracy(logits: Tensor, task: Task, temperature: float) -> float:
