@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce test lint verify provenance readme lock clean
+.PHONY: setup reproduce report test lint verify provenance readme lock clean
 setup: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
@@ -27,6 +27,10 @@ reproduce: setup
 	@python tools/mend_locks.py
 	dvc repro
 	@python tools/keep_lock.py
+
+# Draw the report in reports/STUDY again from the tables there: neither data, networks nor DVC's cache are needed.
+report: setup
+	python stages/report.py $(if $(STUDY),--study "$(STUDY)")
 
 test: setup
 	@$(no_scm)

@@ -1,80 +1,45 @@
-"""Put the study's results together: summary, claims, figures (PDF and PNG) and one offline page."""
+"""Draw and write the report of a study from its tables alone: no data, cache or network is needed."""
 
-import platform
+import argparse
 import shutil
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from hidden_structure.report.connectivity.measure import accuracies, objectives
-from hidden_structure.report.linearity.measure import stitching
-
-from hidden_structure.frame import artifacts, params, paths, results
-from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.report import chapters, page
-from hidden_structure.report.distillation import measure as distill_summary
-from hidden_structure.report.plotting import save, without_glyph
-from hidden_structure.report.summary import summarise
-
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "matplotlib", "dvc")
-# Networks -> end of the name of their hardware metrics.
-TRAINED = {"connectivity": "spawn", "merges": "merges", "split": "split", "sweep": "sweep", "student": "distill"}
+from hidden_structure.report import writing
 
 
 @one_line_errors
-@alone("report")
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", help="make the one in reports/STUDY again, from its tables (else: of params.yaml)")
+    name = parser.parse_args().study
+    with alone("report"):
+        write_again(name) if name is not None else write()
+
+
+def write() -> None:
+    """All into artifacts/report, and what branches are compared by into the study's folder, too."""
     study = params.load()
-    read: list[Path] = []  # by the chapter under way
+    writing.write(paths.REPORT, study, paths.TABLES, artifacts.read_text(params.PARAMS))
+    kept = paths.report(study.study)
+    for folder in ("figures", "curves"):
+        shutil.rmtree(kept / folder, ignore_errors=True)
+        shutil.copytree(paths.REPORT / folder, kept / folder)
+    artifacts.copy(paths.REPORT / "metrics.json", kept / "metrics.json")
 
-    def metrics(name: str) -> Any:
-        read.append(paths.metrics(study.study, name))
-        return results.read(study.study, name)
 
-    def chapter(make: Callable, *others: Any) -> chapters.Chapter:
-        read.clear()
-        with artifacts.content_of(read):
-            return make(study, metrics, *others)
-
-    with artifacts.content_of(read):
-        described = metrics("labels")
-        hardware = {supervision: metrics(f"hardware-{supervision}") for supervision in paths.SUPERVISIONS}
-        hardware |= {name: found for name, stage in TRAINED.items() if (found := metrics(f"hardware-{stage}"))}
-        tables = accuracies(metrics("spawn")), objectives(metrics("permute")), stitching(metrics("stitch"))
-        tables += (distill_summary.table(metrics("distill"), study),)
-    described_by = [*read]
-    labels = dict(zip(paths.SUPERVISIONS, artifacts.read_both_labels(), strict=True))
-    positions = artifacts.read_arrays(paths.clusters(study.seeds[0]), {"map": ("f", 2)})["map"]
-    plane = artifacts.read_arrays(paths.UNCONSTRAINED, paths.PLANE)
-    first = chapter(chapters.fine_structure, labels, positions)
-    parts = [first, chapter(chapters.merges, labels, first.measured), chapter(chapters.split, first.measured)]
-    parts += [chapter(chapters.sweep, labels, first.measured), chapter(chapters.unconstrained, plane)]
-    if study.spawn:
-        parts += [chapter(chapters.connectivity), chapter(chapters.linearity)]
-    if study.distill:
-        parts.append(chapter(chapters.distillation))
-    with artifacts.content_of([paths.metrics(study.study, "labels")]):
-        numbers = summarise({name: values for part in parts for name, values in part.measured.items()}, described)
-    rows, pictures = [row for part in parts for row in part.claims], {}
-    if lacking := without_glyph([*labels["fine"]["names"], *labels["coarse"]["names"]]):
-        print(f"figures show {lacking} as code points: no font has them, install one such as Noto Sans CJK")
-    shutil.rmtree(paths.figures(study.study), ignore_errors=True)
-    for name, figure in {name: figure for part in parts for name, figure in part.figures.items()}.items():
-        save(figure, paths.figure(study.study, name, "pdf"))
-        pictures[name] = save(figure, paths.figure(study.study, name, "png"))
-
-    folder, parameters = paths.report(study.study), Path("params.yaml")
-    versions = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
-    text = parameters.read_text(encoding="utf-8")
-    with artifacts.content_of(described_by):
-        html = page.render(study, text, numbers, rows, described, versions, hardware, *tables, pictures)
-    artifacts.write_json(folder / "metrics.json", numbers)
-    artifacts.write_json(folder / "claims.json", rows)
-    artifacts.write_json(folder / "versions.json", versions)
-    artifacts.copy(parameters, folder / "params.yaml")
-    artifacts.write_text(folder / "report.html", html)
+def write_again(name: str) -> None:
+    """In place."""
+    folder = paths.report(name)
+    if not (folder / "params.yaml").is_file():
+        known = sorted(path.parent.name for path in Path("reports").glob("*/params.yaml"))
+        raise InputError(f"{folder}/params.yaml is missing: studies with a report are {', '.join(known) or 'none yet'}")
+    study = params.load(folder / "params.yaml")
+    if name != study.study:
+        raise InputError(f"{folder}/params.yaml is of the study {study.study}: its folder must have that name")
+    writing.write(folder, study, folder / "tables", artifacts.read_text(folder / "params.yaml"))
 
 
 if __name__ == "__main__":

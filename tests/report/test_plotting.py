@@ -150,10 +150,6 @@ def test_a_hyphen_before_a_number_is_a_minus_sign_and_no_other(tmp_path: Path):
         figure = drawn()
         save(figure, tmp_path / "figure.png")
     assert figure.axes[0].get_title() == "gap \N{MINUS SIGN}0.71 of 1-2"
-    minus = "\N{MINUS SIGN}"
-    for text in ("x-1", "1e-05", "0-1", "class--5", "2024-11-05", "(a)-1", "resnet-20", "-", "- 1"):
-        assert plotting.true_minus(text) == text
-    assert plotting.true_minus("-1, (-.5) to -0.3") == f"{minus}1, ({minus}.5) to {minus}0.3"
 
 
 def test_panels_have_letters_where_there_are_several():

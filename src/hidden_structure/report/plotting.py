@@ -7,7 +7,6 @@ those that colour-blind readers tell apart (Okabe, Ito 2008). Nothing draws thro
 import difflib
 import functools
 import itertools
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from matplotlib.text import Text
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.sections import Style
+from hidden_structure.report.words import true_minus
 
 PAGE, COLUMN = 7.0, 3.4  # widths of figures in inches of a page 7 wide; `new_figure` scales them to report.style.width
 SHARP = 600  # least dots per inch of an image inside a PDF
@@ -167,11 +167,6 @@ def save(figure: Figure, path: Path) -> bytes:
     dpi = figure.dpi if dpi == "figure" else dpi
     figure.savefig(path, dpi=dpi if path.suffix == ".png" else max(dpi, SHARP), metadata=DATES.get(path.suffix, {}))
     return path.read_bytes()
-
-
-def true_minus(text: str) -> str:
-    """The text with a minus sign in place of each hyphen that begins a number, as matplotlib writes its own."""
-    return re.sub(r"(?<![\w.)\]-])-(?=\.?\d)", "\N{MINUS SIGN}", text)
 
 
 def new_figure(width: float, height: float) -> Figure:

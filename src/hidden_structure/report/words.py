@@ -1,102 +1,103 @@
-"""The main results in words, and numbers beside their spreads as text.
+"""Numbers and verdicts as readers see them: the same on the page, in README.md and in LaTeX."""
 
-`numbers` are groups of metrics.json, which hold a name beside its `_spread` (None with one seed).
-"""
-
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hidden_structure.frame.params import Study
-from hidden_structure.report.distillation.measure import NAMES
-from hidden_structure.report.plotting import METHODS, REDUCERS
+from hidden_structure.frame.sections import Network
+from hidden_structure.report.claim import KINDS, VERDICTS, Claim, Kind, Verdict
+
+MARKS: Mapping[Verdict, str] = {
+    "supported": "\N{CHECK MARK}",
+    "contradicted": "\N{BALLOT X}",
+    "undecided": "?",
+    "not assessable": "\N{EN DASH}",
+}
+GROUPS: Mapping[Kind, str] = {
+    "published": "claims of the sources",
+    "ours": "questions of our own",
+    "control": "controls",
+    "precondition": "preconditions",
+}
+KIND: Mapping[Kind, str] = {
+    "published": "of the source",
+    "ours": "ours",
+    "control": "control",
+    "precondition": "precondition",
+}
+SOURCES = {
+    "digits": "scikit-learn's digits",
+    "mnist": "MNIST",
+    "fashion-mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "folder": "A folder of images",
+}
+FAMILIES = {"mlp": "MLP", "resnet": "ResNet", "vgg": "VGG"}
 
 
-def in_words(study: Study, summary: Mapping, labels: Mapping) -> list[str]:
-    """The main results, one paragraph of plain text each."""
-    fine, coarse, recovery = summary["fine"], summary["coarse"], summary["recovery"]
-    bits, control = summary["labels"], summary["control"]
-    count = {supervision: labels[supervision]["classes"] for supervision in ("fine", "coarse")}
-    seeds = len(study.seeds)
-    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, so without a spread"
-    reducer = REDUCERS[study.cluster.reducers[0]]
-    return [
-        f"Trained on the {count['fine']} original labels, the network classifies {percent(fine, 'test_accuracy')} of "
-        f"the test set correctly. Trained on only {count['coarse']} coarse labels, which cost "
-        f"{bits['coarse_bits']:.3g} instead of {bits['fine_bits']:.3g} bits a sample, it gives "
-        f"{percent(coarse, 'test_accuracy')} of the test set the right coarse label ({over}).",
-        f"NC1, the variability within the classes a network was trained on, ends at {value(fine, 'nc1')} for fine and "
-        f"{value(coarse, 'nc1')} for coarse labels. The class means meet at a mean cosine of {value(fine, 'angle')} "
-        f"(limit {-1 / (count['fine'] - 1):.4g}) and {value(coarse, 'angle')} "
-        f"(limit {-1 / (count['coarse'] - 1):.4g}); single pairs differ from the limit by "
-        f"{value(fine, 'angle_deviation')} and {value(coarse, 'angle_deviation')} on average.",
-        f"The coarse network never saw an original label. Clustering its features inside each super-class ({reducer}) "
-        f"gives {percent(recovery, 'agreement')} of the training samples their original label back. A linear layer "
-        f"trained on these recovered labels classifies {percent(recovery, 'accuracy')} of the test set into the "
-        f"{count['fine']} original classes, {_points(recovery)} than the network that was trained on them; "
-        f"with the true labels the same layer reaches {percent(recovery, 'oracle_accuracy')}.",
-        f"Controls: with labels that clustering recovers from the pixels the layer reaches "
-        f"{percent(control['pixels'], 'accuracy')}, with labels from the untrained network's features "
-        f"{percent(control['untrained'], 'accuracy')}.",
-        *([_connected(study, summary), _linear(study, summary)] if "spawn" in summary else []),
-        *([_distilled(summary["distill"])] if "distill" in summary else []),
-    ]
+def about(study: Study, classes: Sequence[Mapping]) -> str:
+    """A study's data, labels and network in a sentence or two; classes: rows of that table, or none."""
+    merge = " ".join(str(word) for word in (study.merge.method, study.merge.classes) if word is not None)
+    superclasses = len({row.get("superclass") for row in classes})
+    counts = f"{len(classes)} classes, merged into {superclasses}" if classes else "classes, merged"
+    seeds = ("seed " if len(study.seeds) == 1 else "seeds ") + ", ".join(map(str, study.seeds))
+    data = f"{SOURCES.get(study.data.source, study.data.source)}: {counts} ({merge})."
+    if study.train is None:
+        return data
+    epochs = f"{study.train.epochs} epoch" + ("s" if study.train.epochs > 1 else "")
+    return f"{data} {_built(study.network)}; {epochs}; {seeds}."
 
 
-def _connected(study: Study, summary: Mapping) -> str:
-    instability, permute = summary["spawn"]["instability"], summary["permute"]
-    parted = ", ".join(f"{percent(instability, f'k{k}')} for k = {k}" for k in study.spawn.epochs)
-    aligned = "; ".join(
-        f"{percent(permute[method], 'barrier')} ({METHODS[method]}; with REPAIR "
-        f"{percent(permute[method], 'barrier_repaired')})"
-        for method in ("none", *study.permute.methods)
-    )
-    return (
-        "Mode connectivity: between two networks that part after k epochs, the test error (in % of the test set) on "
-        f"the straight line exceeds the mean of its ends, at its highest and on average over pairs, by {parted}. "
-        f"Between independent networks it rises above the straight line between its ends by {aligned}."
-    )
+def _built(network: Network) -> str:
+    sizes = [f"{name} {value}" for name in ("depth", "width") if (value := getattr(network, name)) is not None]
+    norm = [f"{network.norm} norm"] if network.norm else []
+    return ", ".join([FAMILIES.get(network.name, network.name.rpartition(":")[2]), *sizes, *norm])
 
 
-def _linear(study: Study, summary: Mapping) -> str:
-    llfc, stitched, last = summary["llfc"], summary["stitch"], f"k{max(study.spawn.epochs)}"
-    own = {f"networks that part after epoch {last[1:]}": (llfc["spawned"], stitched["spawned"], last)}
-    own |= {f"independent networks, {METHODS['none']}": (llfc, stitched, "none")}
-    own |= {f"after {METHODS[method]}": (llfc, stitched, method) for method in study.permute.methods}
-    features = "; ".join(
-        f"{value(numbers, name)} ({who}; with REPAIR {value(numbers, f'{name}_repaired')})"
-        for who, (numbers, _, name) in own.items()
-    )
-    costs = "; ".join(f"{percent(numbers, name)} ({who})" for who, (_, numbers, name) in own.items())
-    return (
-        "Layerwise linear feature connectivity: halfway between two networks, 1 - cos of the merged network's features "
-        f"with the mean of the two networks' own is, at the median layer and on average over pairs, {features}. "
-        "Stitching: with the lower layers of one network below the upper layers of the other, test error exceeds that "
-        f"of the worse of the two, at the worst cut and on average over pairs, by {costs}."
-    )
+def number(value: float, digits: int = 4) -> str:
+    """With so many significant digits, and no exponent where it would not shorten it."""
+    if isinstance(value, (bool, int)):
+        return true_minus(str(value))
+    text = f"{value:.{digits}g}"
+    return true_minus(f"{value:.0f}" if "e+" in text and abs(value) < 1e9 else text)
 
 
-def _distilled(students: Mapping) -> str:
-    run = {NAMES[method]: students[method] for method in NAMES if method in students}
-    reached = "; ".join(f"{who} {percent(numbers, 'accuracy')}" for who, numbers in run.items())
-    kept = "; ".join(f"{who} {percent(numbers, 'recovery')}" for who, numbers in run.items())
-    lelp = students.get("lelp")
-    gained = f" LELP less KD with the same seed: {percent(lelp, 'gain')} of the test set." if lelp else ""
-    return (
-        f"Distillation: a teacher of few classes gives {percent(students['teacher'], 'accuracy')} of the test set the "
-        f"right one. Its students do so for: {reached}.{gained} Clusters of a student's own features inside each class "
-        f"give so many training samples their original class back: {kept}."
-    )
+def cell(value: Any) -> str:
+    """Of a table: nothing, text, a number, or several."""
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(cell, value))
+    return true_minus(value) if isinstance(value, str) else number(value)
 
 
-def value(numbers: Mapping, name: str) -> str:
-    spread = numbers[f"{name}_spread"]
-    return f"{numbers[name]:.3g}" + ("" if spread is None else f" ± {spread:.2g}")
+def measured(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A claim's mean with its standard error, and how sure that is; row: as Claim.row gives it."""
+    if not row["n"]:
+        return "", ""
+    error = "" if row["standard_error"] is None else f" ± {number(row['standard_error'], 2)}"
+    sure = f"n = {row['n']}"
+    if row["interval"] is not None:
+        low, high = (number(end, 3) for end in row["interval"])
+        sure += f", 95 % interval {low} to {high}"
+    return number(row["measured"]) + error, sure
 
 
-def percent(numbers: Mapping, name: str) -> str:
-    spread = numbers[f"{name}_spread"]
-    return f"{100 * numbers[name]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}") + " %"
+def true_minus(text: str) -> str:
+    """The text with a minus sign in place of each hyphen that begins a number."""
+    return re.sub(r"(?<![\w.)\]-])-(?=\.?\d)", "\N{MINUS SIGN}", text)
 
 
-def _points(recovery: Mapping) -> str:
-    gap = 100 * recovery["gap"]
-    return f"{abs(gap):.1f} percentage points {'less' if gap >= 0 else 'more'}"
+def in_order(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Claims as they are listed: by verdict, what failed first, and by kind."""
+    return sorted(rows, key=lambda row: (VERDICTS.index(row["verdict"]), KINDS.index(row["kind"])))
+
+
+def tally(claims: Iterable[Claim]) -> dict[Kind, dict[Verdict, int]]:
+    """How many claims of each kind have each verdict."""
+    counts = {kind: dict.fromkeys(VERDICTS, 0) for kind in KINDS}
+    for claim in claims:
+        counts[claim.kind][claim.verdict] += 1
+    return counts

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from hidden_structure.connectivity.spawning import cells
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
@@ -88,7 +87,7 @@ def apart(rows: Rows, repaired: bool, trained: Claim) -> Claim:
 
 def parted(study: Study, rows: Rows, fork: Mapping, trained: Claim) -> Claim | None:
     """On pairs that parted after k epochs; None for a k of which the source says nothing."""
-    network, k = cells(study)[0].network, fork["k"]
+    network, k = study.spawn.network, fork["k"]
     easy = study.data.source in EASY and network.name == "mlp"
     late = fork["steps"] >= STABLE_FROM_STEPS and fork["share"] >= STABLE_FROM_SHARE
     if not (k == 0 or easy or late):
@@ -133,7 +132,7 @@ def matched(rows: Rows, method: str, repaired: bool, trained: Claim) -> Claim:
 
 def _zero(study: Study, every: Rows, trained: Claim) -> list[Claim]:
     """That no barrier is left after weight matching, for the networks of which the source says so."""
-    network = cells(study)[0].network
+    network = study.spawn.network
     widest = max(row["width"] for row in every)
     if network.name == "mlp" and study.data.source in EASY:
         width, setting = 1, "MLP of 3 x 512 units, MNIST"
@@ -141,7 +140,7 @@ def _zero(study: Study, every: Rows, trained: Claim) -> list[Claim]:
         width, setting = widest, "ResNet-20 x32, LayerNorm, CIFAR-10, 250 epochs"
     else:
         return []
-    decay, repaired = cells(study)[0].train.weight_decay, lines.repairs(study)
+    decay, repaired = study.spawn.train.weight_decay, lines.repairs(study)
     rows = [row for row in every if (row["width"], row["weight_decay"]) == (width, decay)]
     own = lines.independent(lines.of_repair(rows, repaired), "weights")
     if not own:
@@ -224,7 +223,7 @@ def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
 
 def published(study: Study) -> tuple[float, float, float, str] | None:
     """The source's accuracies (ends, midpoint, midpoint with REPAIR) for the study's data and network."""
-    network = cells(study)[0].network
+    network = study.spawn.network
     key = (study.data.source, network.name, network.depth, network.width, network.norm)
     return next((TABLE[known] for known in TABLE if all(a in (b, None) for a, b in zip(known, key, strict=True))), None)
 

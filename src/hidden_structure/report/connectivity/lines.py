@@ -5,7 +5,6 @@ The unit of replication is a pair of networks that shares none with another pair
 
 from collections.abc import Mapping, Sequence
 
-from hidden_structure.connectivity.spawning import cells
 from hidden_structure.frame.params import Study
 from hidden_structure.report.statistics import finite
 
@@ -16,7 +15,7 @@ UNALIGNED = "none"
 
 def plain(study: Study, rows: Rows) -> list[Mapping]:
     """Those of the study's own width and weight decay."""
-    decay = cells(study)[0].train.weight_decay
+    decay = study.spawn.train.weight_decay
     return [row for row in rows if row["width"] == 1 and row["weight_decay"] == decay]
 
 
@@ -66,4 +65,4 @@ def heights(rows: Rows, height: str = "barrier", of: str = "test_error") -> tupl
 
 def repairs(study: Study) -> bool:
     """Whether matched networks are judged with REPAIR: averaging ruins the statistics that BatchNorm keeps."""
-    return cells(study)[0].network.norm == "batch"
+    return study.spawn.network.norm == "batch"

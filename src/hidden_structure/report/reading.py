@@ -1,0 +1,50 @@
+"""What a report is made from: the tables of a study, and the chapters that they give."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hidden_structure.frame import artifacts, tables
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Study
+from hidden_structure.report import chapters
+from hidden_structure.report.chapter import Chapter
+from hidden_structure.report.page import Provenance
+
+
+def rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Of one table; none where the study has no such table.
+
+    Raises InputError if the file is damaged.
+    """
+    return tables.read(file) if (file := _file(folder, name)).is_file() else []
+
+
+def read(study: Study, folder: Path) -> Iterator[tuple[Chapter, list[Path]]]:
+    """The chapters that the study has, in reading order, each with the tables that it was made from.
+
+    Raises InputError if the folder is missing, or what a table holds gives no chapter.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is missing: run `dvc repro`, which makes it")
+    for module in chapters.CHAPTERS:
+        files: list[Path] = []
+
+        def tables_of(name: str, files: list[Path] = files) -> list[dict[str, Any]]:
+            files.append(_file(folder, name))
+            return rows(folder, name)
+
+        with artifacts.content_of(files):
+            chapter = module.chapter(study, tables_of)
+        if chapter:
+            yield chapter, files
+
+
+def provenance(folder: Path, params: str) -> Provenance:
+    """params: the text of the study's params.yaml."""
+    return Provenance(params, *(rows(folder, name) for name in ("classes", "provenance", "versions")))
+
+
+def _file(folder: Path, name: str) -> Path:
+    """Large tables are npz."""
+    return file if (file := folder / f"{name}.npz").is_file() else folder / f"{name}.csv"
