@@ -131,9 +131,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_report_as_it_was_and_names_the
     with pytest.raises(InputError, match=r"lines\.csv.*column"):
         write(tmp_path / "report", synthetic.chapter("collapse"), broken)
     assert hashes(tmp_path / "report") == before
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == sorted(
-        {name.split("/")[0] for name in before}
-    )
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {name.split("/")[0] for name in before}
 
 
 def test_a_style_that_cannot_be_had_leaves_the_report_as_it_was(tmp_path: Path):
@@ -144,9 +142,7 @@ def test_a_style_that_cannot_be_had_leaves_the_report_as_it_was(tmp_path: Path):
     with pytest.raises(InputError, match=r"report\.style\.mplstyle"):
         write(tmp_path / "report", other, study=study)
     assert not drawn
-    assert {
-        str(path.relative_to(tmp_path / "report")) for path in (tmp_path / "report").rglob("*") if path.is_file()
-    } == before
+    assert hashes(tmp_path / "report") == before
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path):
