@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
 
-from hidden_structure.frame import git, params, paths, tables
+from hidden_structure.frame import git, params, paths, studies, tables, yaml_files
 from hidden_structure.frame.artifacts import read_json, write_json
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.report import headlines, writing
@@ -61,7 +61,7 @@ def check(study: str, default: bool, write: bool) -> list[str]:
     remedy = "run `make reproduce`" if default else f"run `make reproduce STUDY={study}`"
     kept = params.load(path=results / "params.yaml")
     failures = []
-    if not file.is_file() or params.complete(file) != params.content(results / "params.yaml"):
+    if not file.is_file() or studies.read(file) != yaml_files.read(results / "params.yaml"):
         failures.append(f"{study}: {results}/params.yaml is not what {file} completes to: {remedy}")
     if not claims_agree(tables.read(results / "claims.csv"), writing.claims(kept, results)):
         failures.append(f"{study}: {results}/claims.csv is not what its tables give: run `make report STUDY={study}`")

@@ -19,6 +19,7 @@ RESULTS = ARTIFACTS / "results"
 TABLES = ARTIFACTS / "tables"
 REPORT = ARTIFACTS / "report"
 CHECKED = ARTIFACTS / "checked"
+SELECTED = ARTIFACTS / "selected.yaml"  # what params.yaml was when a study was selected; not an output
 SUPERVISIONS = ("fine", "coarse")
 
 # What readers ask of a file: of arrays the kind of dtype (as numpy's letters say) and the number of axes.

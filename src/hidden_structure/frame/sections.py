@@ -1,8 +1,9 @@
-"""The sections of params.yaml: what each key means, and which values are possible.
+"""The sections of params.yaml: which values each key may have; defaults.yaml says what it means.
 
 Upper bounds lie far beyond any published study. They stand between a slip of the keyboard and a run without end.
 """
 
+import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
@@ -25,6 +26,16 @@ def distinct(values: list) -> list:
 def ascending(values: list) -> list:
     if values != sorted(distinct(values)):
         raise ValueError("must be in ascending order")
+    return values
+
+
+def plain(values: dict) -> dict:
+    try:
+        written = json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError("may hold texts, finite numbers, true, false, null, lists and mappings") from error
+    if len(written) > 10_000:
+        raise ValueError("must be shorter than 10,000 characters")
     return values
 
 
@@ -68,20 +79,18 @@ class Hardware(Section):
 
 class Data(Section):
     source: Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder"]
-    folder: Text | None  # where the files lie; null: the source's own default (its download, or none needed)
-    size: (
-        Annotated[int, Field(ge=1, le=4096)] | None
-    )  # side in pixels to which a folder's images are resized; null: as they are
-    test_fraction: Inside  # held out by sources that have no test set of their own
-    superclasses: Text | None  # a folder's table of super-classes (YAML: super-class name -> class names)
+    folder: Text | None
+    size: Annotated[int, Field(ge=1, le=4096)] | None
+    test_fraction: Inside
+    superclasses: Text | None
     seed: Seed
 
 
 class Merge(Section):
     method: Literal["modulo", "groups", "superclass", "semantic", "random"]
-    classes: Classes | None  # coarse classes, for modulo and random
-    groups: dict[Text, list[Text]] | None  # for groups: coarse name -> class names
-    seed: Seed  # for random
+    classes: Classes | None
+    groups: dict[Text, list[Text]] | None
+    seed: Seed
 
     def same_as(self, other: "Merge") -> bool:
         """A seed makes a difference to random alone, and a study has one way of merging by groups."""
@@ -91,12 +100,10 @@ class Merge(Section):
 
 class Network(Section):
     name: Annotated[str, Field(pattern=NETWORKS, max_length=200)]
-    depth: (
-        Annotated[int, Field(ge=1, le=2000)] | None
-    )  # hidden layers of mlp; 8, 20, 32, ... of resnet; 11, 13, 16, 19 of vgg
-    width: Width | None  # units a layer of mlp; channels of the first stage of resnet (16) and vgg (64)
+    depth: Annotated[int, Field(ge=1, le=2000)] | None
+    width: Width | None
     norm: Literal["batch", "layer", "group", "none"] | None
-    options: dict[Text, Any] = Field(default_factory=dict, max_length=100)  # of an import path: further arguments
+    options: Annotated[dict[Text, Any], AfterValidator(plain)] = Field(default_factory=dict)
 
 
 class Train(Section):
@@ -108,16 +115,12 @@ class Train(Section):
     nesterov: bool
     weight_decay: Weight
     schedule: Literal["constant", "step", "cosine", "one-cycle"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]  # share of training in which lr rises linearly from 0
-    milestones: Annotated[
-        list[Inside], Field(max_length=100), AfterValidator(ascending)
-    ]  # of step: the shares of training after which ...
-    factor: Annotated[float, Field(gt=0, le=1)]  # ... lr is multiplied by this
-    crop: Annotated[int, Field(ge=0, le=1024)]  # pixels of padding before a random crop; 0: no crop
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    milestones: Annotated[list[Inside], Field(max_length=100), AfterValidator(ascending)]
+    factor: Annotated[float, Field(gt=0, le=1)]
+    crop: Annotated[int, Field(ge=0, le=1024)]
     flip: bool
-    snapshots: Annotated[
-        int, Field(ge=2, le=1000)
-    ]  # log-spaced epochs, first and last included, whose weights are kept
+    snapshots: Annotated[int, Field(ge=2, le=1000)]
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "Train":
@@ -138,13 +141,11 @@ class Spawn(Section):
     seeds: Some[Seed]
     network: Network
     train: Train
-    spawned: Annotated[int, Field(ge=1, le=1000)]  # as many of the seeds, from the first on, also have children
-    epochs: Some[Annotated[int, Field(ge=0, lt=100_000)]]  # k: after how many epochs the two children part
-    children: Annotated[
-        list[dict[Text, Any]], Field(min_length=2, max_length=2)
-    ]  # keys of train in which each child's recipe differs from the trunk's; {}: in none
-    widths: Set[Annotated[float, Field(gt=0, le=1000)]]  # further networks: multiples of network.width ...
-    weight_decays: Set[Weight]  # ... and other weight decays
+    spawned: Annotated[int, Field(ge=1, le=1000)]
+    epochs: Some[Annotated[int, Field(ge=0, lt=100_000)]]
+    children: Annotated[list[dict[Text, Any]], Field(min_length=2, max_length=2)]
+    widths: Set[Annotated[float, Field(gt=0, le=1000)]]
+    weight_decays: Set[Weight]
 
     @model_validator(mode="after")
     def _children_part_from_their_trunk(self) -> "Spawn":
@@ -195,10 +196,8 @@ class Split(Section):
 
     seeds: Some[Seed]
     train: Train
-    classes: (
-        Annotated[int, Field(ge=1, le=100_000)] | None
-    )  # as many of the classes are split, the first ones; null: all
-    parts: Annotated[int, Field(ge=2, le=1000)]  # labels that each is split into
+    classes: Annotated[int, Field(ge=1, le=100_000)] | None
+    parts: Annotated[int, Field(ge=2, le=1000)]
 
 
 class Sweep(Section):
@@ -208,23 +207,21 @@ class Sweep(Section):
     train: Train
     lrs: Some[Rate]
     weight_decays: Some[Weight]
-    address: Text | None  # of a Ray cluster; null: an instance on this machine ...
-    workers: Annotated[int, Field(ge=1, le=1024)]  # ... of so many processes, each with its share of the cores
+    address: Text | None
+    workers: Annotated[int, Field(ge=1, le=1024)]
 
 
 class Unconstrained(Section):
     """The unconstrained features model, under both losses, with and without bias."""
 
     classes: Annotated[int, Field(ge=3, le=1000)]
-    per_class: Annotated[
-        int, Field(ge=1, le=10**6)
-    ]  # samples a class; of a minority class, where classes are imbalanced
-    dimension: Annotated[int, Field(ge=1, le=10**6)]  # of the features; no less than classes
-    weight_decay: Annotated[float, Field(gt=0, le=1e3)]  # lambda_W
-    feature_decay: Annotated[float, Field(gt=0, le=1e3)]  # lambda_H
-    bias_decay: Weight  # lambda_b
-    starts: Annotated[int, Field(ge=1, le=1000)]  # random starts of each case
-    ratios: Some[Annotated[int, Field(ge=1, le=10**6)]]  # majority to minority samples
+    per_class: Annotated[int, Field(ge=1, le=10**6)]
+    dimension: Annotated[int, Field(ge=1, le=10**6)]
+    weight_decay: Annotated[float, Field(gt=0, le=1e3)]
+    feature_decay: Annotated[float, Field(gt=0, le=1e3)]
+    bias_decay: Weight
+    starts: Annotated[int, Field(ge=1, le=1000)]
+    ratios: Some[Annotated[int, Field(ge=1, le=10**6)]]
 
     @model_validator(mode="after")
     def _features_can_be_solved_for(self) -> "Unconstrained":
@@ -238,7 +235,7 @@ class Unconstrained(Section):
         return self
 
 
-DISTILLATIONS = (  # methods
+DISTILLATIONS = (
     "alone",  # the student on the labels
     "kd",
     "fitnet",
@@ -255,8 +252,8 @@ DISTILLATIONS = (  # methods
 class Lelp(Section):
     """The steps of the projections that can be left out."""
 
-    null_space: bool  # of the teacher's output weights
-    pca: bool  # false: random axes
+    null_space: bool
+    pca: bool
     rotate: bool
     standardise: bool
 
@@ -265,20 +262,20 @@ class Distill(Section):
     """Students of a teacher that knows few classes."""
 
     seeds: Some[Seed]
-    teacher: Literal["coarse", "own"]  # the study's coarse network, or one trained for this by the study's recipe
-    merge: Merge  # what the teacher's classes are; those of the study, if its coarse network is the teacher
-    network: Network  # of the student
-    train: Train  # of the student
+    teacher: Literal["coarse", "own"]
+    merge: Merge
+    network: Network
+    train: Train
     methods: Set[Literal[DISTILLATIONS]]
     lelp: Lelp
-    subclasses: Some[Annotated[int, Field(ge=2, le=1000)]]  # S ...
-    betas: Some[Temperature]  # ... temperature of the pieces
-    temperatures: Some[Temperature]  # ... and of the classes,
-    validation: Inside  # chosen on this share of the training images ...
-    tuning: Epochs | None  # ... by students of so many epochs; null: as many as all
-    augmented: bool  # the teacher sees images augmented as the student does; false: targets are computed once
-    hint: Weight  # weight of FitNet's second loss
-    contrast: Weight  # weight of the teacher's second loss in Subclass Distillation ...
+    subclasses: Some[Annotated[int, Field(ge=2, le=1000)]]
+    betas: Some[Temperature]
+    temperatures: Some[Temperature]
+    validation: Inside
+    tuning: Epochs | None
+    augmented: bool
+    hint: Weight
+    contrast: Weight
     contrast_temperature: Temperature
 
     @model_validator(mode="after")
@@ -292,55 +289,55 @@ class Distill(Section):
 
 class StraightThrough(Section):
     epochs: Epochs
-    batch_size: Annotated[int, Field(ge=2, le=10**6)]  # one image has no BatchNorm statistics
-    lr: Rate  # of Adam, on the weights that are projected
+    batch_size: Annotated[int, Field(ge=2, le=10**6)]
+    lr: Rate
 
 
 class Permute(Section):
     methods: Set[Literal["weights", "activations", "correlations", "ste"]]
-    restarts: Restarts  # random orders of coordinate ascent; the best is kept
-    samples: Size  # training images whose activations are matched
+    restarts: Restarts
+    samples: Size
     ste: StraightThrough
 
 
 class Interpolate(Section):
-    spawned_points: Points  # alphas, 0 and 1 among them, on the line of a spawned pair
-    permuted_points: Points  # and of an independent one
-    train_samples: Size | None  # training images that the loss is measured on; null: all
-    repair_samples: Size | None  # training images that the repaired statistics come from; null: all
-    plane_points: Annotated[int, Field(ge=3, le=200)]  # of each side of the plane through three networks
+    spawned_points: Points
+    permuted_points: Points
+    train_samples: Size | None
+    repair_samples: Size | None
+    plane_points: Annotated[int, Field(ge=3, le=200)]
 
 
 class Linearity(Section):
-    alphas: Some[Inside]  # where on the line features are compared
-    samples: Size | None  # test images that they are compared on; null: all
-    repair_samples: Size | None  # training images that the repaired statistics come from; null: all
+    alphas: Some[Inside]
+    samples: Size | None
+    repair_samples: Size | None
 
 
 class Features(Section):
-    layers: Set[Text]  # besides the penultimate one
+    layers: Set[Text]
     batch_size: Size
 
 
 class Cluster(Section):
-    reducers: Some[Literal["tsne", "pca", "raw"]]  # the first is the one that the claims speak of
+    reducers: Some[Literal["tsne", "pca", "raw"]]
     perplexity: Annotated[float, Field(ge=1, le=10_000)]
-    components: Annotated[int, Field(ge=1, le=100_000)]  # of pca
-    restarts: Restarts  # of k-means
-    l2: Weight  # of the linear probe
+    components: Annotated[int, Field(ge=1, le=100_000)]
+    restarts: Restarts
+    l2: Weight
 
 
 class Style(Section):
     """How figures are drawn and saved: what a journal asks for."""
 
-    width: Annotated[float, Field(ge=2, le=20)]  # inches of the text that figures are set in
-    font: Text  # serif, sans-serif or the name of an installed family
-    size: Annotated[float, Field(ge=4, le=24)]  # points
-    formats: Set[Literal["pdf", "svg", "png", "pgf"]]  # of paper/; the page has its own png in any case
-    dpi: Annotated[int, Field(ge=72, le=2400)]  # of png; images inside the other formats have 600 or more
-    mplstyle: Text | None  # file of more of matplotlib's settings; those above stand, as does what keeps bytes the same
+    width: Annotated[float, Field(ge=2, le=20)]
+    font: Text
+    size: Annotated[float, Field(ge=4, le=24)]
+    formats: Set[Literal["pdf", "svg", "png", "pgf"]]
+    dpi: Annotated[int, Field(ge=72, le=2400)]
+    mplstyle: Text | None
 
 
 class Report(Section):
-    points: Size  # samples a super-class drawn in the maps
+    points: Size
     style: Style

@@ -1,0 +1,91 @@
+"""From a file of studies/ to params.yaml and back, without losing edits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from hidden_structure.frame import git, paths, studies, yaml_files
+from hidden_structure.frame.artifacts import write_text
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import PARAMS, load
+
+SHOWN = 5  # edited keys that are named
+
+
+def select(name: str) -> None:
+    """Write the completion of studies/<name>.yaml to params.yaml.
+
+    Raises InputError if there is no such file or it makes no study; or if params.yaml holds edits: values that are
+    neither what a file of studies/ gives, nor what was selected last, nor what git has.
+    """
+    names = [file.stem for file in sorted(studies.STUDIES.glob("*.yaml"))]
+    if name not in names:
+        raise InputError(f"there is no {studies.STUDIES}/{name}.yaml: choose one of {', '.join(names)}")
+    whole = studies.read(studies.STUDIES / f"{name}.yaml")
+    if PARAMS.is_file() and _edited(current := yaml_files.read(PARAMS)):
+        own = current.get("study") if isinstance(current, dict) else None
+        before = _completion(studies.STUDIES / f"{own}.yaml") or whole
+        raise InputError(
+            f"{PARAMS} holds edits that no file of {studies.STUDIES}/ gives ({_listed(before, current)}): keep them"
+            f" by `hidden-structure keep NAME`, write them there yourself, or drop them by `git checkout {PARAMS}`"
+        )
+    _write(whole)
+
+
+def keep(name: str) -> Path:
+    """Write what params.yaml says beyond the defaults to studies/<name>.yaml, and select it.
+
+    Raises InputError if params.yaml is no valid study, or the file is another study's.
+    """
+    load()
+    current, file = yaml_files.read(PARAMS), studies.STUDIES / f"{name}.yaml"
+    if file.exists() and current["study"] != name:
+        raise InputError(f"{file} is another study's: choose another name, or remove it first")
+    short = studies.shorten(current | {"study": name})
+    write_text(file, studies.dump(short, brief=True))
+    _write(studies.read(file))
+    return file
+
+
+def _write(whole: dict[str, Any]) -> None:
+    written = studies.text(whole)
+    write_text(PARAMS, written)
+    write_text(paths.SELECTED, written)  # so that another version of the same file can take its place
+
+
+def _edited(current: Any) -> bool:
+    known = [_parsed("\n".join(git.lines("show", f"HEAD:{PARAMS}") or []))]
+    known += [_parsed(paths.SELECTED.read_text(encoding="utf-8"))] if paths.SELECTED.is_file() else []
+    known += [_completion(file) for file in studies.STUDIES.glob("*.yaml")]
+    return current not in known
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None
+
+
+def _completion(file: Path) -> dict[str, Any] | None:
+    """None if the file is not there or makes no study."""
+    try:
+        return studies.read(file)
+    except InputError:
+        return None
+
+
+def _listed(before: Any, now: Any) -> str:
+    differing = list(_differences(before, now))
+    more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+    return ", ".join(differing[:SHOWN]) + more
+
+
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in before | now:
+            yield from _differences(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+    elif before != now:
+        yield key or "all of it"

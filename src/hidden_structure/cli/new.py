@@ -1,0 +1,167 @@
+"""Begin a study of a folder of images: look at it, and choose a network and a recipe that give a first report soon."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hidden_structure.datasets.folder import Tree, scan
+from hidden_structure.frame import studies
+from hidden_structure.frame.artifacts import write_text
+from hidden_structure.frame.errors import InputError
+
+LARGEST = 32  # pixels a side of a first report: twice as many take four times as long
+SMALL = 16  # pixels a side below which a convolutional network has nothing to look at
+MLP_SEEN, RESNET_SEEN = 600_000, 45_000  # images a network trains on in two minutes or so on two cores
+EPOCHS = (10, 60)  # at least, so that it learns; at most, by when it has
+TEST_FRACTION = 0.2
+MODULO_OF_MANY = 20  # classes from which five, not two, are merged into one, as CIFAR-100's are
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds: numbers of images, and the side that they are resized to (None: as they are)."""
+
+    tree: Tree
+    train: int
+    test: int
+    fewest: int  # training images of a class
+    sizes: tuple[tuple[int, int], ...]  # (width, height) of all that occur, the smallest first
+    size: int | None
+
+    @property
+    def side(self) -> int:
+        return self.size or min(self.sizes[0])
+
+
+def begin(name: str, folder: Path, classes: int | None = None, size: int | None = None) -> str:
+    """Write studies/<name>.yaml, with a comment on every key, for the images in the folder; what to do next.
+
+    classes: how many coarse classes to merge into (None: half of them, a fifth of 20 or more). size: side in pixels
+    that images are resized to (None: at most 32).
+
+    Raises InputError if the name is no study's or taken, or the folder's images cannot be a study's.
+    """
+    file = studies.STUDIES / f"{name}.yaml"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+        raise InputError(f"{name} cannot name a study: use small letters, digits and hyphens")
+    if file.exists():
+        raise InputError(f"{file} exists: choose another name, or remove it first")
+    found = look(folder, size)
+    fine = len(found.tree.class_names)
+    coarse = classes or max(2, fine // (5 if fine >= MODULO_OF_MANY else 2))
+    if not 2 <= coarse <= fine:
+        raise InputError(f"--classes {classes}: {folder} has {fine} classes: ask for 2 to {fine}")
+    text = describe(name, folder, found, coarse)
+    write_text(file, text)
+    try:
+        studies.read(file)
+    except InputError:
+        file.unlink()
+        raise
+    return (
+        f"{file}: {fine} classes, {found.train} training and {found.test} test images.\n"
+        f"Next: `make reproduce STUDY={name}`, about {minutes(found)} minutes on two cores; the report is"
+        f" reports/{name}/report.html"
+    )
+
+
+def look(folder: Path, size: int | None) -> Found:
+    """Raises InputError, naming the file, if the folder is none of images by class, or one cannot be opened."""
+    if not folder.is_dir():
+        raise InputError(f"--data {folder} is not a folder: correct it")
+    tree = scan(folder, TEST_FRACTION, 0)
+    sizes = tuple(sorted(_sizes([*tree.train_files, *tree.test_files]), key=min))
+    if size is None and (len(sizes) > 1 or max(sizes[0]) > LARGEST):
+        size = LARGEST
+    counts = np.bincount(tree.train_labels)
+    return Found(tree, len(tree.train_labels), len(tree.test_labels), int(counts.min()), sizes, size)
+
+
+def _sizes(files: Sequence[Path]) -> set[tuple[int, int]]:
+    """(width, height) of every image, by its header alone."""
+    found = set()
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                found.add(image.size)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(f"{file} is not a readable image ({error}): replace or remove it") from error
+    return found
+
+
+def epochs(found: Found) -> int:
+    seen = MLP_SEEN if found.side < SMALL else RESNET_SEEN * (LARGEST / found.side) ** 2
+    return int(np.clip(round(seen / found.train), *EPOCHS))
+
+
+def batch_size(found: Found) -> int:
+    """The largest power of two, 128 at most, that gives an epoch some thirty steps; 8 at least."""
+    return int(min(128, max(8, 2 ** np.floor(np.log2(max(found.train / 30, 8)))), found.train))
+
+
+def minutes(found: Found) -> int:
+    """Of both networks, and as long again for all that is measured of them."""
+    seen = MLP_SEEN if found.side < SMALL else RESNET_SEEN * (LARGEST / found.side) ** 2
+    return max(3, round(4 + 4 * epochs(found) * found.train / seen))
+
+
+def describe(name: str, folder: Path, found: Found, coarse: int) -> str:
+    """The file of the study."""
+    fine, batch, trained = len(found.tree.class_names), batch_size(found), epochs(found)
+    listed = ", ".join(found.tree.class_names[:6]) + (", ..." if fine > 6 else "")
+    (width, height), many = found.sizes[0], len(found.sizes) > 1
+    shape = f"of {width} x {height} pixels" + (f" and {len(found.sizes) - 1} other sizes" if many else "")
+    held_out = "its own test set" if found.tree.divided else f"{TEST_FRACTION:.0%} held out for testing"
+    if found.side < SMALL:
+        network = "  name: mlp  # of convolutions there is little to gain below 16 pixels\n  depth: 3\n  width: 256\n"
+    else:
+        network = (
+            "  name: resnet\n"
+            "  depth: 8  # the smallest, for a first report; then 20\n"
+            "  width: 16  # channels of the first stage, as published\n"
+        )
+    merged = f"{fine} into {coarse}: class k becomes k mod {coarse}" if coarse < fine else "too few to merge any"
+    perplexity = min(30.0, max(1.0, float(found.fewest // 3)))
+    return f"""\
+# yaml-language-server: $schema=../params.schema.json
+# {fine} classes ({listed}), {found.train} training and {found.test} test images {shape}, {held_out}.
+# What is not said here has the default of src/hidden_structure/frame/defaults.yaml, which says what each key means.
+study: {name}
+seeds: [0]  # one, for a first report; [0, 1, 2] for a result, since a spread needs three
+data:
+  source: folder
+  folder: {_quoted(str(folder))}
+  size: {"null  # as they are" if found.size is None else f"{found.size}  # pixels a side; 64 take four times as long"}
+  test_fraction: {TEST_FRACTION}  # {"without effect: there is a test set" if found.tree.divided else "held out"}
+merge:
+  method: modulo  # or groups, with `groups: {{coarse name: [class, class], ...}}`
+  classes: {coarse}  # {merged}
+network:
+{network}\
+train:
+  epochs: {trained}  # about {minutes(found)} minutes for a first report on two cores; 200 to see classes collapse
+  batch_size: {batch}  # of {found.train} images: {-(-found.train // batch)} steps an epoch
+  lr: {0.2 * batch / 128:g}  # 0.2 for batches of 128, in proportion
+  crop: {found.side // 8 if found.side >= SMALL else 0}  # pixels that an image may be shifted by
+  flip: {"true" if found.side >= SMALL else "false"}  # false where left and right matter, as in letters
+  snapshots: {min(10, trained + 1)}  # epochs that are measured, log-spaced
+cluster:
+  reducers: [{"pca" if found.train > 20_000 else "tsne, pca"}]  # t-SNE is slow for many images
+  perplexity: {perplexity}  # of t-SNE; a third of a class's {found.fewest} images at most
+
+# Further parts, once the first report is there; each has its defaults where it is `{{}}`:
+# merges: {{kinds: [{{method: modulo, classes: {coarse}}}, {{method: random, classes: {coarse}}}]}}  # other merges
+# split: {{}}          # classes split at random: does training keep together what belongs together?
+# distill: {{}}        # students of the coarse network, by ten methods
+# spawn: {{}}          # linear mode connectivity, matching of units, layerwise linearity: a dozen more networks
+# unconstrained: {{}}  # the unconstrained features model: no data, two minutes
+"""
+
+
+def _quoted(text: str) -> str:
+    """As YAML reads it again, whatever it holds."""
+    return studies.dump({"": text}).partition(": ")[2].rstrip("\n")
