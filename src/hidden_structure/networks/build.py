@@ -4,7 +4,7 @@ from torch import nn
 
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
-from hidden_structure.networks import resnet, vgg
+from hidden_structure.networks import imported, resnet, vgg
 from hidden_structure.networks.mlp import MLP
 from hidden_structure.seeding import Name, global_seed
 
@@ -19,12 +19,17 @@ def build(network: params.Network, image_shape: tuple[int, int, int], classes: i
     Raises InputError, naming the key of params.yaml, where depth, width or norm is missing, meaningless or impossible.
     """
     height, width, channels = image_shape
-    if network.name.startswith("torchvision:"):
-        from hidden_structure.networks import torchvision_models  # imports torchvision, which takes a second
-
+    foreign = network.name.startswith("torchvision:")
+    if network.options and (foreign or ":" not in network.name):
+        raise InputError(f"network.options: {network.name} takes none: write {{}}, got {sorted(network.options)}")
+    if ":" in network.name:
         for key in SHAPE_KEYS:
             if getattr(network, key) is not None:
                 raise InputError(f"network.{key}: {network.name} fixes it, so write null, got {getattr(network, key)}")
+        if not foreign:
+            return imported.build(network.name, image_shape, classes, network.options)
+        from hidden_structure.networks import torchvision_models  # imports torchvision, which takes a second
+
         return torchvision_models.build(network.name.removeprefix("torchvision:"), image_shape, classes)
 
     for key in SHAPE_KEYS:
