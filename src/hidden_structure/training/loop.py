@@ -113,7 +113,7 @@ def fit(
         InputError: the batch size or the crop does not fit the data, or the processes, or the loss or at the end the
             weights are not finite.
     """
-    _check_sizes(train, images, share[1], section)
+    check_sizes(train, images.pixels.shape, share[1], section)
     images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
     batches = len(labels) // train.batch_size
@@ -179,8 +179,9 @@ def step(
     return loss.detach(), hits
 
 
-def _check_sizes(train: Train, images: Images, processes: int, section: str) -> None:
-    samples, height, width, _ = images.pixels.shape
+def check_sizes(train: Train, shape: tuple[int, ...], processes: int, section: str) -> None:
+    """Raises InputError if the recipe cannot be followed on images of that shape, (N, H, W, channels)."""
+    samples, height, width, _ = shape
     if train.batch_size > samples:
         raise InputError(
             f"{section}.batch_size: {train.batch_size} is more than the {samples} training samples: lower it"

@@ -1,0 +1,175 @@
+"""Everything about params.yaml that only the data can tell, asked before anything is trained.
+
+Each question is put to the function that would refuse later, so that no rule stands in two places; here its answer gets
+the full path of the key, for a rule holds for several sections.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hidden_structure.connectivity.spawning import cells
+from hidden_structure.datasets.labels import Merge, merge, tables
+from hidden_structure.distillation.methods import check_room
+from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError, about
+from hidden_structure.merges.split import draw
+from hidden_structure.networks.build import initialise
+from hidden_structure.networks.features import PENULTIMATE, activations, evaluation_mode
+from hidden_structure.permutation.symmetry import derive
+from hidden_structure.seeding import numpy_generator
+from hidden_structure.training.device import pick_device
+from hidden_structure.training.loop import check_sizes
+from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
+
+TSNE_SAMPLES = 4  # in a super-class, at least
+CLUSTERED = ("kmeans", "tsne-kmeans")  # methods of distillation that look for as many clusters as subclasses
+
+
+def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:
+    """What is impossible with these data, one line a problem, each with the full path of its key.
+
+    data: the arrays as prepare-data writes them.
+    """
+    told: list[str] = []
+    _ask(told, pick_device, study.hardware)
+    _own_networks(told, study, data)
+    _other_labels(told, study, data)
+    if study.distill:
+        _distillation(told, study, study.distill, data)
+    if study.spawn:
+        _connectivity(told, study, data)
+    if study.unconstrained:
+        _free_features(told, study.unconstrained)
+    return list(dict.fromkeys(told))
+
+
+def _ask(told: list[str], function: Callable[..., Any], *arguments: Any, rename: tuple[str, str] = ("", "")) -> Any:
+    """What the function answers; None if it raises InputError, and then its message is told.
+
+    rename: ("merge", "distill.merge") makes distill.merge.classes of merge.classes in it.
+    """
+    name, key = rename
+    try:
+        return function(*arguments)
+    except InputError as error:
+        told.append(re.sub(rf"(?<![\w.]){name}\.", f"{key}.", str(error)) if name else str(error))
+        return None
+
+
+def _own_networks(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
+    names, shape = data["class_names"].tolist(), data["train_images"].shape
+    merged = _ask(told, merge, study.merge, names, tables(data))
+    network = _ask(told, _runnable, study.network, shape[1:], len(names))
+    if study.train:
+        _ask(told, check_sizes, study.train, shape, 1, "train")
+        if network:
+            _ask(told, _run, network, shape[1:], study.features.layers)
+        if merged:
+            _clusterable(told, study.cluster.reducers, merged, data["train_labels"], "merge")
+
+
+def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
+    names, labels, shape = data["class_names"].tolist(), data["train_labels"], data["train_images"].shape
+    if study.merges:
+        _recipe(told, study, study.merges.train, "merges.train", shape)
+        for index, kind in enumerate(study.merges.kinds):
+            key = f"merges.kinds.{index}"
+            if merged := _ask(told, merge, kind, names, tables(data), rename=("merge", key)):
+                _clusterable(told, study.cluster.reducers[:1], merged, labels, key)
+    if study.split:
+        _recipe(told, study, study.split.train, "split.train", shape)
+        _ask(told, draw, labels, len(names), study.split.classes, study.split.parts, numpy_generator("check"))
+    if study.sweep:
+        _recipe(told, study, study.sweep.train, "sweep.train", shape)
+        if find_spec("ray") is None:
+            told.append("sweep: needs Ray: pip install 'hidden-structure[sweep]', or set sweep to null")
+
+
+def _runnable(network: params.Network, image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """The network, which has put out logits and penultimate features of images of that shape."""
+    made = initialise(network, image_shape, classes, "check")
+    _run(made, image_shape, [PENULTIMATE])
+    return made
+
+
+@torch.no_grad()
+def _run(network: nn.Module, image_shape: tuple[int, ...], layers: Sequence[str]) -> None:
+    height, width, channels = image_shape
+    with evaluation_mode(network):
+        activations(network, torch.zeros(2, channels, height, width), layers)
+
+
+def _recipe(told: list[str], study: params.Study, train: params.Train, key: str, shape: tuple[int, ...]) -> None:
+    """Nothing is told of what the study's own recipe asks as well."""
+    if study.train is None or (train.batch_size, train.crop) != (study.train.batch_size, study.train.crop):
+        _ask(told, check_sizes, train, shape, 1, key)
+
+
+def _clusterable(told: list[str], reducers: Sequence[str], merged: Merge, labels: np.ndarray, key: str) -> None:
+    counts, classes = np.bincount(merged.coarse_of[labels]), np.bincount(merged.coarse_of)
+    for name, samples, clusters in zip(merged.coarse_names, counts, classes, strict=True):
+        if samples < clusters:
+            told.append(f"{key}: {name} merges {clusters} classes of {samples} training samples: merge fewer")
+        elif "tsne" in reducers and samples < TSNE_SAMPLES:
+            told.append(
+                f"cluster.reducers: tsne needs {TSNE_SAMPLES} training samples, {name} of {key} has {samples}: drop it"
+            )
+
+
+def _distillation(
+    told: list[str], study: params.Study, settings: params.Distill, data: Mapping[str, np.ndarray]
+) -> None:
+    names, labels, shape = data["class_names"].tolist(), data["train_labels"], data["train_images"].shape
+    held_out = max(1, round(settings.validation * len(labels)))
+    _ask(told, check_sizes, settings.train, (len(labels) - held_out, *shape[1:]), 1, "distill.train")
+    merged = _ask(told, merge, settings.merge, names, tables(data), rename=("merge", "distill.merge"))
+    if merged is None:
+        return
+    classes = len(merged.coarse_names)
+    _ask(told, _runnable, settings.network, shape[1:], classes, rename=("network", "distill.network"))
+    if teacher := _ask(told, _runnable, study.network, shape[1:], classes):
+        _ask(told, check_room, settings, teacher)
+    fewest, most = int(np.bincount(merged.coarse_of[labels]).min()), max(settings.subclasses)
+    if most > fewest and (methods := [name for name in settings.methods if name in CLUSTERED]):
+        told.append(f"distill.subclasses: {most} are more than the {fewest} training samples of a class: {methods[0]}")
+
+
+def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
+    shape, classes = data["train_images"].shape, len(data["class_names"])
+    _recipe(told, study, study.spawn.train, "spawn.train", shape)
+    for cell in _ask(told, cells, study) or ():
+        network = _ask(told, _runnable, cell.network, shape[1:], classes, rename=("network", "spawn.network"))
+        if network and study.permute.methods and cell.width == 1:
+            _ask(told, _matchable, network, torch.zeros(2, shape[3], *shape[1:3]))
+    batch, matched = study.permute.ste.batch_size, min(study.permute.samples, shape[0])
+    if "ste" in study.permute.methods and batch > matched:
+        told.append(f"permute.ste.batch_size: {batch} is more than the {matched} images: lower it")
+    told += [
+        f"{name}.repair_samples: a single image has no variance: raise it"
+        for name in ("interpolate", "linearity")
+        if getattr(study, name).repair_samples == 1
+    ]
+
+
+def _matchable(network: nn.Module, images: torch.Tensor) -> None:
+    with about("permute.methods: the units of spawn.network cannot be matched, so write an empty list"):
+        derive(network, images)
+
+
+def _free_features(told: list[str], settings: params.Unconstrained) -> None:
+    decays = settings.weight_decay, settings.feature_decay, settings.bias_decay
+    for loss in LOSSES:
+        for bias in (False, True):
+            problem = Problem((settings.per_class,) * settings.classes, settings.dimension, loss, bias, *decays)
+            optimum = _ask(told, closed_form, problem)
+            if optimum and optimum.cosine is None:
+                told.append(
+                    f"unconstrained.weight_decay: {settings.classes} classes of {settings.per_class} samples end at"
+                    " zero, where no angle is: lower it or feature_decay"
+                )
