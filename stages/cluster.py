@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hidden_structure.collapse.metrics import class_distances
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Section, Seed, Some, Train
@@ -71,4 +71,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hidden_structure.datasets.labels import bits_per_sample, class_counts, merge, merge_name, tables
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
@@ -89,4 +89,5 @@ def similarities(study: params.Study, images: np.ndarray, fine: dict[str, np.nda
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -7,7 +7,7 @@ from hidden_structure.datasets.labels import merge, tables
 from hidden_structure.distillation.distiller import Config, Distiller, train_teacher
 from hidden_structure.distillation.methods import METHODS, check_room
 from hidden_structure.distillation.students import accuracy, tasks_of
-from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame import artifacts, command, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Distill, Hardware, Network, Section, Seed, Some, Train, only
@@ -77,4 +77,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

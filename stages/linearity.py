@@ -6,7 +6,7 @@ import torch
 
 from hidden_structure.connectivity.pairing import Reader, aligned_pairs, named, repair_images
 from hidden_structure.connectivity.repair import repairer
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
@@ -54,4 +54,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

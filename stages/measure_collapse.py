@@ -5,7 +5,7 @@ from dataclasses import asdict
 import torch
 
 from hidden_structure.collapse.metrics import measure
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
@@ -60,4 +60,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

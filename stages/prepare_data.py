@@ -1,7 +1,7 @@
 """Read the study's data set, whatever its source, into one file of arrays; nothing downstream knows the source."""
 
 from hidden_structure.datasets.load import load
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Data, Section
@@ -18,4 +18,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -6,7 +6,7 @@ One trunk serves every k. Killed and started again it goes on where it was.
 from pathlib import Path
 
 from hidden_structure.connectivity.spawning import Run, runs
-from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame import artifacts, command, params, paths, results
 from hidden_structure.frame.errors import InputError, about, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Hardware, Section, Spawn
@@ -73,4 +73,5 @@ def spawn(run: Run, forks: set[int | None], inputs: Inputs, folder: Path) -> dic
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -3,7 +3,7 @@
 Killed and started again it goes on where it was.
 """
 
-from hidden_structure.frame import artifacts, params, paths, results
+from hidden_structure.frame import artifacts, command, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Split, only
@@ -56,4 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -5,7 +5,7 @@ Cells run as tasks of Ray. One that is killed loses only itself: started again t
 
 import torch
 
-from hidden_structure.frame import artifacts, params, results
+from hidden_structure.frame import artifacts, command, params, results
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Sweep
@@ -52,4 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hidden_structure.frame import artifacts, params, paths, tables
+from hidden_structure.frame import artifacts, command, params, paths, tables
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.tables import (
@@ -63,4 +63,5 @@ def provenance(study: params.Study, results: Callable[[str], Any]) -> dict[str, 
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -3,10 +3,9 @@
 Killed and started again it goes on where it was. Under torchrun or `accelerate launch` it trains data-parallel.
 """
 
-import argparse
 from pathlib import Path
 
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import about, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Hardware, Network, Section, Seed, Some, Train
@@ -25,9 +24,7 @@ class Reads(Section):
 
 @one_line_errors
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("supervision", choices=paths.SUPERVISIONS)
-    supervision = parser.parse_args().supervision
+    supervision = command.arguments(__doc__, supervision=paths.SUPERVISIONS).supervision
     with alone(f"train@{supervision}"):
         train_every_seed(params.load(reads=Reads), supervision)
 

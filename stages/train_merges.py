@@ -4,7 +4,7 @@ Killed and started again it goes on where it was.
 """
 
 from hidden_structure.datasets.labels import merge, merge_name, tables
-from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Hardware, Merges, Network, Section
@@ -51,4 +51,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command.arguments(__doc__)
     main()

@@ -227,6 +227,7 @@ def prepare(folder, network, methods):
 
 def interpolated(folder, monkeypatch):
     monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["interpolate.py"])
     runpy.run_path(str(tiny.ROOT / "stages/interpolate.py"), run_name="__main__")
     return [(folder / paths.results(name)).read_bytes() for name in ("interpolate", "plane")]
 

@@ -1,9 +1,5 @@
 """Classes split at random: what is drawn, what is measured of features made to measure, and the stage."""
 
-import contextlib
-import io
-import os
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,16 +142,7 @@ def prepare(folder: Path, **settings) -> Path:
 
 
 def stage(folder: Path) -> SimpleNamespace:
-    before, code, message = os.getcwd(), 0, ""
-    try:
-        os.chdir(folder)
-        with contextlib.redirect_stdout(io.StringIO()):
-            runpy.run_path(str(tiny.ROOT / "stages/split.py"), run_name="__main__")
-    except SystemExit as error:
-        code, message = 1, str(error.code)
-    finally:
-        os.chdir(before)
-    return SimpleNamespace(returncode=code, stderr=message)
+    return tiny.in_process(folder, "split.py")
 
 
 def metrics(folder: Path) -> list[Path]:
