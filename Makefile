@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce report test lint verify provenance readme lock clean
+.PHONY: setup reproduce publish report test lint verify provenance readme lock clean
 setup: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
@@ -26,7 +26,11 @@ reproduce: setup
 	@$(no_scm)
 	@python tools/mend_locks.py
 	dvc repro
-	@python tools/keep_lock.py
+	@python tools/publish.py
+
+# Keep the report of a new study of your own in reports/, for git.
+publish: setup
+	python tools/publish.py --new
 
 # Draw the report in reports/STUDY again from the tables there: neither data, networks nor DVC's cache are needed.
 report: setup

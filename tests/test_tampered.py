@@ -35,8 +35,8 @@ READERS = {
     "artifacts/students/kd/0.safetensors": "compare-students",
     "artifacts/spawned/*/0/trunk.safetensors": "permute",
     "artifacts/permutations/*/*.npz": "interpolate",
-    "artifacts/clusters/0.npz": "tabulate",
-    "artifacts/results/*.json": "tabulate",
+    "artifacts/clusters/0.npz": "make-tables",
+    "artifacts/results/*.json": "make-tables",
 }
 
 
@@ -47,7 +47,7 @@ def whole(tmp_path_factory) -> Path:
     tiny.write_params(folder, **SECTIONS)
     tiny.write_data(folder)
     shutil.copy(tiny.ROOT / "dvc.yaml", folder)
-    waiting = [name for name in COMMANDS if name not in ("prepare-data", "check", "tabulate", "report")]
+    waiting = [name for name in COMMANDS if name not in ("prepare-data", "check", "make-tables", "report")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep_tasks, "run", tiny.serial)
         while waiting:

@@ -26,13 +26,13 @@ def test_changes_of_code_are_told_from_all_others():
             },
             {"changed outs": {"artifacts/models/fine": "deleted"}},
         ],
-        "tabulate": ["changed command", {"changed outs": {"artifacts/tables": "modified"}}],
+        "make-tables": ["changed command", {"changed outs": {"artifacts/tables": "modified"}}],
         "report": [{"changed deps": {"src/hidden_structure/report": "modified"}}],
     }
     code, other = TOOL["sort_changes"](status)
-    assert code == {"train@fine": ["src/hidden_structure/training"], "tabulate": ["dvc.yaml"]}
+    assert code == {"train@fine": ["src/hidden_structure/training"], "make-tables": ["dvc.yaml"]}
     assert len(other) == 2
-    for words in (("train@fine", "params.yaml", "train.lr"), ("tabulate", "artifacts/tables")):
+    for words in (("train@fine", "params.yaml", "train.lr"), ("make-tables", "artifacts/tables")):
         assert any(all(word in line for word in words) for line in other)
 
 
@@ -58,11 +58,13 @@ def test_the_hash_of_the_tables_is_that_which_the_lock_records(tmp_path):
     lock = tmp_path / "dvc.lock"
     outs = [{"path": "artifacts/tables", "md5": "1.dir"}]
     with lock.open("w") as file:
-        YAML().dump({"schema": "2.0", "stages": {"tabulate": {"cmd": "true", "outs": outs}}}, file)
+        YAML().dump({"schema": "2.0", "stages": {"make-tables": {"cmd": "true", "outs": outs}}}, file)
     assert TOOL["table_hash"](lock) == "1.dir"
 
 
-@pytest.mark.parametrize("content", ["", "stages:\n  tabulate: {outs: [{path: rep", "stages: 3\n", "stages: {a: {}}"])
+@pytest.mark.parametrize(
+    "content", ["", "stages:\n  make-tables: {outs: [{path: rep", "stages: 3\n", "stages: {a: {}}"]
+)
 def test_a_damaged_lock_of_a_report_is_named(tmp_path, content):
     (tmp_path / "dvc.lock").write_text(content)
     with pytest.raises(InputError, match=r"dvc\.lock is damaged"):

@@ -99,7 +99,7 @@ def claims_agree(committed: list[dict], made: list[dict]) -> bool:
 def table_hash(lock: Path) -> str:
     """Of the tables, as a dvc.lock records it."""
     try:
-        outputs = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]["tabulate"]["outs"]
+        outputs = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]["make-tables"]["outs"]
         return next(output["md5"] for output in outputs if output["path"] == str(paths.TABLES))
     except (YAMLError, UnicodeDecodeError, LookupError, TypeError, StopIteration) as error:
         raise InputError(f"{lock} is damaged ({error}): `git checkout {lock}`") from error

@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 FIRST = {"prepare-data", "check", "merge-labels", "train@fine", "train@coarse", "measure-collapse", "extract-features"}
-LAST = {"tabulate", "report"}
+LAST = {"make-tables", "report"}
 CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
 OTHER = {"cluster", "train-merges", "compare-merges", "split", "sweep", "solve-unconstrained"}
 ALL = FIRST | OTHER | CONNECTIVITY | LAST | {"distill", "compare-students"}
@@ -90,9 +90,9 @@ def test_the_life_of_a_study(tmp_path):
     assert clone.reproduce("--force", "--single-item", *sorted(computed)) == computed
     assert (tmp_path / "dvc.lock").read_bytes() == lock, "the same inputs must give the same bytes"
 
-    for file in ("stages/tabulate.py", "src/hidden_structure/frame/progress.py"):
+    for file in ("stages/make_tables.py", "src/hidden_structure/frame/progress.py"):
         clone.edit(file)
-    assert clone.changed() == {"tabulate"}, "the frame is no dependency"
+    assert clone.changed() == {"make-tables"}, "the frame is no dependency"
     clone.git("checkout", "--quiet", "stages", "src")
     clone.edit("src/hidden_structure/report/plotting.py")
     assert clone.reproduce() == {"report"}
@@ -117,11 +117,11 @@ def test_the_life_of_a_study(tmp_path):
     assert clone.git("diff", "main", "--stat", "--", "reports") == ""
 
     clone.write_params(cluster={"l2": 1e-3})
-    assert clone.changed() == {"check", "cluster", "compare-merges", "split", "sweep", "tabulate", "report"}
+    assert clone.changed() == {"check", "cluster", "compare-merges", "split", "sweep", "make-tables", "report"}
     clone.write_params(merge={"method": "random"})
-    assert clone.changed() == {"check", "merge-labels", "tabulate", "report"}
+    assert clone.changed() == {"check", "merge-labels", "make-tables", "report"}
     clone.write_params(permute={"restarts": 1})
-    assert clone.changed() == {"check", "permute", "tabulate", "report"}
+    assert clone.changed() == {"check", "permute", "make-tables", "report"}
 
 
 def test_a_stage_runs_the_code_of_the_folder_it_stands_in(tmp_path):

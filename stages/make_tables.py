@@ -27,7 +27,7 @@ TRAINED = ("fine", "coarse", "merges", "split", "sweep", "distill", "spawn")  # 
 
 
 @one_line_errors
-@alone("tabulate")
+@alone("make-tables")
 def main() -> None:
     study = params.load()
     read: list[Path] = []
