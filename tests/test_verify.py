@@ -62,9 +62,7 @@ def test_the_hash_of_the_tables_is_that_which_the_lock_records(tmp_path):
     assert TOOL["table_hash"](lock) == "1.dir"
 
 
-@pytest.mark.parametrize(
-    "content", ["", "stages:\n  make-tables: {outs: [{path: rep", "stages: 3\n", "stages: {a: {}}"]
-)
+@pytest.mark.parametrize("content", ["", "stages:\n  make-tables: {outs: [{pa", "stages: 3\n", "stages: {a: {}}"])
 def test_a_damaged_lock_of_a_report_is_named(tmp_path, content):
     (tmp_path / "dvc.lock").write_text(content)
     with pytest.raises(InputError, match=r"dvc\.lock is damaged"):
