@@ -154,8 +154,10 @@ def _own(file: str | None) -> Mapping[str, Any]:
     return {key: value for key, value in found.items() if not key.startswith(WINDOWS)}
 
 
-def save(figure: Figure, path: Path) -> bytes:
+def save(figure: Figure, path: Path, dpi: float | None = None) -> bytes:
     """Write the figure as the path's suffix says, without a date or version; return the file's bytes.
+
+    dpi: None: what the style says.
 
     Hyphens before numbers become minus signs. The folder is one that nobody reads yet: a pgf file may need others
     beside it, so it cannot be moved into place.
@@ -163,7 +165,7 @@ def save(figure: Figure, path: Path) -> bytes:
     for text in figure.findobj(Text):
         text.set_text(true_minus(text.get_text()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    dpi = rcParams["savefig.dpi"]
+    dpi = rcParams["savefig.dpi"] if dpi is None else dpi
     dpi = figure.dpi if dpi == "figure" else dpi
     figure.savefig(path, dpi=dpi if path.suffix == ".png" else max(dpi, SHARP), metadata=DATES.get(path.suffix, {}))
     return path.read_bytes()
