@@ -239,7 +239,7 @@ def stitching(drawn: Sequence[Series], layers: Rows) -> Figure:
     grid[0].set_ylabel("test error")
     handles = [handle for axes in grid for handle in axes.get_legend_handles_labels()[0]]
     handles.append(Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="the networks themselves"))
-    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=4)
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 
 

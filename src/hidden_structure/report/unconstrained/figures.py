@@ -39,7 +39,7 @@ def descent(rows: Sequence[Mapping], optimum: Mapping[tuple[str, bool], str]) ->
         epochs_axis(axes, last)
         axes.set(yscale="log", ylim=(LEAST / 3, 30), title=f"{CASES[case]}:\n{optimum[case]}", xlabel="step")
     panels[0].set_ylabel("distance from the optimum")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
