@@ -91,14 +91,14 @@ def test_every_link_leads_to_a_place_on_the_page_and_every_place_is_one():
 
 def test_findings_and_counts_and_what_failed_stand_before_the_chapters():
     text = parse(render()).text
-    first, _, rest = text.partition("What did not hold, or is open\nClaims")
+    first, _, rest = text.partition("What did not hold, or is open\nWhat")
     assert "Clusters agree with cat, dog" in first
     assert re.search(r"controls\s*2\s*0\s*0\s*0", first)
     assert "Contents" in first
     failed, _, _ = rest.partition("Which of cat")
     for name in ("collapse.control", "recovery.control", "recovery.undecided", "collapse.once"):
         assert name in failed
-    for name in ("collapse.gain", "collapse.trained", "recovery.missing"):
+    for name in ("collapse.gain", "collapse.trained", "recovery.unmeasured"):
         assert name not in failed
 
 

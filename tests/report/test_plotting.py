@@ -1,3 +1,4 @@
+import itertools
 import os
 import re
 import subprocess
@@ -164,6 +165,52 @@ def test_panels_have_letters_where_there_are_several():
     add_letters(single)
     assert not single.axes[0].get_title("left")
     assert plotting.letters(28)[-3:] == ["(z)", "(aa)", "(ab)"]
+
+
+def crowded() -> Figure:
+    figure = new_figure(PAGE, 3)
+    for axes in figure.subplots(1, 3):
+        axes.plot([0, 1], [0, 1], label="a series of a long name, as measured")
+        axes.plot([0, 1], [1, 0], label="another series of a long name")
+        axes.set_title(r"straight-through estimator of $W_A W_B$")
+        axes.set(xlabel="samples in a majority class / in a minority class", ylabel="error" + " of a long label" * 3)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    add_letters(figure)
+    return figure
+
+
+def beyond(figure: Figure) -> list[str]:
+    """Titles, labels and legends that leave the figure, and titles that run into one another."""
+    figure.draw_without_rendering()
+    texts = [text for axes in figure.axes for text in (axes.title, axes.xaxis.label, axes.yaxis.label)]
+    whole = figure.bbox.padded(2)
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    boxes += [("legend", legend.get_window_extent()) for legend in figure.legends]
+    outside = [name for name, box in boxes if not (whole.x0 <= box.x0 and box.x1 <= whole.x1 and box.y1 <= whole.y1)]
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    return outside + ["titles" for a, b in itertools.pairwise(titles) if a.overlaps(b)]
+
+
+@pytest.mark.parametrize("width", [5.5, 7.0])
+def test_long_titles_labels_and_legends_are_broken_to_fit(width: float):
+    with style(settings(width=width)):
+        figure = crowded()
+        assert beyond(figure)
+        before = [axes.get_title() for axes in figure.axes]
+        plotting.fit(figure)
+        assert not beyond(figure)
+        for title, old in zip((axes.get_title() for axes in figure.axes), before, strict=True):
+            assert "".join(title.split()) == "".join(old.split())
+            assert "$W_A W_B$" in title
+            assert re.match(r"\([a-c]\) straight-", title)
+
+
+def test_what_fits_is_left_as_it_is():
+    with style(settings()):
+        figure = drawn()
+        left = figure.axes[0]
+        plotting.fit(figure)
+        assert (left.get_title(), left.get_xlabel(), left.get_ylabel()) == ("gap -0.71 of 1-2", "alpha", "loss")
 
 
 def test_a_plain_name_is_one_short_line():

@@ -41,9 +41,12 @@ def test_a_report_is_its_page_its_figures_and_what_a_paper_takes(tmp_path: Path)
             for supervision in ("fine", "coarse")
         ),
         *(f"figures/{name}.png" for name in figures),
-        *(f"paper/{name}.{suffix}" for name in figures for suffix in ("pdf", "svg", "png", "csv")),
-        *(f"paper/{name}.{suffix}" for name in ("claims", "table-recovery-table") for suffix in ("csv", "tex")),
+        *(f"paper/figures/{name}.{suffix}" for name in figures for suffix in ("pdf", "svg", "png", "csv")),
+        *(f"paper/tables/{name}.{suffix}" for name in ("claims", "recovery-table") for suffix in ("csv", "tex")),
     }
+    assert (tmp_path / "report/figures/recovery-bars.png").read_bytes() == (
+        tmp_path / "report/paper/figures/recovery-bars.png"
+    ).read_bytes()
     assert (tmp_path / "report/params.yaml").read_text() == synthetic.provenance().params
 
 
@@ -67,13 +70,13 @@ def test_claims_are_a_table_in_the_order_of_the_chapters(tmp_path: Path):
         each.id for idea in ("collapse", "recovery") for each in synthetic.claims(idea)
     ]
     assert rows[0]["interval"] == pytest.approx([0.260317, 0.359683])
-    with (tmp_path / "report/paper/claims.csv").open() as file:
+    with (tmp_path / "report/paper/tables/claims.csv").open() as file:
         assert len(list(csv.reader(file))) == 1 + len(rows)
 
 
 def test_a_figures_points_lie_beside_it(tmp_path: Path):
     write(tmp_path / "report", synthetic.chapter())
-    rows = tables.read(tmp_path / "report/paper/recovery-bars.csv")
+    rows = tables.read(tmp_path / "report/paper/figures/recovery-bars.csv")
     assert [(row["x"], row["x_low"], row["y_name"]) for row in rows] == [
         (pytest.approx(value, abs=1e-5), pytest.approx(value - 0.05, abs=1e-5), name)
         for value, name in zip((0.2, 0.433333, 0.666667, 0.9), synthetic.CLASSES, strict=True)
@@ -82,7 +85,7 @@ def test_a_figures_points_lie_beside_it(tmp_path: Path):
 
 def test_numbers_are_a_table_as_they_were_measured(tmp_path: Path):
     write(tmp_path / "report", synthetic.chapter())
-    (first, *_) = tables.read(tmp_path / "report/paper/table-recovery-table.csv")
+    (first, *_) = tables.read(tmp_path / "report/paper/tables/recovery-table.csv")
     assert first == {
         **{"class": "cat", "training (%)": 99.5, "test (%)": 88.4322, "standard error": 0.3},
         **{"difference": -1.25, "seeds": 3, "interval": None},
@@ -149,9 +152,10 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path):
     assert not list((tmp_path / "report").glob(".writing*"))
 
 
-def test_two_figures_of_one_name_are_a_fault(tmp_path: Path):
-    with pytest.raises(ValueError, match="recovery-bars"):
-        write(tmp_path / "report", synthetic.chapter(), replace(synthetic.chapter(), numbers=[]))
+def test_two_figures_or_tables_of_one_name_are_a_fault(tmp_path: Path):
+    for kind, other in (("figures", {"numbers": []}), ("tables", {"pictures": []})):
+        with pytest.raises(ValueError, match=f"two {kind} share the name recovery"):
+            write(tmp_path / "report", synthetic.chapter(), replace(synthetic.chapter(), **other))
     assert not (tmp_path / "report").exists()
 
 

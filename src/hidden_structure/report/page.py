@@ -20,6 +20,7 @@ from hidden_structure.report.chapter import Chapter
 from hidden_structure.report.claim import VERDICTS
 
 TEMPLATES = FileSystemLoader(Path(__file__).parent / "templates")
+QUESTIONS = ("published", "ours")  # kinds of claims; the others say whether these can be asked
 LONG, PIECE = 25, 16  # characters of a word from which on it may be broken, and into what
 TEXT = 15  # pixels: how large the text of a figure is shown, whatever its size in print
 
@@ -81,7 +82,11 @@ def _content(study: Study, chapters: Sequence[Chapter], provenance: Provenance) 
         "rows": {chapter.idea: words.in_order(claim.row() for claim in chapter.claims) for chapter in chapters},
         "tally": words.tally(claims),
         "tallies": {chapter.idea: _sum(words.tally(chapter.claims)) for chapter in chapters},
-        "open": [row for row in rows if row["verdict"] in ("contradicted", "undecided")],
+        "open": [
+            row
+            for row in rows
+            if row["verdict"] == "contradicted" or (row["verdict"] == "undecided" and row["kind"] in QUESTIONS)
+        ],
         "provenance": provenance,
         "hardware": {"columns": columns, "rows": [[row.get(name) for name in columns] for row in provenance.hardware]},
         "verdicts": VERDICTS,
@@ -92,4 +97,5 @@ def _content(study: Study, chapters: Sequence[Chapter], provenance: Provenance) 
 
 
 def _sum(tally: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    return {verdict: sum(counts[verdict] for counts in tally.values()) for verdict in VERDICTS}
+    """Of questions; controls and preconditions are none."""
+    return {verdict: sum(tally[kind][verdict] for kind in QUESTIONS) for verdict in VERDICTS}

@@ -61,7 +61,7 @@ def data_of(figure: Figure) -> list[Row]:
 def _title(axes: Axes) -> str:
     """What tells a panel from the others, without its letter."""
     titles = (re.sub(r"^\([a-z]{1,2}\) ?", "", axes.get_title(place)) for place in ("center", "left", "right"))
-    return next(filter(None, titles), axes.get_ylabel())
+    return " ".join(next(filter(None, titles), axes.get_ylabel()).split())
 
 
 def _points(axes: Axes) -> Iterator[Row]:

@@ -7,6 +7,7 @@ those that colour-blind readers tell apart (Okabe, Ito 2008). Nothing draws thro
 import difflib
 import functools
 import itertools
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -170,7 +171,51 @@ def save(figure: Figure, path: Path, dpi: float | None = None) -> bytes:
     dpi = rcParams["savefig.dpi"] if dpi is None else dpi
     dpi = figure.dpi if dpi == "figure" else dpi
     figure.savefig(path, dpi=dpi if path.suffix == ".png" else max(dpi, SHARP), metadata=DATES.get(path.suffix, {}))
+    figure.set_layout_engine("none")  # laid out once: all formats show the same, and the next takes less time
     return path.read_bytes()
+
+
+def fit(figure: Figure) -> None:
+    """Break titles and labels of axes that are longer than their panel, and a legend below that is wider than all.
+
+    What is one line at one width and size of text need not be at another. A label of two lines leaves its panel less
+    room, so it is done again, if need be.
+    """
+    whole: dict[Text, str] = {}
+    for _ in range(4):
+        figure.get_layout_engine().execute(figure)
+        before = {text: text.get_text() for text, *_ in _titles_and_labels(figure)}
+        for text, room, length in _titles_and_labels(figure):
+            if length > room:
+                text.set_text(_broken(whole.setdefault(text, before[text]), before[text], room / length))
+        if before == {text: text.get_text() for text in before}:
+            break
+    for legend in figure.legends:
+        share = legend.get_window_extent().width / figure.bbox.width
+        if share > 1:
+            labels = [text.get_text() for text in legend.texts]
+            columns = max(1, int(min(legend._ncols, len(labels)) / share))
+            legend.remove()
+            figure.legend(legend.legend_handles, labels, loc="outside lower center", ncols=columns)
+
+
+def _titles_and_labels(figure: Figure) -> Iterator[tuple[Text, float, float]]:
+    """Each with the length of its side of the axes, and its own, in pixels."""
+    for axes in figure.axes:
+        box, titles = axes.get_window_extent(), {axes.get_title(place) for place in ("left", "center", "right")} - {""}
+        texts = [text for text in axes.get_children() if isinstance(text, Text) and text.get_text() in titles]
+        for text in (*texts, axes.xaxis.label):
+            yield text, box.width, text.get_window_extent().width
+        yield axes.yaxis.label, box.height, axes.yaxis.label.get_window_extent().height
+
+
+def _broken(text: str, shown: str, share: float) -> str:
+    """The text in lines of that share of the longest one shown, broken neither in mathematics nor after a letter."""
+    kept = r"^\([a-z]{1,2}\) |(?<!\\)\$.*?(?<!\\)\$"
+    lines = re.sub(kept, lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text).split("\n")
+    most = max(1, int(max(map(len, shown.split("\n"))) * share))
+    broken = (textwrap.wrap(line, most, break_long_words=False) for line in lines)
+    return "\n".join(itertools.chain.from_iterable(broken)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def new_figure(width: float, height: float) -> Figure:
