@@ -74,14 +74,6 @@ DATES = {  # and versions, which would make the bytes differ from run to run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*<>"
-REDUCERS = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means alone"}
-METHODS = {  # of aligning two networks
-    "none": "not aligned",
-    "weights": "weight matching",
-    "activations": "activation matching",
-    "correlations": "correlation matching",
-    "ste": "straight-through estimator",
-}
 
 
 def plain(name: str, length: int = 18) -> str:
@@ -306,18 +298,6 @@ def logarithmic_axis(*panels: Axes, floor: float = 0.0) -> None:
         axes.set_yscale("log")
         if len(values):
             axes.set_ylim(values.min() / 2, values.max() * 2)
-
-
-def layers_axis(axes: Axes, names: Sequence[str], most: int = 12) -> None:
-    """An axis over layers 0, 1, ... in order of execution; of more than `most` only some are named, as is the last."""
-    named = range(len(names) - 1, -1, len(names) // -most)
-    axes.set_xticks(
-        named, [plain(names[index], 24) for index in named], rotation=45, ha="right", rotation_mode="anchor"
-    )
-    axes.set_xticks(range(len(names)), minor=True)
-    axes.tick_params(axis="x", which="major", labelsize="small")
-    axes.tick_params(axis="x", which="minor", length=1)
-    axes.set_xlim(-0.5, len(names) - 0.5)
 
 
 def epochs_axis(axes: Axes, last: int) -> None:
