@@ -17,7 +17,7 @@ CURVES = (  # table, its column of epochs, the quantity, and what the curve is c
     ("training", "snapshots", ("test", "accuracy"), "test_accuracy"),
     ("collapse", "epochs", ("nc1",), "nc1"),
 )
-SHOWN = 200  # dots per inch of the page's figures, which git keeps
+SHOWN = 160  # dots per inch of the page's figures, which git keeps
 HEADLINES = 30  # numbers of metrics.json at most, so that studies compare on a screen
 
 
@@ -89,9 +89,9 @@ def _draw(chapter: Chapter, folder: Path, formats: Sequence[str]) -> dict[str, t
         plotting.add_letters(figure)
         plotting.fit(figure)
         shown = folder / "figures" / f"{picture.name}.png"
-        plotting.save(figure, shown)
-        for path in (folder / "paper/figures" / f"{picture.name}.{suffix}" for suffix in formats):
-            plotting.save(figure, path) if path.suffix != shown.suffix else artifacts.copy(shown, path)
+        plotting.save(figure, shown, SHOWN)
+        for suffix in formats:
+            plotting.save(figure, folder / "paper/figures" / f"{picture.name}.{suffix}")
         tables.write(folder / "paper/figures" / f"{picture.name}.csv", data_of(figure))
         sizes[picture.name] = tuple(map(float, figure.get_size_inches()))
     return sizes
