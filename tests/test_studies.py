@@ -149,7 +149,7 @@ def test_what_is_wrong_with_a_study_is_one_line_that_names_file_and_key(tmp_path
     assert "data.source" in said("study: mine")
     assert "spawn.train: input should be" in said("study: mine\ndata: {source: digits}\nspawn: {train: 3}")
     assert "spawn: input should be" in said("study: mine\ndata: {source: digits}\nspawn: [3]")
-    assert "a study has the name of its file, mine" in said("study: other\ndata: {source: digits}")
+    assert "give it the name of its file, mine" in said("study: other\ndata: {source: digits}")
     assert "must map section names" in said("- 1")
 
 

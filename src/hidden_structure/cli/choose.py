@@ -41,6 +41,7 @@ def keep(name: str) -> Path:
     """
     load()
     current, file = yaml_files.read(PARAMS), studies.STUDIES / f"{name}.yaml"
+    studies.check(current | {"study": name}, PARAMS)
     if file.exists() and current["study"] != name:
         raise InputError(f"{file} is another study's: choose another name, or remove it first")
     short = studies.shorten(current | {"study": name})

@@ -63,13 +63,18 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(short, dict):
         raise InputError(f"{path} must map section names to sections")
     whole = complete(short)
+    check(whole, path)
+    if whole["study"] != path.stem:
+        raise InputError(f"{path}: study is {whole['study']}: give it the name of its file, {path.stem}")
+    return whole
+
+
+def check(whole: dict[str, Any], path: Path) -> None:
+    """Raises InputError, in one line that names the file and the key, if that is no study."""
     try:
         Study.model_validate(whole)
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error, Study)}") from error
-    if whole["study"] != path.stem:
-        raise InputError(f"{path}: study: is {whole['study']}: a study has the name of its file, {path.stem}")
-    return whole
 
 
 def complete(short: dict[str, Any]) -> dict[str, Any]:
