@@ -1,0 +1,123 @@
+"""All that only the data can tell of params.yaml is told at once, with full paths of keys."""
+
+import copy
+
+import numpy as np
+import pytest
+import tiny
+
+from hidden_structure.checks import problems
+from hidden_structure.frame import artifacts, params, paths
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> dict[str, np.ndarray]:
+    folder = tmp_path_factory.mktemp("data")
+    tiny.write_data(folder)
+    return artifacts.read_arrays(folder / paths.DATA)
+
+
+SEMANTIC = {"method": "semantic", "classes": None, "groups": None, "seed": 0}
+GROUPS = {"method": "groups", "classes": None, "groups": {"a": ["class 0"], "b": ["class 11"]}, "seed": 0}
+
+
+def told(data, *keys: str, value: object = None) -> list[str]:
+    """Of a tiny study in which keys, dotted, have that value."""
+    content = copy.deepcopy(tiny.study(sweep={"train": None, "lrs": [0.1], "weight_decays": [0.0]}))
+    for key in keys:
+        *above, name = key.split(".")
+        section = content
+        for step in above:
+            section = section[int(step)] if step.isdigit() else section[step]
+        section[int(name) if name.isdigit() else name] = value
+    return problems(params.Study.model_validate(content), data)
+
+
+def test_a_possible_study_has_no_problem(data):
+    assert told(data) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("merge.classes", 11, "merge.classes is 11, but the data has 10 classes"),
+        ("merge", GROUPS, "merge.groups: 'b' holds the unknown class 'class 11': did you mean 'class 1'?"),
+        ("merges.kinds.0.classes", 11, "merges.kinds.0.classes is 11, but the data has 10 classes"),
+        ("merges.kinds.1", SEMANTIC, "merges.kinds.1.method semantic needs a semantic table"),
+        ("distill.merge.classes", 12, "distill.merge.classes is 12, but the data has 10 classes"),
+        ("train.batch_size", 400, "train.batch_size: 400 is more than the 320 training samples"),
+        ("merges.train.batch_size", 400, "merges.train.batch_size: 400 is more than the 320"),
+        ("split.train.crop", 9, "split.train.crop: 9 pixels are more than an image of 8 x 8 has"),
+        ("sweep.train.batch_size", 400, "sweep.train.batch_size: 400"),
+        ("spawn.train.batch_size", 400, "spawn.train.batch_size: 400"),
+        ("distill.train.batch_size", 300, "distill.train.batch_size: 300 is more than the 256 training samples"),
+        ("split.classes", 11, "split.classes is 11, but the data has 10 classes"),
+        ("split.parts", 33, "split.parts is 33, but class 0 has 32 training samples"),
+        ("network.norm", "group", "network.norm: units of mlp form no groups"),
+        ("network", {"name": "resnet", "depth": 9, "width": 4, "norm": "none"}, "network.depth: resnet has 8, 14"),
+        (
+            "network",
+            {"name": "nowhere:build", "depth": None, "width": None, "norm": None},
+            "there is no module nowhere",
+        ),
+        ("spawn.network.norm", "group", "spawn.network.norm: units of mlp form no groups"),
+        ("distill.network.depth", None, "distill.network.depth: mlp needs it"),
+        ("spawn.widths", [0.3], "spawn.widths: 0.3 times a width of 32 is not a whole number"),
+        ("features.layers", ["hidden.relu9"], "features.layers: the network has no layer 'hidden.relu9'"),
+        ("distill.subclasses", [40], "distill.subclasses"),
+        ("permute.ste.batch_size", 300, "permute.ste.batch_size: 300 is more than the 200 images"),
+        ("interpolate.repair_samples", 1, "interpolate.repair_samples: a single image has no variance"),
+        ("linearity.repair_samples", 1, "linearity.repair_samples: a single image has no variance"),
+        ("unconstrained.feature_decay", 100.0, "unconstrained.weight_decay: 3 classes of 3 samples end at zero"),
+    ],
+)
+def test_what_is_impossible_is_told_with_the_path_of_its_key(data, key, value, said):
+    found = told(data, key, value=value)
+    assert any(said in problem for problem in found), found
+    assert all("\n" not in problem for problem in found)
+
+
+def test_one_network_or_recipe_that_is_impossible_is_told_once_where_parts_inherit_it(data):
+    keys = [f"{part}train.batch_size" for part in ("", "merges.", "split.", "sweep.", "spawn.")]
+    assert told(data, *keys, value=400) == ["train.batch_size: 400 is more than the 320 training samples: lower it"]
+
+
+def test_all_is_told_at_once(data):
+    found = told(data, "merge.classes", "merges.kinds.0.classes", "split.classes", "distill.merge.classes", value=11)
+    assert [problem.split()[0] for problem in found] == [
+        "merge.classes",
+        "merges.kinds.0.classes",
+        "split.classes",
+        "distill.merge.classes",
+    ]
+
+
+def test_too_few_samples_of_a_super_class_are_told(data):
+    kept = np.flatnonzero((data["train_labels"] % 5 != 0) | (np.arange(320) < 5))  # three of classes 0 and 5
+    few = data | {name: data[name][kept] for name in ("train_images", "train_labels")}
+    kept = [label for label in few["train_labels"] if label % 5 == 0]
+    assert len(kept) == 1
+    assert any("merges 2 classes of 1 training samples" in problem for problem in told(few))
+
+
+def test_the_stage_tells_ten_problems_a_line_each_and_writes_nothing(tmp_path):
+    tiny.write_data(tmp_path)
+    kinds = [{"method": "random", "classes": 11, "groups": None, "seed": seed} for seed in range(12)]
+    tiny.write_params(tmp_path, merges={"train": None, "kinds": kinds})
+    done = tiny.in_process(tmp_path, "check.py")
+    assert done.returncode == 1
+    *lines, last = done.stderr.splitlines()
+    assert len(lines) == 10
+    assert all(line.startswith(f"error: params.yaml: merges.kinds.{index}.classes") for index, line in enumerate(lines))
+    assert last == "and 2 more"
+    assert not (tmp_path / paths.CHECKED).exists()
+
+
+def test_what_the_stage_writes_is_the_same_whatever_it_has_checked(tmp_path):
+    tiny.write_data(tmp_path)
+    written = []
+    for classes in (5, 2):
+        tiny.write_params(tmp_path, merge={"method": "modulo", "classes": classes, "groups": None, "seed": 0})
+        assert tiny.in_process(tmp_path, "check.py").returncode == 0
+        written.append((tmp_path / paths.CHECKED).read_bytes())
+    assert written[0] == written[1]

@@ -1,0 +1,106 @@
+"""`hidden-structure new`: a study of a folder of images that can be run as it is."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hidden_structure.checks import problems
+from hidden_structure.cli.main import main
+from hidden_structure.datasets import load
+from hidden_structure.frame import params, studies
+
+
+def images(folder, classes: int, each: int, sizes=((8, 8),)) -> None:
+    draw = np.random.default_rng(0)
+    for label in range(classes):
+        (folder / f"class {label}").mkdir(parents=True)
+        for index in range(each):
+            width, height = sizes[index % len(sizes)]
+            pixels = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"class {label}" / f"{index}.png")
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def begun(*options: str, data: str = "data") -> params.Study:
+    main(["new", "birds", "--data", data, *options])
+    return params.Study.model_validate(studies.read(studies.STUDIES / "birds.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("classes", "each", "sizes"),
+    [(2, 5, [(8, 8)]), (4, 30, [(8, 8)]), (3, 8, [(40, 30), (20, 64)]), (21, 3, [(16, 16)]), (4, 6, [(28, 20)])],
+)
+def test_what_is_written_is_possible_with_the_images(repository, classes, each, sizes):
+    images(repository / "data", classes, each, sizes)
+    study = begun()
+    data = load.load(study.data).arrays()
+    assert problems(study, data) == []
+    assert 2 <= study.merge.classes <= classes
+    assert study.merge.classes < classes or classes == 2
+    assert data["train_images"].shape[1:3] == ((32, 32) if max(sizes[0]) > 32 else sizes[0][::-1])
+    assert study.network.name == ("mlp" if min(sizes[0]) < 16 else "resnet")
+
+
+def test_a_folder_with_a_test_set_keeps_it_and_its_name_may_be_any(repository):
+    odd = 'a "b": #c'
+    for split in ("train", "test"):
+        images(repository / odd / split, 3, 4)
+    study = begun(data=odd)
+    assert study.data.folder == odd
+    assert len(load.load(study.data).test_labels) == 12
+
+
+def test_every_key_has_a_word_beside_or_above_it(repository):
+    images(repository / "data", 4, 5)
+    begun()
+    lines = (studies.STUDIES / "birds.yaml").read_text().splitlines()
+    said = {line.partition(":")[0].strip() for line in lines if ": " in line and "#" in line}
+    assert {"classes", "epochs", "batch_size", "lr", "crop", "flip", "snapshots", "reducers", "size"} <= said
+
+
+def test_what_is_asked_for_is_written(repository):
+    images(repository / "data", 6, 5, [(20, 20)])
+    study = begun("--classes", "4", "--size", "24")
+    assert (study.merge.classes, study.data.size) == (4, 24)
+
+
+def test_more_images_are_seen_as_often_in_all(repository):
+    """So that the time of a first report does not grow with the data, as long as epochs are left."""
+    images(repository / "data", 2, 40, [(16, 16)])
+    few = begun()
+    images(repository / "more", 2, 60, [(16, 16)])
+    (studies.STUDIES / "birds.yaml").unlink()
+    assert begun(data="more").train.epochs <= few.train.epochs
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("../up", ["--data", "data"], "cannot name a study"),
+        ("birds", ["--data", "nowhere"], "--data nowhere is not a folder"),
+        ("birds", ["--data", "data", "--classes", "5"], "data has 3 classes: ask for 2 to 3"),
+        ("birds", ["--data", "data", "--size", "0"], "data.size"),
+        ("birds", ["--data", "data/class 0"], "0.png lies beside the folders of classes"),
+        ("taken", ["--data", "data"], "taken.yaml exists"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(repository, name, options, said):
+    images(repository / "data", 3, 4)
+    (repository / "studies").mkdir()
+    (repository / "studies/taken.yaml").write_text("mine")
+    with pytest.raises(SystemExit, match=said) as ended:
+        main(["new", name, *options])
+    assert "\n" not in str(ended.value.code)
+    assert [path.name for path in repository.rglob("*.yaml")] == ["taken.yaml"]
+
+
+def test_an_image_that_is_none_is_named(repository):
+    images(repository / "data", 3, 4)
+    (repository / "data/class 1/1.png").write_bytes(b"no image")
+    with pytest.raises(SystemExit, match=r"class 1/1\.png is not a readable image"):
+        begun()
