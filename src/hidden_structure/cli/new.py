@@ -15,7 +15,7 @@ from hidden_structure.frame.errors import InputError
 
 LARGEST = 32  # pixels a side of a first report: twice as many take four times as long
 SMALL = 16  # pixels a side below which a convolutional network has nothing to look at
-MLP_SEEN, RESNET_SEEN = 600_000, 45_000  # images a network trains on in two minutes or so on two cores
+MLP_SEEN, RESNET_SEEN = 400_000, 30_000  # images that a network trains on in two minutes or so on two cores
 EPOCHS = (10, 60)  # at least, so that it learns; at most, by when it has
 TEST_FRACTION = 0.2
 MODULO_OF_MANY = 20  # classes from which five, not two, are merged into one, as CIFAR-100's are
@@ -104,9 +104,9 @@ def batch_size(found: Found) -> int:
 
 
 def minutes(found: Found) -> int:
-    """Of both networks, and as long again for all that is measured of them."""
+    """Of both networks, and of what is measured of them."""
     seen = MLP_SEEN if found.side < SMALL else RESNET_SEEN * (LARGEST / found.side) ** 2
-    return max(3, round(4 + 4 * epochs(found) * found.train / seen))
+    return max(3, round(2 + 4 * epochs(found) * found.train / seen))
 
 
 def describe(name: str, folder: Path, found: Found, coarse: int) -> str:
