@@ -29,6 +29,7 @@ from hidden_structure.frame.sections import Style
 from hidden_structure.report.words import true_minus
 
 PAGE, COLUMN = 7.0, 3.4  # widths of figures in inches of a page 7 wide; `new_figure` scales them to report.style.width
+OVERHANG = 1.15  # of a label over its panel, at most, as a share of the panel
 SHARP = 600  # least dots per inch of an image inside a PDF
 FAMILIES = {"serif": ["STIXGeneral", "DejaVu Sans"], "sans-serif": ["DejaVu Sans"]}  # which matplotlib itself brings
 FALLBACKS = (  # for glyphs that these lack, most of them Chinese, Japanese and Korean: in this order
@@ -239,6 +240,44 @@ def add_letters(figure: Figure) -> None:
                 axes.title.set_text(f"{letter} {axes.get_title()}")
             else:
                 axes.set_title(f"{letter} {axes.get_title('left')}".strip(), loc="left")
+
+
+def break_labels(figure: Figure) -> None:
+    """Break titles and axis labels that are longer than their panel into lines at spaces, so that nothing is cut.
+
+    A panel too narrow for a word leaves it whole.
+    """
+    for _ in range(3):  # lines that are added leave the panels less room
+        figure.canvas.draw()
+        labels = [
+            (text, axes.bbox.height if text is axes.yaxis.label else axes.bbox.width)
+            for axes in figure.axes
+            for text in (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label)
+        ]
+        too_long = [text for text, room in labels if " " in text.get_text() and _is_cut(text, room)]
+        for text in too_long:
+            text.set_text(in_lines(text.get_text(), text.get_text().count("\n") + 2))
+        if not too_long:
+            return
+
+
+def _is_cut(text: Text, room: float) -> bool:
+    """Whether it is much longer than its panel, or reaches beyond the figure."""
+    extent, whole = text.get_window_extent(), text.figure.bbox
+    inside = whole.x0 <= extent.x0 and extent.x1 <= whole.x1 and whole.y0 <= extent.y0 and extent.y1 <= whole.y1
+    return max(extent.width, extent.height) > OVERHANG * room or not inside
+
+
+def in_lines(text: str, lines: int) -> str:
+    """The words in so many lines of about the same length."""
+    words = text.split()
+    for width in range(max(map(len, words)), len(text) + 1):
+        if (
+            len(broken := textwrap.wrap(" ".join(words), width, break_long_words=False, break_on_hyphens=False))
+            <= lines
+        ):
+            return "\n".join(broken)
+    return text
 
 
 def band(

@@ -87,7 +87,7 @@ def _draw(chapter: Chapter, folder: Path, formats: Sequence[str]) -> dict[str, t
     for picture in chapter.pictures:
         figure = picture.draw()
         plotting.add_letters(figure)
-        plotting.fit(figure)
+        plotting.break_labels(figure)
         shown = folder / "figures" / f"{picture.name}.png"
         plotting.save(figure, shown, SHOWN)
         for suffix in formats:
