@@ -41,9 +41,12 @@ def test_a_report_is_its_page_its_figures_and_what_a_paper_takes(tmp_path: Path)
             for supervision in ("fine", "coarse")
         ),
         *(f"figures/{name}.png" for name in figures),
-        *(f"paper/{name}.{suffix}" for name in figures for suffix in ("pdf", "svg", "png", "csv")),
-        *(f"paper/{name}.{suffix}" for name in ("claims", "table-recovery-table") for suffix in ("csv", "tex")),
+        *(f"paper/figures/{name}.{suffix}" for name in figures for suffix in ("pdf", "svg", "png", "csv")),
+        *(f"paper/tables/{name}.{suffix}" for name in ("claims", "recovery-table") for suffix in ("csv", "tex")),
     }
+    assert (tmp_path / "report/figures/recovery-bars.png").read_bytes() == (
+        tmp_path / "report/paper/figures/recovery-bars.png"
+    ).read_bytes()
     assert (tmp_path / "report/params.yaml").read_text() == synthetic.provenance().params
 
 
@@ -82,7 +85,7 @@ def test_a_figures_points_lie_beside_it(tmp_path: Path):
 
 def test_numbers_are_a_table_as_they_were_measured(tmp_path: Path):
     write(tmp_path / "report", synthetic.chapter())
-    (first, *_) = tables.read(tmp_path / "report/paper/table-recovery-table.csv")
+    (first, *_) = tables.read(tmp_path / "report/paper/tables/recovery-table.csv")
     assert first == {
         **{"class": "cat", "training (%)": 99.5, "test (%)": 88.4322, "standard error": 0.3},
         **{"difference": -1.25, "seeds": 3, "interval": None},

@@ -87,12 +87,12 @@ def _draw(chapter: Chapter, folder: Path, formats: Sequence[str]) -> dict[str, t
     for picture in chapter.pictures:
         figure = picture.draw()
         plotting.add_letters(figure)
-        plotting.break_labels(figure)
+        plotting.fit(figure)
         shown = folder / "figures" / f"{picture.name}.png"
-        plotting.save(figure, shown, SHOWN)
-        for suffix in formats:
-            plotting.save(figure, folder / "paper" / f"{picture.name}.{suffix}")
-        tables.write(folder / "paper" / f"{picture.name}.csv", data_of(figure))
+        plotting.save(figure, shown)
+        for path in (folder / "paper/figures" / f"{picture.name}.{suffix}" for suffix in formats):
+            plotting.save(figure, path) if path.suffix != shown.suffix else artifacts.copy(shown, path)
+        tables.write(folder / "paper/figures" / f"{picture.name}.csv", data_of(figure))
         sizes[picture.name] = tuple(map(float, figure.get_size_inches()))
     return sizes
 
@@ -125,7 +125,7 @@ def _write_tables(chapters: Sequence[Chapter], folder: Path) -> None:
         tables.write(path, rows)
     artifacts.write_text(folder / "paper/tables/claims.tex", latex.claims(rows))
     for numbers in (numbers for chapter in chapters for numbers in chapter.numbers):
-        place = folder / "paper" / f"table-{numbers.name}"
+        place = folder / "paper/tables" / numbers.name
         tables.write(place.with_suffix(".csv"), _rows(numbers))
         artifacts.write_text(place.with_suffix(".tex"), latex.table(numbers.columns, numbers.rows))
 
@@ -135,9 +135,9 @@ def _rows(numbers: Numbers) -> list[dict]:
 
 
 def _check_names(chapters: Sequence[Chapter]) -> None:
-    """Figures share a folder, and so do tables."""
-    pictures = [picture.name for chapter in chapters for picture in chapter.pictures]
-    numbers = [each.name for chapter in chapters for each in chapter.numbers]
-    for kind, names in (("figures", pictures), ("tables", numbers)):
+    for kind, names in (
+        ("figures", [picture.name for chapter in chapters for picture in chapter.pictures]),
+        ("tables", ["claims", *(numbers.name for chapter in chapters for numbers in chapter.numbers)]),
+    ):
         if repeated := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two {kind} have the name {min(repeated)}")
+            raise ValueError(f"two {kind} share the name {min(repeated)}")
