@@ -1,6 +1,7 @@
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zlib
@@ -15,6 +16,7 @@ from matplotlib.font_manager import findfont
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.sections import Style
 from hidden_structure.report import plotting
+from hidden_structure.report.fitting import fit
 from hidden_structure.report.plotting import COLUMN, PAGE, add_letters, new_figure, plain, save, style, without_glyph
 
 HOSTILE = [
@@ -146,11 +148,57 @@ def test_a_picture_has_as_many_pixels_as_the_settings_say(tmp_path: Path):
         assert int.from_bytes(content[16:20]) == int(5.5 * dpi)
 
 
-def test_a_hyphen_before_a_number_is_a_minus_sign_and_no_other(tmp_path: Path):
+def shown(figure: Figure, path: Path, monkeypatch) -> list[str]:
+    """The texts of the figure while it is written."""
+    texts: list[str] = []
+
+    def savefig(path: Path, **others) -> None:
+        figure.draw_without_rendering()
+        texts.extend(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(figure, "savefig", savefig)
+    save(figure, path)
+    return texts
+
+
+def test_hyphens_before_numbers_are_written_as_minus_signs_and_the_figure_stays_as_it_is(tmp_path: Path, monkeypatch):
     with style(settings()):
         figure = drawn()
+        left = figure.axes[0]
+        left.set_xticks([-1, 0, 1], ["-1", "a-1", "+1"])
+        texts = shown(figure, tmp_path / "figure.png", monkeypatch)
+        assert {"gap \N{MINUS SIGN}0.71 of 1-2", "\N{MINUS SIGN}1", "a-1"} <= set(texts)
+        assert left.get_title() == "gap -0.71 of 1-2"
+        assert [tick.get_text() for tick in left.get_xticklabels()] == ["-1", "a-1", "+1"]
+
+
+def test_in_pgf_names_are_no_latex(tmp_path: Path, monkeypatch):
+    with style(settings()):
+        figure = new_figure(PAGE, 2)
+        axes = figure.subplots()
+        axes.set_xticks([0, 1], [plain("\\input{x}"), plain("a&b")])
+        axes.set_title(f"{plain('$5_')} of $W_A$, 50 %")
+        texts = shown(figure, tmp_path / "figure.pgf", monkeypatch)
+    for text in (r"\textbackslash{}input\{x\}", r"a\&b", r"\textdollar{}5\_ of $W_A$, 50 \%"):
+        assert text in texts
+
+
+@pytest.mark.skipif(not shutil.which("xelatex"), reason="LaTeX is not installed")
+def test_a_pgf_file_is_set_by_latex_whatever_the_names(tmp_path: Path):
+    with style(settings(formats=["pgf"])):
+        figure = drawn()
+        figure.axes[0].plot([0], [0], label="\\end{document}")
+        figure.axes[0].set_yscale("symlog")
+        figure.axes[0].set_xticks(range(len(HOSTILE)), [plain(name) for name in HOSTILE])
         save(figure, tmp_path / "figure.png")
-    assert figure.axes[0].get_title() == "gap \N{MINUS SIGN}0.71 of 1-2"
+        save(figure, tmp_path / "figure.pgf")
+    (tmp_path / "document.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{pgf}\n\\begin{document}\n\\input{figure.pgf}\n\\end{document}\n"
+    )
+    command = ["xelatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_panels_have_letters_where_there_are_several():
@@ -197,7 +245,7 @@ def test_long_titles_labels_and_legends_are_broken_to_fit(width: float):
         figure = crowded()
         assert beyond(figure)
         before = [axes.get_title() for axes in figure.axes]
-        plotting.fit(figure)
+        fit(figure)
         assert not beyond(figure)
         for title, old in zip((axes.get_title() for axes in figure.axes), before, strict=True):
             assert "".join(title.split()) == "".join(old.split())
@@ -209,7 +257,7 @@ def test_what_fits_is_left_as_it_is():
     with style(settings()):
         figure = drawn()
         left = figure.axes[0]
-        plotting.fit(figure)
+        fit(figure)
         assert (left.get_title(), left.get_xlabel(), left.get_ylabel()) == ("gap -0.71 of 1-2", "alpha", "loss")
 
 

@@ -9,8 +9,7 @@ import functools
 import itertools
 import re
 import shutil
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.sections import Style
+from hidden_structure.report.latex import escape
 from hidden_structure.report.words import true_minus
 
 PAGE, COLUMN = 7.0, 3.4  # widths of figures in inches of a page 7 wide; `new_figure` scales them to report.style.width
-OVERHANG = 1.15  # of a label over its panel, at most, as a share of the panel
 SHARP = 600  # least dots per inch of an image inside a PDF
 FAMILIES = {"serif": ["STIXGeneral", "DejaVu Sans"], "sans-serif": ["DejaVu Sans"]}  # which matplotlib itself brings
 FALLBACKS = (  # for glyphs that these lack, most of them Chinese, Japanese and Korean: in this order
@@ -62,14 +62,16 @@ KEPT = {  # which it may not
     "svg.fonttype": "path",
     "svg.hashsalt": "hidden-structure",
 }
+MATHEMATICS = r"((?<!\\)\$.*?(?<!\\)\$)"  # of a text
 WINDOWS = (
     *("backend", "interactive", "toolbar", "timezone", "webagg", "tk.", "docstring", "date.epoch", "keymap"),
     *("savefig.directory", "figure.max_open_warning", "figure.raise_window"),
 )
 DATES = {  # and versions, which would make the bytes differ from run to run
-    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    ".png": {"Software": None},
-    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+    ".png": {"metadata": {"Software": None}},
+    ".svg": {"metadata": {"Date": None, "Creator": None}},
+    ".pgf": {},
 }
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -154,60 +156,46 @@ def save(figure: Figure, path: Path, dpi: float | None = None) -> bytes:
 
     dpi: None: what the style says.
 
-    Hyphens before numbers become minus signs. The folder is one that nobody reads yet: a pgf file may need others
-    beside it, so it cannot be moved into place.
+    Hyphens before numbers are written as minus signs, and in pgf, which is LaTeX, names as they are. The folder is one
+    that nobody reads yet: a pgf file may need others beside it, so it cannot be moved into place.
     """
-    for text in figure.findobj(Text):
-        text.set_text(true_minus(text.get_text()))
     path.parent.mkdir(parents=True, exist_ok=True)
     dpi = rcParams["savefig.dpi"] if dpi is None else dpi
     dpi = figure.dpi if dpi == "figure" else dpi
-    figure.savefig(path, dpi=dpi if path.suffix == ".png" else max(dpi, SHARP), metadata=DATES.get(path.suffix, {}))
+    with _worded(figure, _as_latex if path.suffix == ".pgf" else true_minus):
+        dots = dpi if path.suffix == ".png" else max(dpi, SHARP)
+        figure.savefig(path, dpi=dots, **DATES[path.suffix])
+    if path.suffix == ".pgf":  # so that a document need not define it
+        path.write_text("\\providecommand{\\mathdefault}[1]{#1}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     figure.set_layout_engine("none")  # laid out once: all formats show the same, and the next takes less time
     return path.read_bytes()
 
 
-def fit(figure: Figure) -> None:
-    """Break titles and labels of axes that are longer than their panel, and a legend below that is wider than all.
-
-    What is one line at one width and size of text need not be at another. A label of two lines leaves its panel less
-    room, so it is done again, if need be.
-    """
-    whole: dict[Text, str] = {}
-    for _ in range(4):
-        figure.get_layout_engine().execute(figure)
-        before = {text: text.get_text() for text, *_ in _titles_and_labels(figure)}
-        for text, room, length in _titles_and_labels(figure):
-            if length > room:
-                text.set_text(_broken(whole.setdefault(text, before[text]), before[text], room / length))
-        if before == {text: text.get_text() for text in before}:
-            break
-    for legend in figure.legends:
-        share = legend.get_window_extent().width / figure.bbox.width
-        if share > 1:
-            labels = [text.get_text() for text in legend.texts]
-            columns = max(1, int(min(legend._ncols, len(labels)) / share))
-            legend.remove()
-            figure.legend(legend.legend_handles, labels, loc="outside lower center", ncols=columns)
+def _as_latex(text: str) -> str:
+    """Mathematics stays what it is. A dollar becomes a word, since matplotlib would take the backslash from it."""
+    parts = re.split(MATHEMATICS, true_minus(text))
+    parts[::2] = [escape(part.replace(r"\$", "$")).replace(r"\$", r"\textdollar{}") for part in parts[::2]]
+    return "".join(parts)
 
 
-def _titles_and_labels(figure: Figure) -> Iterator[tuple[Text, float, float]]:
-    """Each with the length of its side of the axes, and its own, in pixels."""
-    for axes in figure.axes:
-        box, titles = axes.get_window_extent(), {axes.get_title(place) for place in ("left", "center", "right")} - {""}
-        texts = [text for text in axes.get_children() if isinstance(text, Text) and text.get_text() in titles]
-        for text in (*texts, axes.xaxis.label):
-            yield text, box.width, text.get_window_extent().width
-        yield axes.yaxis.label, box.height, axes.yaxis.label.get_window_extent().height
-
-
-def _broken(text: str, shown: str, share: float) -> str:
-    """The text in lines of that share of the longest one shown, broken neither in mathematics nor after a letter."""
-    kept = r"^\([a-z]{1,2}\) |(?<!\\)\$.*?(?<!\\)\$"
-    lines = re.sub(kept, lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text).split("\n")
-    most = max(1, int(max(map(len, shown.split("\n"))) * share))
-    broken = (textwrap.wrap(line, most, break_long_words=False) for line in lines)
-    return "\n".join(itertools.chain.from_iterable(broken)).replace("\N{NO-BREAK SPACE}", " ")
+@contextmanager
+def _worded(figure: Figure, change: Callable[[str], str]) -> Iterator[None]:
+    """Every text of the figure changed, those of ticks that were given as words among them."""
+    texts = [(text, text.get_text()) for text in figure.findobj(Text)]
+    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    ticks = [(axis, axis.get_major_formatter()) for axis in axes]
+    ticks = [(axis, old) for axis, old in ticks if isinstance(old, (FuncFormatter, FixedFormatter))]
+    for text, old in texts:
+        text.set_text(change(old))
+    for axis, old in ticks:
+        axis.set_major_formatter(FuncFormatter(lambda value, place, old=old: change(old(value, place))))
+    try:
+        yield
+    finally:
+        for text, old in texts:
+            text.set_text(old)
+        for axis, old in ticks:
+            axis.set_major_formatter(old)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -240,44 +228,6 @@ def add_letters(figure: Figure) -> None:
                 axes.title.set_text(f"{letter} {axes.get_title()}")
             else:
                 axes.set_title(f"{letter} {axes.get_title('left')}".strip(), loc="left")
-
-
-def break_labels(figure: Figure) -> None:
-    """Break titles and axis labels that are longer than their panel into lines at spaces, so that nothing is cut.
-
-    A panel too narrow for a word leaves it whole.
-    """
-    for _ in range(3):  # lines that are added leave the panels less room
-        figure.canvas.draw()
-        labels = [
-            (text, axes.bbox.height if text is axes.yaxis.label else axes.bbox.width)
-            for axes in figure.axes
-            for text in (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label)
-        ]
-        too_long = [text for text, room in labels if " " in text.get_text() and _is_cut(text, room)]
-        for text in too_long:
-            text.set_text(in_lines(text.get_text(), text.get_text().count("\n") + 2))
-        if not too_long:
-            return
-
-
-def _is_cut(text: Text, room: float) -> bool:
-    """Whether it is much longer than its panel, or reaches beyond the figure."""
-    extent, whole = text.get_window_extent(), text.figure.bbox
-    inside = whole.x0 <= extent.x0 and extent.x1 <= whole.x1 and whole.y0 <= extent.y0 and extent.y1 <= whole.y1
-    return max(extent.width, extent.height) > OVERHANG * room or not inside
-
-
-def in_lines(text: str, lines: int) -> str:
-    """The words in so many lines of about the same length."""
-    words = text.split()
-    for width in range(max(map(len, words)), len(text) + 1):
-        if (
-            len(broken := textwrap.wrap(" ".join(words), width, break_long_words=False, break_on_hyphens=False))
-            <= lines
-        ):
-            return "\n".join(broken)
-    return text
 
 
 def band(

@@ -10,6 +10,7 @@ from hidden_structure.frame import artifacts, tables
 from hidden_structure.frame.params import Study
 from hidden_structure.report import latex, page, plotting, reading
 from hidden_structure.report.chapter import Chapter, Numbers
+from hidden_structure.report.fitting import fit
 from hidden_structure.report.plotted import data_of
 from hidden_structure.report.statistics import over_training, rounded
 
@@ -87,11 +88,10 @@ def _draw(chapter: Chapter, folder: Path, formats: Sequence[str]) -> dict[str, t
     for picture in chapter.pictures:
         figure = picture.draw()
         plotting.add_letters(figure)
-        plotting.fit(figure)
-        shown = folder / "figures" / f"{picture.name}.png"
-        plotting.save(figure, shown)
-        for path in (folder / "paper/figures" / f"{picture.name}.{suffix}" for suffix in formats):
-            plotting.save(figure, path) if path.suffix != shown.suffix else artifacts.copy(shown, path)
+        fit(figure)
+        plotting.save(figure, folder / "figures" / f"{picture.name}.png", SHOWN)
+        for suffix in formats:
+            plotting.save(figure, folder / "paper/figures" / f"{picture.name}.{suffix}")
         tables.write(folder / "paper/figures" / f"{picture.name}.csv", data_of(figure))
         sizes[picture.name] = tuple(map(float, figure.get_size_inches()))
     return sizes
