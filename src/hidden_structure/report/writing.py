@@ -18,7 +18,7 @@ CURVES = (  # table, its column of epochs, the quantity, and what the curve is c
     ("training", "snapshots", ("test", "accuracy"), "test_accuracy"),
     ("collapse", "epochs", ("nc1",), "nc1"),
 )
-SHOWN = 200  # dots per inch of the page's figures, which git keeps
+SHOWN = 160  # dots per inch of the page's figures, which git keeps
 HEADLINES = 30  # numbers of metrics.json at most, so that studies compare on a screen
 
 
