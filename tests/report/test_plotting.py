@@ -328,3 +328,20 @@ def test_a_further_font_is_used_where_it_is_needed_and_changes_no_other_figure(t
     assert without[1] != further[1]
     assert without[3] != further[3]
     assert (without[4], further[4]) == ("'U+1D81'", r"'\u1d81'")
+
+
+def test_labels_longer_than_their_panels_are_broken_at_spaces_and_nothing_is_cut():
+    with style(settings(width=5.5)):
+        figure = new_figure(PAGE, 2)
+        for axes in figure.subplots(1, 4):
+            axes.set(title="a title of many words, longer than its panel", ylabel="a label of about as many words")
+            axes.set_xlabel("unbroken")
+        fit(figure)
+        figure.canvas.draw()
+        for axes in figure.axes:
+            assert axes.get_xlabel() == "unbroken"
+            for text in (axes.title, axes.yaxis.label):
+                assert "\n" in text.get_text()
+                extent = text.get_window_extent()
+                assert extent.y0 >= 0
+                assert extent.x1 <= figure.bbox.width

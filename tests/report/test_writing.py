@@ -45,7 +45,9 @@ def test_a_report_is_its_page_its_figures_and_what_a_paper_takes(tmp_path: Path)
         *(f"paper/tables/{name}.{suffix}" for name in ("claims", "recovery-table") for suffix in ("csv", "tex")),
     }
     shown, printed = (tmp_path / f"report/{folder}/recovery-curves.png" for folder in ("figures", "paper/figures"))
-    assert [int.from_bytes(path.read_bytes()[16:20]) for path in (shown, printed)] == [880, 1650]  # 5.5 inches
+    assert [int.from_bytes(path.read_bytes()[16:20]) for path in (shown, printed)] == [
+        int(5.5 * dots) for dots in (writing.SHOWN, 300)
+    ]
     assert (tmp_path / "report/params.yaml").read_text() == synthetic.provenance().params
 
 

@@ -9,6 +9,8 @@ from matplotlib.text import Text
 
 from hidden_structure.report.plotting import MATHEMATICS
 
+ROW = 0.8  # of a row of panels an upright label may have: a further line of it makes panels, and so titles, narrower
+
 
 def fit(figure: Figure) -> None:
     """Break titles and labels of axes that are longer than their panel, and a legend below that is wider than all.
@@ -35,13 +37,17 @@ def fit(figure: Figure) -> None:
 
 
 def _titles_and_labels(figure: Figure) -> Iterator[tuple[Text, float, float]]:
-    """Each with the length of its side of the axes, and its own, in pixels."""
+    """Each with the room that it has and its length, in pixels."""
     for axes in figure.axes:
         box, titles = axes.get_window_extent(), {axes.get_title(place) for place in ("left", "center", "right")} - {""}
         texts = [text for text in axes.get_children() if isinstance(text, Text) and text.get_text() in titles]
         for text in (*texts, axes.xaxis.label):
             yield text, box.width, text.get_window_extent().width
-        yield axes.yaxis.label, box.height, axes.yaxis.label.get_window_extent().height
+        specification, whole = axes.get_subplotspec(), figure.bbox.height
+        row = whole / (specification.get_gridspec().nrows if specification else 1)
+        middle = (box.y0 + box.y1) / 2
+        room = max(box.height, min(ROW * row, 2 * middle, 2 * (whole - middle)))
+        yield axes.yaxis.label, room, axes.yaxis.label.get_window_extent().height
 
 
 def _broken(text: str, shown: str, share: float) -> str:
