@@ -79,8 +79,9 @@ def test_without_train_a_part_begins_from_the_default_recipe():
     study = valid(SMALL | {"train": None, "spawn": {"train": {"epochs": 20}}})
     assert study.train is None
     assert (study.spawn.train.epochs, study.spawn.train.lr) == (20, 0.2)
-    with pytest.raises(ValueError, match="distill: needs the networks of train"):
-        valid(SMALL | {"train": None, "distill": {}})
+    for part in ("split", "sweep", "distill"):
+        with pytest.raises(ValueError, match=f"{part}: is compared with the networks of train"):
+            valid(SMALL | {"train": None, part: {}})
 
 
 def test_completing_changes_nothing_that_is_given_and_shares_nothing():

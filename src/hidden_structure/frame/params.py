@@ -70,9 +70,9 @@ class Study(Section):
                 raise ValueError(f"{name}: the networks of spawn need it: add it, or set spawn to null")
             if getattr(self, name) and not self.spawn:
                 raise ValueError(f"{name}: has no meaning without spawn: set it to null, or add spawn")
-        for name in ("merges", "distill"):
+        for name in ("merges", "split", "sweep", "distill"):
             if getattr(self, name) and not self.train:
-                raise ValueError(f"{name}: needs the networks of train: add that, or set {name} to null")
+                raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
         if self.distill and self.distill.teacher == "coarse" and self.distill.merge != self.merge:
             raise ValueError("distill.merge: a coarse teacher has the study's own merge: give that, or teacher: own")
         return self

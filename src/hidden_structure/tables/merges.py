@@ -37,6 +37,8 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     """
     labels, cluster = results("labels"), results("cluster")
     found = {"classes": _classes(labels)}
+    if not cluster:  # the study trains no networks of its own, nor then on other merges
+        return found
     if pairs := _neighbours(labels["coarse_of"], cluster["class_distances"]):
         found["neighbours"] = pairs
     rows = (results("merges") or {}).get("rows")
