@@ -60,12 +60,12 @@ def check(study: str, default: bool, write: bool) -> list[str]:
     results, file = paths.report(study), STUDIES / f"{study}.yaml"
     remedy = "run `make reproduce`" if default else f"run `make reproduce STUDY={study}`"
     kept = params.load(path=results / "params.yaml")
-    failures = []
-    if not file.is_file() or studies.read(file) != yaml_files.read(results / "params.yaml"):
+    failures, made_earlier = [], not (results / "dvc.lock").is_file()
+    if not made_earlier and (not file.is_file() or studies.read(file) != yaml_files.read(results / "params.yaml")):
         failures.append(f"{study}: {results}/params.yaml is not what {file} completes to: {remedy}")
     if not claims_agree(tables.read(results / "claims.csv"), writing.claims(kept, results)):
         failures.append(f"{study}: {results}/claims.csv is not what its tables give: run `make report STUDY={study}`")
-    if not (results / "dvc.lock").is_file():
+    if made_earlier:
         made = read_json(results / "provenance.json", dict)
         print(f"{study}: tables of {made['commit'][:7]}, not made again since ({made['note']})")
         return failures

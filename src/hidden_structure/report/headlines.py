@@ -1,5 +1,6 @@
 """The table of README.md: a few claims, and what the committed studies say of each."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame import git, paths, tables
@@ -7,7 +8,7 @@ from hidden_structure.frame.errors import InputError
 
 STUDIES = {"digits": "digits", "cifar10": "CIFAR-10"}  # -> head of its column
 CLAIMS = (
-    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "recovery.share", "recovery.gap"),
+    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "recovery.gain", "recovery.gap"),
     *("merges.unrelated", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
     *("connectivity.matched.weights", "connectivity.repair", "linearity.parted", "linearity.matched.weights"),
 )
@@ -17,17 +18,25 @@ BEGIN, END = "<!-- headlines -->\n", "<!-- end of headlines -->"
 def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
     """In Markdown, a claim a line: statement, criterion, what is published, and a cell a study.
 
+    What is claimed of one study need not be claimed of another, as that networks part: then each has its line.
+
     claims: study -> rows of its claims.csv. A claim that no study has is left out.
     """
-    found = {study: {row["id"]: row for row in rows} for study, rows in claims.items()}
     lines = [["claim", "asked for", "published", *(STUDIES[study] for study in claims)]]
     lines.append(["---"] * len(lines[0]))
     for name in CLAIMS:
-        if rows := [own[name] for own in found.values() if name in own]:
-            published = next((row["published"] for row in rows if row["published"]), "")
-            cells = [_cell(own.get(name)) for own in found.values()]
-            lines.append([rows[0]["claim"], rows[0]["criterion"], published, *cells])
+        posed = {study: row for study, rows in claims.items() for row in rows if row["id"] == name}
+        for statement in dict.fromkeys(row["claim"] for row in posed.values()):
+            alike = {study: row for study, row in posed.items() if row["claim"] == statement}
+            (first, *_) = alike.values()
+            cells = [_cell(alike[study]) if study in alike else "" for study in claims]
+            lines.append([statement, _bound(first["criterion"]), first["published"] or "", *cells])
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
+
+
+def _bound(criterion: str) -> str:
+    """Without where the bound comes from, which the reports tell."""
+    return re.sub(r"(: (?:at least|at most|from) [-\d.e]+(?: to [-\d.e]+)?)(?: \(.*\))?$", r"\1", criterion)
 
 
 def _cell(row: Mapping | None) -> str:
