@@ -215,7 +215,8 @@ def error_axis(axes: Axes) -> None:
 def plain_ticks(axes: Axes) -> None:
     """Ticks of a logarithmic axis at 1, 2 and 5 times a power of ten (1 and 3 over decades), written out."""
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1, 3), numticks=12))
+    steps = (1, 2, 5) if high < 30 * low else (1, 3) if high < 1e3 * low else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
