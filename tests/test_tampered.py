@@ -43,7 +43,10 @@ READERS = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """A study of which every stage but the last two has run."""
-    folder = tmp_path_factory.mktemp("whole")
+    return computed(tmp_path_factory.mktemp("whole"))
+
+
+def computed(folder: Path) -> Path:
     tiny.write_params(folder, **SECTIONS)
     tiny.write_data(folder)
     shutil.copy(tiny.ROOT / "dvc.yaml", folder)
@@ -57,6 +60,14 @@ def whole(tmp_path_factory) -> Path:
                 assert "is missing" in done.stderr, done.stderr
                 waiting.append(name)
     return folder
+
+
+def test_the_same_study_gives_the_same_bytes_in_another_folder(whole, tmp_path):
+    again = computed(tmp_path)
+    files = {file.relative_to(whole): file for file in (whole / paths.ARTIFACTS).rglob("*") if file.is_file()}
+    assert len(files) > 40
+    for name, file in files.items():
+        assert (again / name).read_bytes() == file.read_bytes(), name
 
 
 def damages(file: Path, others: list[Path], first: bool) -> dict[str, bytes]:

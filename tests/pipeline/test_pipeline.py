@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from ruamel.yaml import YAML
 
 FIRST = {"prepare-data", "check", "merge-labels", "train@fine", "train@coarse", "measure-collapse", "extract-features"}
 LAST = {"make-tables", "report"}
@@ -56,11 +57,14 @@ class Clone:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "a commit")
 
-    def write_params(self, **sections) -> None:
-        overrides = {"seeds": [0], "cluster": {"reducers": ["pca"], "restarts": 2}}
-        for name, value in sections.items():
-            overrides[name] = overrides.get(name, {}) | value
-        tiny.write_params(self.folder, **overrides)
+    def write_params(self, **sections: dict) -> None:
+        """The tiny study, and the values in which it differs: those of a section are not those of other parts."""
+        tiny.write_params(self.folder, seeds=[0], cluster={"reducers": ["pca"], "restarts": 2})
+        file, yaml = self.folder / "params.yaml", YAML(pure=True)
+        content = yaml.load(file)
+        for name, values in sections.items():
+            content[name] |= values
+        yaml.dump(content, file)
 
     def reproduce(self, *arguments: str) -> set[str]:
         """The names of the stages that ran."""
@@ -84,11 +88,6 @@ def test_the_life_of_a_study(tmp_path):
     done = clone.tool("publish", "--new")
     assert done.stdout == "The report: reports/digits/report.html\n"
     clone.commit()
-
-    lock = (tmp_path / "dvc.lock").read_bytes()
-    computed = ALL - {"prepare-data", "check", "merge-labels", "train@fine", "spawn"}
-    assert clone.reproduce("--force", "--single-item", *sorted(computed)) == computed
-    assert (tmp_path / "dvc.lock").read_bytes() == lock, "the same inputs must give the same bytes"
 
     for file in ("stages/make_tables.py", "src/hidden_structure/frame/progress.py"):
         clone.edit(file)
