@@ -15,7 +15,7 @@ Run it from the repository's root.
 EXAMPLES = """\
 examples:
   hidden-structure new birds --data data/birds   look at a folder of images, and write studies/birds.yaml
-  make reproduce STUDY=birds                     run it; the report is reports/birds/report.html
+  make reproduce STUDY=birds                     run it, and say where the report is
   hidden-structure select digits                 write the complete params.yaml of studies/digits.yaml
   dvc exp run -S train.lr=0.05                   try another value
   hidden-structure keep fast                     keep the edits of params.yaml as studies/fast.yaml
