@@ -121,7 +121,7 @@ def test_the_life_of_a_study(tmp_path):
     clone.write_params(merge={"method": "random"})
     assert clone.changed() == {"check", "merge-labels", "make-tables", "report"}
     clone.write_params(permute={"restarts": 1})
-    assert clone.changed() == {"check", "permute", "make-tables", "report"}
+    assert clone.changed() == {"check", "permute", "interpolate", "linearity", "make-tables", "report"}
 
 
 def test_a_stage_runs_the_code_of_the_folder_it_stands_in(tmp_path):
