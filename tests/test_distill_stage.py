@@ -134,11 +134,6 @@ def test_pieces_are_compared_with_the_original_classes_and_the_oracles_are_them(
     assert all(row["purity"] >= 0.1 for row in found["rows"])
 
 
-def test_the_same_params_write_the_same_bytes(tmp_path):
-    first, second = (run(prepare(tmp_path / name)) for name in "ab")
-    assert results(first) == results(second)
-
-
 def test_other_methods_and_seeds_change_no_student(folder, tmp_path):
     run(prepare(tmp_path / "few", methods=["lelp", "kd"]))
     few = results(tmp_path / "few")

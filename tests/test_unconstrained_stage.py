@@ -61,10 +61,6 @@ def test_every_case_start_saddle_and_ratio_has_a_row(found):
         assert row["trajectory"][-1]["gradient_norm"] < 1e-10
 
 
-def test_two_runs_write_the_same_bytes(file, tmp_path):
-    assert run_stage(tmp_path).read_bytes() == file.read_bytes()
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

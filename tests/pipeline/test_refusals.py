@@ -38,9 +38,6 @@ def contents(clone: Clone) -> dict[str, bytes]:
 
 WRONG = {
     "another type": ("  lr: 0.1", '  lr: "0.1"', ("repro",), "train.lr"),
-    "an unknown key": ("  lr: 0.1", "  rl: 0.1\n  lr: 0.1", ("repro",), "train.rl"),
-    "a missing key": ("  nesterov: false\n", "", ("repro",), "train.nesterov"),
-    "invalid YAML": ("study: digits", "study: [digits", ("repro",), "params.yaml"),
     "a path": ("study: digits", "study: ../../victim", ("repro",), "study"),
     "not with these data": ("  classes: 5", "  classes: 11", ("repro",), "merge.classes"),
     "an experiment": ("study: digits", "study: digits", ("exp", "run", "--set-param", "train.lr=fast"), "train.lr"),
