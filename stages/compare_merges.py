@@ -1,8 +1,9 @@
 """How well the original classes are recovered from the network of every merge, and how alike the merged classes are.
 
-Everything is measured as `cluster` does for the study's own merge, by its first reducer. Fine labels of training
-samples also say how alike two classes are; those of test samples otherwise only score.
+Measured as `cluster` does for the study's own merge, by its first reducer. Fine labels also say how alike classes are.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
 from hidden_structure.frame.sections import Cluster, Merges, Network, Section, Seed, Some
-from hidden_structure.merges.likeness import above_chance, confusion, similarity_of_means, within
+from hidden_structure.merges.likeness import likeness, similarities
 from hidden_structure.networks.build import build
 from hidden_structure.networks.features import head
 from hidden_structure.networks.weights import load_state
@@ -40,8 +41,8 @@ def main() -> None:
     names, sizes = tuple(fine["names"].tolist()), {split: len(fine[split]) for split in ("train", "test")}
     with artifacts.content_of([paths.DATA]):
         found_tables = tables(data)
-    alike = similarities(study, data["train_images"], fine)
-
+    images = data["train_images"]
+    alike = similarities(images, networks(study, images.shape[1:], fine), fine, len(names))
     runs = [(kind, seed) for kind in study.merges.kinds for seed in study.merges.seeds]
     for kind, seed in track(runs, "merges"):
         name = merge_name(kind)
@@ -51,41 +52,27 @@ def main() -> None:
         stored = artifacts.read_tensors(paths.merged_features(name, seed), sizes)
         probed = stored["train"], stored["test"]
         found = cluster_and_probe(probed[0].numpy(), *probed, merged, settings, reducer, name, seed)
-
-        within_each = {name: within(matrix, coarse_of) for name, matrix in alike.items()}
         for group, scores in enumerate(found.row["superclasses"].values()):
-            members = np.flatnonzero(coarse_of == group)
-            scores["members"] = [names[member] for member in members]
+            scores["members"] = [names[member] for member in np.flatnonzero(coarse_of == group)]
             scores["estimated"] = estimate(found.points[merged.coarse == group], name, seed, group)
-            if len(members) > 1:
-                scores["score"] = above_chance(scores["agreement"], len(members))
-                scores["similarity"] = {name: own[group] for name, own in within_each.items()}
+            scores |= likeness(alike, coarse_of, group, scores["agreement"])
         own = {"name": name, "method": kind.method, "classes": len(coarse_names), "seed": seed}
         own["bits"] = bits_per_sample(class_counts(merged.coarse, len(coarse_names)))
-        own["oracle_accuracy"] = probe_accuracy(merged.fine, *probed, merged, settings.l2)
-        rows.append(own | found.row)
-        shown = ("agreement", "probe_accuracy", "oracle_accuracy")
-        print(own["name"], {"seed": seed} | {name: rows[-1][name] for name in shown}, flush=True)
-
+        rows.append(own | {"oracle_accuracy": probe_accuracy(merged.fine, *probed, merged, settings.l2)} | found.row)
+        print(name, {"seed": seed} | {key: rows[-1][key] for key in ("agreement", "probe_accuracy")}, flush=True)
     fine_bits = bits_per_sample(class_counts(fine["train"], len(names)))
     artifacts.write_json(paths.results("merges"), {"fine_bits": fine_bits, "rows": rows})
 
 
-def similarities(study: params.Study, images: np.ndarray, fine: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of every two classes, float64 (C, C): in pixels, and in the fine network, on average over its seeds."""
-    classes = len(fine["names"])
-    network = build(study.network, images.shape[1:], classes)
-    features, confusions = [], []
+def networks(study: Reads, shape: tuple, fine: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of every network on fine labels: its features of the training samples, its logits of the test samples."""
+    network = build(study.network, shape, len(fine["names"]))
+    held = {f"{split}/penultimate": len(fine[split]) for split in ("train", "test")}
     for seed in study.seeds:
-        held = {f"{split}/penultimate": len(fine[split]) for split in ("train", "test")}
         stored = artifacts.read_tensors(paths.features("fine", seed), held)
         load_state(network, artifacts.read_state(paths.model("fine", seed), network))
         with torch.no_grad():
-            logits = head(network)(stored["test/penultimate"])
-        features.append(similarity_of_means(stored["train/penultimate"].numpy(), fine["train"], classes))
-        confusions.append(confusion(logits.numpy(), fine["test"]))
-    pixels = similarity_of_means(images, fine["train"], classes)
-    return {"pixels": pixels, "features": np.mean(features, 0), "confusion": np.mean(confusions, 0)}
+            yield stored["train/penultimate"].numpy(), head(network)(stored["test/penultimate"]).numpy()
 
 
 if __name__ == "__main__":

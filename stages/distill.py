@@ -59,11 +59,10 @@ def main() -> None:
         files = {}
         for method in settings.methods:
             choice, tried = distiller.choose(method, settings.seeds[0])
-            for one, value in tried.items():
-                found["tried"].append({"method": method} | one.of(method) | {"accuracy": value})
+            found["tried"] += [{"method": method} | one.of(method) | {"accuracy": tried[one]} for one in tried]
             for seed in settings.seeds:
-                file = folder / f"{method}-{seed}.safetensors"
-                student = distiller.student(method, choice, seed, config.recipe, file)
+                state = folder / f"{method}-{seed}.safetensors"
+                student = distiller.student(method, choice, seed, config.recipe, state)
                 row, tensors = distiller.evaluate(student, method, choice, tasks)
                 files[paths.student(method, seed)] = folder / "students" / method / f"{seed}.safetensors"
                 artifacts.write_tensors(files[paths.student(method, seed)], tensors)

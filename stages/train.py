@@ -31,54 +31,46 @@ def main() -> None:
 
 def train_every_seed(study: Reads, supervision: str) -> None:
     if study.train is None:
-        for folder in (paths.models(supervision), paths.snapshots(supervision)):
-            artifacts.clear(folder)
-        artifacts.write_json(paths.results(f"train-{supervision}"), [])
-        artifacts.write_json(paths.results(f"hardware-{supervision}"), None)
+        publish(supervision, {}, {}, [], None)
         return
     inputs = read(study.hardware, supervision)
-    described = study.model_dump(include={"hardware", "network", "train"})
     with distributed.process_group(inputs.device) as (rank, processes):
         hardware = describe(inputs.device, inputs.precision, processes)
-        with workplace(f"train@{supervision}", described | hardware, inputs.arrays) as folder:
-            rows = []
+        with workplace(f"train@{supervision}", study.model_dump(exclude={"seeds"}) | hardware, inputs.arrays) as folder:
+            rows, epochs = [], loop.snapshot_epochs(study.train.epochs, study.train.snapshots)
             for seed in study.seeds:
                 with about(f"{supervision}, seed {seed}"):
-                    history = train(study, inputs, supervision, seed, folder / str(seed))
+                    history = train(study, inputs, f"{supervision}, seed {seed}", seed, epochs, folder / str(seed))
                 rows += [{"seed": seed} | row for row in history]
             if rank == 0:
-                publish(study, supervision, folder, rows, hardware)
+                files = {(seed, epoch): kept(folder / str(seed), epoch) for seed in study.seeds for epoch in epochs}
+                snapshots = {paths.snapshot(supervision, *key): file for key, file in files.items()}
+                models = {paths.model(supervision, seed): files[seed, epochs[-1]] for seed in study.seeds}
+                publish(supervision, snapshots, models, rows, hardware)
 
 
-def train(study: Reads, inputs: Inputs, supervision: str, seed: int, folder: Path) -> list[dict]:
-    """The history of one network, whose snapshots are in the folder."""
-    images, recipe = inputs.images, study.train
-    test = {"test": (images["test"], inputs.targets("test"))}
-    snapshots = loop.snapshot_epochs(recipe.epochs, recipe.snapshots)
+def kept(folder: Path, epoch: int) -> Path:
+    return folder / f"{epoch:05d}.safetensors"
+
+
+def train(study: Reads, inputs: Inputs, name: str, seed: int, epochs: list[int], folder: Path) -> list[dict]:
+    """The history of one network; its weights after these epochs are in the folder."""
+    recipe, images = study.train, inputs.images
+    (train_split, test_split) = ((images[split], inputs.targets(split)) for split in ("train", "test"))
 
     def keep(state: loop.TrainingState) -> None:
-        if state.epoch in snapshots:
-            state.history[-1] |= run.evaluate(state.network, test, inputs.precision, recipe)
-            accuracy = state.history[-1]["test_accuracy"]
-            print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
-            artifacts.write_tensors(folder / f"{state.epoch:05d}.safetensors", state.network.state_dict())
+        if state.epoch in epochs:
+            state.history[-1] |= run.evaluate(state.network, {"test": test_split}, inputs.precision, recipe)
+            print(f"{name}, epoch {state.epoch}: test accuracy {state.history[-1]['test_accuracy']:.4f}", flush=True)
+            artifacts.write_tensors(kept(folder, state.epoch), state.network.state_dict())
 
     network, file = inputs.initialise(study.network, seed), folder / "state.safetensors"
-    return run.train(
-        network, recipe, seed, images["train"], inputs.targets("train"), inputs.precision, file, after=keep
-    ).history
+    return run.train(network, recipe, seed, *train_split, inputs.precision, file, after=keep).history
 
 
-def publish(study: Reads, supervision: str, folder: Path, rows: list[dict], hardware: dict) -> None:
-    """Put every seed's results where the later stages read them."""
-    snapshots = loop.snapshot_epochs(study.train.epochs, study.train.snapshots)
-    kept, models = {}, {}
-    for seed in study.seeds:
-        for epoch in snapshots:
-            file = folder / str(seed) / f"{epoch:05d}.safetensors"
-            kept[paths.snapshot(supervision, seed, epoch)] = file
-        models[paths.model(supervision, seed)] = file  # the last one
-    artifacts.publish(paths.snapshots(supervision), kept)
+def publish(supervision: str, snapshots: dict, models: dict, rows: list[dict], hardware: dict | None) -> None:
+    """Put every seed's results where the later stages read them; snapshots, models: {place: file}."""
+    artifacts.publish(paths.snapshots(supervision), snapshots)
     artifacts.publish(paths.models(supervision), models)
     artifacts.write_json(paths.results(f"train-{supervision}"), rows)
     artifacts.write_json(paths.results(f"hardware-{supervision}"), hardware)

@@ -4,6 +4,8 @@ Nguyen, Kornblith, arXiv 2311.07864 (2023): super-classes of unrelated classes c
 do. All similarities here are the larger the more alike two classes are.
 """
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from hidden_structure.frame.errors import InputError
@@ -78,3 +80,36 @@ def above_chance(agreement: float, classes: int) -> float:
     With few samples, or classes of different sizes, naming alone reaches more than 0.
     """
     return (agreement - 1 / classes) / (1 - 1 / classes)
+
+
+def likeness(alike: Mapping[str, np.ndarray], coarse_of: np.ndarray, group: int, agreement: float) -> dict:
+    """How alike the classes of one super-class are, and its agreement above chance; nothing of a class by itself.
+
+    alike: measure -> likeness of every two classes, (C, C); group: the super-class, among coarse_of's values.
+    """
+    classes = int((coarse_of == group).sum())
+    if classes < 2:
+        return {}
+    similarity = {name: within(matrix, coarse_of)[group] for name, matrix in alike.items()}
+    return {"score": above_chance(agreement, classes), "similarity": similarity}
+
+
+def similarities(
+    images: np.ndarray,
+    networks: Iterable[tuple[np.ndarray, np.ndarray]],
+    labels: Mapping[str, np.ndarray],
+    classes: int,
+) -> dict[str, np.ndarray]:
+    """How alike every two classes are, float64 (C, C): in pixels, in the features and by the confusion of networks.
+
+    Args:
+        images: of the training samples, (N, ...).
+        networks: of each its features of these, (N, d), and its logits of the test samples, (M, C); means over them.
+        labels: "train" (N,) and "test" (M,), ints in 0..C-1.
+    """
+    features, confusions = [], []
+    for embeddings, logits in networks:
+        features.append(similarity_of_means(embeddings, labels["train"], classes))
+        confusions.append(confusion(logits, labels["test"]))
+    pixels = similarity_of_means(images, labels["train"], classes)
+    return {"pixels": pixels, "features": np.mean(features, 0), "confusion": np.mean(confusions, 0)}
