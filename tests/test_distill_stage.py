@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from hidden_structure.distillation.methods import METHODS as TABLE
 from hidden_structure.frame import artifacts, params, paths
-from hidden_structure.frame.sections import DISTILLATIONS
+from hidden_structure.frame.values import DISTILLATIONS
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed
 from hidden_structure.training import loop

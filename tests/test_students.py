@@ -20,7 +20,8 @@ from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, M
 from hidden_structure.distillation.students import Task, accuracy, fixed_targets, forward_all, hint_loss, online_targets
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.sections import DISTILLATIONS, Lelp
+from hidden_structure.frame.sections import Lelp
+from hidden_structure.frame.values import DISTILLATIONS
 from hidden_structure.networks.features import head
 from hidden_structure.seeding import numpy_generator, torch_generator
 from hidden_structure.training import loop, resume

@@ -22,19 +22,17 @@ from hidden_structure.frame.sections import (
     Linearity,
     Merge,
     Merges,
-    Name,
     Network,
     Permute,
     Report,
     Section,
-    Seed,
-    Some,
     Spawn,
     Split,
     Sweep,
     Train,
     Unconstrained,
 )
+from hidden_structure.frame.values import Name, Seed, Some
 
 PARAMS = Path("params.yaml")
 R = TypeVar("R", bound=Section)

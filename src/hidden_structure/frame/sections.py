@@ -1,59 +1,33 @@
-"""The sections of params.yaml: which values each key may have; defaults.yaml says what it means.
+"""The sections of params.yaml: which values each key may have; defaults.yaml says what it means."""
 
-Upper bounds lie far beyond any published study. They stand between a slip of the keyboard and a run without end.
-"""
-
-import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from hidden_structure.frame.problems import first_problem
+from hidden_structure.frame.values import (
+    DISTILLATIONS,
+    WIDEST,
+    Classes,
+    Epochs,
+    Inside,
+    NetworkName,
+    Points,
+    Rate,
+    Restarts,
+    Seed,
+    Set,
+    Size,
+    Some,
+    Temperature,
+    Text,
+    Weight,
+    Width,
+    ascending,
+    plain,
+)
 
-T = TypeVar("T")
-
-WIDEST = 65_536  # units of a layer
-NETWORKS = r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
-
-
-def distinct(values: list) -> list:
-    if len(set(values)) != len(values):
-        raise ValueError("must not repeat a value")
-    return values
-
-
-def ascending(values: list) -> list:
-    if values != sorted(distinct(values)):
-        raise ValueError("must be in ascending order")
-    return values
-
-
-def plain(values: dict) -> dict:
-    try:
-        written = json.dumps(values, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError("may hold texts, finite numbers, true, false, null, lists and mappings") from error
-    if len(written) > 10_000:
-        raise ValueError("must be shorter than 10,000 characters")
-    return values
-
-
-Text = Annotated[str, Field(pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$", max_length=1000)]  # one line, nothing invisible in it
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]  # also a folder of reports/
-Set = Annotated[list[T], Field(max_length=1000), AfterValidator(distinct)]
-Some = Annotated[list[T], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Size = Annotated[int, Field(ge=1, le=10**6)]  # of a batch, or a number of images
-Epochs = Annotated[int, Field(ge=1, le=100_000)]
-Restarts = Annotated[int, Field(ge=1, le=10_000)]
-Classes = Annotated[int, Field(ge=2, le=100_000)]
-Points = Annotated[int, Field(ge=3, le=1000)]  # on a line between two networks, each a pass over the images
-Width = Annotated[int, Field(ge=1, le=WIDEST)]
-Inside = Annotated[float, Field(gt=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, le=1e3)]  # of learning
-Weight = Annotated[float, Field(ge=0, le=1e3)]  # of a term of the loss, such as weight decay
-Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # beyond, a softmax is one-hot or uniform to float32
 
 
 class Section(BaseModel):
@@ -99,7 +73,7 @@ class Merge(Section):
 
 
 class Network(Section):
-    name: Annotated[str, Field(pattern=NETWORKS, max_length=200)]
+    name: NetworkName
     depth: Annotated[int, Field(ge=1, le=2000)] | None
     width: Width | None
     norm: Literal["batch", "layer", "group", "none"] | None
@@ -123,13 +97,9 @@ class Train(Section):
     snapshots: Annotated[int, Field(ge=2, le=1000)]
 
     @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> "Train":
+    def _keys_go_together(self) -> "Train":
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov: true needs momentum above 0")
-        return self
-
-    @model_validator(mode="after")
-    def _epochs_suffice(self) -> "Train":
         if self.snapshots > self.epochs + 1:
             raise ValueError(f"snapshots: at most {self.epochs + 1}, the start and every epoch")
         return self
@@ -233,20 +203,6 @@ class Unconstrained(Section):
                 f"per_class: times dimension and the largest of ratios, more than {FREE_FEATURES:,} numbers"
             )
         return self
-
-
-DISTILLATIONS = (
-    "alone",  # the student on the labels
-    "kd",
-    "fitnet",
-    "subclass",
-    "random",  # pieces at random: the control
-    "random-projections",
-    "kmeans",
-    "tsne-kmeans",
-    "lelp",
-    "oracle",  # the true fine classes
-)
 
 
 class Lelp(Section):

@@ -1,0 +1,67 @@
+"""What a value of params.yaml may be: kinds of numbers, texts and lists with their bounds.
+
+Upper bounds lie far beyond any published study. They stand between a slip of the keyboard and a run without end.
+"""
+
+import json
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, Field
+
+T = TypeVar("T")
+
+NETWORKS = r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+WIDEST = 65_536  # units of a layer
+
+
+def distinct(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("must not repeat a value")
+    return values
+
+
+def ascending(values: list) -> list:
+    if values != sorted(distinct(values)):
+        raise ValueError("must be in ascending order")
+    return values
+
+
+def plain(values: dict) -> dict:
+    try:
+        written = json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError("may hold texts, finite numbers, true, false, null, lists and mappings") from error
+    if len(written) > 10_000:
+        raise ValueError("must be shorter than 10,000 characters")
+    return values
+
+
+Text = Annotated[str, Field(pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$", max_length=1000)]  # one line, nothing invisible in it
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]  # also a folder of reports/
+Set = Annotated[list[T], Field(max_length=1000), AfterValidator(distinct)]
+Some = Annotated[list[T], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Size = Annotated[int, Field(ge=1, le=10**6)]  # of a batch, or a number of images
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Restarts = Annotated[int, Field(ge=1, le=10_000)]
+Classes = Annotated[int, Field(ge=2, le=100_000)]
+Points = Annotated[int, Field(ge=3, le=1000)]  # on a line between two networks, each a pass over the images
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
+Inside = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1e3)]  # of learning
+Weight = Annotated[float, Field(ge=0, le=1e3)]  # of a term of the loss, such as weight decay
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # beyond, a softmax is one-hot or uniform to float32
+NetworkName = Annotated[str, Field(pattern=NETWORKS, max_length=200)]
+
+DISTILLATIONS = (
+    "alone",  # the student on the labels
+    "kd",
+    "fitnet",
+    "subclass",
+    "random",  # pieces at random: the control
+    "random-projections",
+    "kmeans",
+    "tsne-kmeans",
+    "lelp",
+    "oracle",  # the true fine classes
+)
