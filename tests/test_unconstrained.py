@@ -21,7 +21,6 @@ from hidden_structure.unconstrained.model import (
     closed_form,
     compare,
     gradient_norm,
-    in_plane,
     least_eigenvalue,
     objective,
     over_trajectory,
@@ -238,18 +237,6 @@ def test_names_alone_decide_the_bytes():
         for (_, one), (_, other) in zip(runs[0].trajectory, runs[1].trajectory, strict=True)
     )
     assert not torch.allclose(runs[0].point.weight, runs[2].point.weight, atol=0.1)
-
-
-def test_three_classes_end_as_a_triangle_in_their_plane():
-    problem = balanced(classes=3, samples=4, dimension=5)
-    solution = solve(problem, start(problem))
-    plane = in_plane(problem, solution)
-    assert plane["features"].shape == (len(plane["steps"]), 12, 2)
-    assert plane["rows"].shape == (len(plane["steps"]), 3, 2)
-    assert plane["features"][-1] == pytest.approx(plane["rows"][-1][plane["labels"]], abs=1e-12)
-    corners = plane["rows"][-1]
-    sides = np.linalg.norm(corners - np.roll(corners, 1, 0), axis=1)
-    assert sides == pytest.approx(math.sqrt(3) * closed_form(problem).feature_norm)
 
 
 @pytest.mark.parametrize("bias", [False, True])

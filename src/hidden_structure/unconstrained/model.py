@@ -23,7 +23,6 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot, pad
@@ -211,19 +210,6 @@ def over_trajectory(problem: Problem, solution: Solution) -> list[dict[str, floa
         | asdict(measure(point.features, problem.labels, point.weight, point.bias))
         for step, point in solution.trajectory
     ]
-
-
-def in_plane(problem: Problem, solution: Solution) -> dict[str, np.ndarray]:
-    """Three classes in the plane that their final rows span: int64 steps (S,) and labels (N,), float64 features
-    (S, N, 2), and rows (S, 3, 2) times r of `feature_ratio`, so that they end where the features do."""
-    plane = torch.linalg.svd(solution.point.weight, full_matrices=False).Vh[:2].T
-    steps, points = zip(*solution.trajectory, strict=True)
-    return {
-        "steps": np.array(steps),
-        "labels": problem.labels.numpy(),
-        "features": torch.stack([point.features @ plane for point in points]).numpy(),
-        "rows": torch.stack([feature_ratio(problem) * point.weight @ plane for point in points]).numpy(),
-    }
 
 
 def saddles(problem: Problem, generator: torch.Generator) -> dict[str, Point]:

@@ -219,7 +219,3 @@ def _network(rows: Sequence[Mapping]) -> tuple:
 def _interval(values: Sequence[float]) -> str | None:
     ends = interval(values)
     return None if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
-
-
-def _samples(rows: Sequence[Mapping]) -> list[int]:
-    return [sum(row[split] for row in rows) for split in SPLITS]
