@@ -37,14 +37,21 @@ def one_line_errors(main: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             print("stopped by Ctrl-C: started again, a training goes on where it was", file=sys.stderr)
             sys.exit(INTERRUPTED)
-        except InputError as error:
-            sys.exit(f"error: {error}")
-        except (MemoryError, RuntimeError, OSError) as error:
-            if not (mend := _mend(error)):
+        except (InputError, MemoryError, RuntimeError, OSError) as error:
+            if not (line := one_line(error)):
                 raise
-            sys.exit(f"error: {InputError(f'{_words(error)}: {mend}')}")
+            sys.exit(f"error: {line}")
 
     return wrapped
+
+
+def one_line(error: BaseException) -> str:
+    """What is wrong and how to mend it, of an error that a user can mend; empty of a fault of the program."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, (MemoryError, RuntimeError, OSError)) and (mend := _mend(error)):
+        return str(InputError(f"{_words(error)}: {mend}"))
+    return ""
 
 
 def memory_is_short(error: Exception) -> bool:

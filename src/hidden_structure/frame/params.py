@@ -29,6 +29,7 @@ from hidden_structure.frame.sections import (
     Spawn,
     Split,
     Sweep,
+    Tasks,
     Train,
     Unconstrained,
 )
@@ -44,6 +45,7 @@ class Study(Section):
     study: Name
     seeds: Some[Seed]
     hardware: Hardware
+    tasks: Tasks
     data: Data
     merge: Merge
     network: Network

@@ -49,6 +49,14 @@ class Hardware(Section):
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
+    threads: Annotated[int, Field(ge=1, le=1024)]
+
+
+class Tasks(Section):
+    """Where independent computations run: no part of the recipe, because it changes no byte."""
+
+    workers: Annotated[int, Field(ge=1, le=1024)] | None
+    address: Text | None
 
 
 class Data(Section):
@@ -177,8 +185,6 @@ class Sweep(Section):
     train: Train
     lrs: Some[Rate]
     weight_decays: Some[Weight]
-    address: Text | None
-    workers: Annotated[int, Field(ge=1, le=1024)]
 
 
 class Unconstrained(Section):
