@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from hidden_structure.seeding import torch_generator
+from hidden_structure.training import batches
 from hidden_structure.training.batches import Images, augmented, evaluation_batches, on_device, training_batches
 
 
@@ -109,3 +110,27 @@ def test_augmented_images_are_crops_of_the_padded_images_in_their_order():
 def test_augmented_images_without_crop_and_flip_are_the_images():
     images = coloured_images()
     assert torch.equal(augmented(images, torch_generator("augmentation", 0), 0, False).pixels, images.pixels)
+
+
+def test_reflection_pads_with_the_image_itself():
+    """As torch.nn.functional.pad does, which knows no bytes."""
+    images = coloured_images()
+    padded = batches._padded(images.pixels, 2, "reflect")
+    expected = torch.nn.functional.pad(images.pixels.permute(0, 3, 1, 2).float(), (2, 2, 2, 2), mode="reflect")
+    assert torch.equal(padded, expected.permute(0, 2, 3, 1).to(torch.uint8))
+
+
+def test_alternating_flips_show_both_sides_of_every_image_in_two_epochs():
+    flips = [batches.alternating_flips(100, number, torch_generator("flips", 0)) for number in range(3)]
+    assert torch.equal(flips[0], ~flips[1])
+    assert torch.equal(flips[0], flips[2])
+    assert 20 < flips[0].sum() < 80
+
+
+def test_the_images_that_are_named_are_mirrored_and_no_others():
+    images = coloured_images()
+    flips = torch.arange(37) % 3 == 0
+    for batch, labels in epoch(images, flip=flips):
+        for pixels, number in zip(original_pixels(images, batch), labels, strict=True):
+            expected = images.pixels[number].flip(1) if flips[number] else images.pixels[number]
+            assert torch.equal(pixels, expected)

@@ -189,3 +189,52 @@ def test_snapshots_hold_the_first_and_last_epoch_and_no_more_than_asked(epochs, 
     assert chosen[-1] == epochs
     assert len(chosen) <= count
     assert chosen == sorted(set(chosen))
+
+
+def test_label_smoothing_leaves_a_loss_that_accuracy_does_not_show():
+    plain, smooth = (fit(recipe(epochs=20, crop=0, label_smoothing=share)) for share in (0.0, 0.2))
+    assert smooth.history[-1]["train_accuracy"] > 0.9
+    floor = -(0.85 * np.log(0.85) + 3 * 0.05 * np.log(0.05))  # the entropy of the smoothed target
+    assert smooth.history[-1]["train_loss"] > floor > plain.history[-1]["train_loss"]
+
+
+def test_the_last_epochs_can_show_images_as_they_are():
+    """After them training goes on as without augmentation from the same weights."""
+    augmented, clean = recipe(crop=1, flip=True, epochs=3), recipe(crop=1, flip=True, epochs=3, clean=3)
+    without = recipe(crop=0, flip=False, epochs=3)
+    assert same_bytes(fit(clean).network, fit(without).network)
+    assert not same_bytes(fit(augmented).network, fit(without).network)
+
+
+def test_vectors_are_spared_from_decay_and_shifts_have_a_rate_of_their_own():
+    model = network()
+    train = recipe(weight_decay=0.1, decay_vectors=False, shift_rate=64.0)
+    groups = loop.start(model, train, CPU).optimizer.param_groups
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    for group in groups:
+        matrices = {parameter.ndim > 1 for parameter in group["params"]}
+        assert matrices == {group["weight_decay"] > 0}
+    shifts = next(group["params"] for group in groups if group.get("scale") == 64.0)
+    assert {id(parameter) for parameter in shifts} == {
+        id(parameter) for name, parameter in model.named_parameters() if "norm" in name and name.endswith("bias")
+    }
+
+
+def test_a_higher_rate_of_shifts_moves_them_as_many_times_as_far_and_forgets_no_faster():
+    moved = []
+    for rate in (1.0, 8.0):
+        train = recipe(optimizer="sgd", momentum=0.0, nesterov=False, weight_decay=0.5, shift_rate=rate)
+        model = network()
+        with torch.no_grad():
+            model.norm.bias.fill_(1.0)
+        state = loop.start(model, train, CPU)
+        images, labels = problem(8)
+
+        def objective(outputs, inputs, targets, shift=model.norm.bias):  # whose gradient is 1 for each of these
+            return shift.sum() + 0 * outputs.sum(), targets == targets
+
+        loop.step(model, state.optimizer, images.normalise(images.pixels), labels, 0.1, torch.float32, objective)
+        moved.append((1.0 - model.norm.bias).mean().item())
+    gradient, decay = 1.0, 0.5
+    assert moved[0] == pytest.approx(0.1 * (gradient + decay))
+    assert moved[1] == pytest.approx(0.1 * (8 * gradient + decay))

@@ -91,7 +91,7 @@ class Network(Section):
 class Train(Section):
     epochs: Epochs
     batch_size: Size
-    optimizer: Literal["sgd", "adam"]
+    optimizer: Literal["sgd", "adam", "muon"]
     lr: Rate
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
@@ -102,6 +102,15 @@ class Train(Section):
     factor: Annotated[float, Field(gt=0, le=1)]
     crop: Annotated[int, Field(ge=0, le=1024)]
     flip: bool
+    padding: Literal["zero", "reflect"]
+    flips: Literal["random", "alternating"]
+    clean: Annotated[int, Field(ge=0, le=100_000)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    decay_vectors: bool
+    shift_rate: Annotated[float, Field(gt=0, le=1e3)]
+    averaging: Literal["none", "exponential", "lookahead"]
+    averaging_every: Annotated[int, Field(ge=1, le=100_000)]
+    averaging_decay: Inside
     snapshots: Annotated[int, Field(ge=2, le=1000)]
 
     @model_validator(mode="after")

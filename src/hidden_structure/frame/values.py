@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 T = TypeVar("T")
 
-NETWORKS = r"^(mlp|resnet|vgg|torchvision:[a-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+NETWORKS = r"^(mlp|resnet|vgg|speedrun|torchvision:[a-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 WIDEST = 65_536  # units of a layer
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
-from hidden_structure.networks import imported, resnet, vgg
+from hidden_structure.networks import imported, resnet, speedrun, vgg
 from hidden_structure.networks.mlp import MLP
 from hidden_structure.seeding import Name, global_seed
 
@@ -32,6 +32,9 @@ def build(network: params.Network, image_shape: tuple[int, int, int], classes: i
 
         return torchvision_models.build(network.name.removeprefix("torchvision:"), image_shape, classes)
 
+    if network.name == "speedrun":
+        return _speedrun(network, image_shape, classes)
+
     for key in SHAPE_KEYS:
         if getattr(network, key) is None:
             raise InputError(f"network.{key}: {network.name} needs it, so it must not be null" + _hint(key))
@@ -53,6 +56,17 @@ def initialise(network: params.Network, image_shape: tuple[int, int, int], class
     """The same, with initial weights that depend on the seed alone."""
     with global_seed("initialisation", seed):
         return build(network, image_shape, classes)
+
+
+def _speedrun(network: params.Network, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    if network.depth is not None:
+        raise InputError(f"network.depth: speedrun has seven layers, so write null, got {network.depth}")
+    for key in ("width", "norm"):
+        if getattr(network, key) is None:
+            raise InputError(f"network.{key}: speedrun needs it, so it must not be null" + _hint(key))
+    if min(image_shape[:2]) < speedrun.SMALLEST:
+        raise InputError(f"network.name: speedrun needs images of {speedrun.SMALLEST} pixels or more a side")
+    return speedrun.Speedrun(image_shape[2], classes, network.width, network.norm)
 
 
 def _hint(key: str) -> str:

@@ -54,8 +54,9 @@ def training_batches(
     order: torch.Generator,
     augmentation: torch.Generator,
     crop: int = 0,
-    flip: bool = False,
+    flip: bool | Tensor = False,
     share: tuple[int, int] = (0, 1),
+    padding: str = "zero",
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of shuffled, augmented batches; the incomplete last batch is left out.
 
@@ -64,7 +65,9 @@ def training_batches(
         batch_size: images in a global batch.
         order, augmentation: the generators of the permutation and of crops and flips. Both are drawn for the whole
             epoch at once, so that the images do not depend on how many processes share the batches.
-        crop: black pixels added on each side before a crop of the original size at a random place.
+        crop: pixels added on each side before a crop of the original size at a random place.
+        flip: whether half of the images are mirrored, drawn anew; or bool (N,), which ones are.
+        padding: what the added pixels are: zero (black) or reflect (the image mirrored at its edge).
         share: (rank, processes); rank r gets images r, r + processes, ... of every global batch.
 
     Yields:
@@ -75,14 +78,15 @@ def training_batches(
     used, local = batches * batch_size, batch_size // processes
     chosen = torch.randperm(count, generator=order)[:used]
     offsets = torch.randint(2 * crop + 1, (used, 2), generator=augmentation)
-    flips = torch.randint(2, (used,), generator=augmentation).bool() & flip
+    flips = torch.randint(2, (used,), generator=augmentation).bool()
+    flips = flip[chosen] if isinstance(flip, Tensor) else flips & flip
     mine = torch.arange(used).view(batches, batch_size)[:, rank::processes]
-    padded = _padded(images.pixels, crop)
+    padded = _padded(images.pixels, crop, padding)
 
     for part in mine.split(max(1, CHUNK_VALUES // (local * height * width * channels))):
         positions = part.reshape(-1)
         used_now = chosen[positions]
-        if crop or flip:
+        if crop or flips.any():
             pixels = _crops(padded, (height, width), used_now, offsets[positions], flips[positions])
         else:
             pixels = padded.index_select(0, used_now.to(device))
@@ -99,8 +103,25 @@ def augmented(images: Images, augmentation: torch.Generator, crop: int, flip: bo
     return replace(images, pixels=pixels)
 
 
-def _padded(pixels: Tensor, crop: int) -> Tensor:
-    return pad(pixels, (0, 0, crop, crop, crop, crop)) if crop else pixels
+def _padded(pixels: Tensor, crop: int, padding: str = "zero") -> Tensor:
+    if not crop:
+        return pixels
+    if padding == "zero":
+        return pad(pixels, (0, 0, crop, crop, crop, crop))
+    height, width = ((torch.arange(-crop, size + crop).abs(), size) for size in pixels.shape[1:3])
+    rows, columns = (
+        torch.minimum(places, 2 * (size - 1) - places).to(pixels.device) for places, size in (height, width)
+    )
+    return pixels.index_select(1, rows).index_select(2, columns)
+
+
+def alternating_flips(count: int, epoch: int, generator: torch.Generator) -> Tensor:
+    """Which of the images are mirrored, bool (N,): half at random in epoch 0, then each in every other epoch, so that
+    two epochs in a row see both sides of every image (Jordan 2024, arXiv 2404.00498, section 3.6).
+
+    generator: the same in every epoch.
+    """
+    return torch.randint(2, (count,), generator=generator).bool() ^ bool(epoch % 2)
 
 
 def _crops(padded: Tensor, size: tuple[int, int], chosen: Tensor, offsets: Tensor, flips: Tensor) -> Tensor:

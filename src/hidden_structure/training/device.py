@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from hidden_structure.frame.errors import InputError
@@ -115,7 +116,10 @@ def gpu_libraries(device: torch.device) -> str:
     return f"compute capability {capability}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
 
 
-def compute_deterministically() -> None:
-    """Same bytes from the same machine; an operation without a deterministic form on a GPU says so in a warning."""
+def compute_deterministically(threads: int) -> None:
+    """Same bytes from the same machine, with that many threads; an operation without a deterministic form on a GPU says
+    so in a warning."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # what use_deterministic_algorithms sets, without importing a compiler
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)

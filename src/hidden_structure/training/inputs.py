@@ -1,6 +1,7 @@
 """The common start of most stages: the device and precision of the study, its images and its labels."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -47,11 +48,19 @@ class Inputs:
 
 
 def read(hardware: params.Hardware, supervision: str = "fine") -> Inputs:
-    """Read everything, and set torch to deterministic algorithms.
+    """Read everything, unless this process has, and set torch to deterministic algorithms and its number of threads.
 
     Raises InputError if the device is not there, or a file is missing or damaged.
     """
-    compute_deterministically()
+    compute_deterministically(hardware.threads)
+    files = [path.resolve() for path in (paths.DATA, paths.labels(supervision)) if path.is_file()]
+    stamps = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    return _read(hardware, supervision, stamps)
+
+
+@lru_cache(maxsize=2)  # of forked tasks each has what was read before them
+def _read(hardware: params.Hardware, supervision: str, stamps: tuple) -> Inputs:
+    """stamps: tell the files from later ones of the same name."""
     device = pick_device(hardware)
     data, labels = artifacts.read_arrays(paths.DATA, paths.IMAGES), artifacts.read_labels(supervision)
     for split in ("train", "test"):

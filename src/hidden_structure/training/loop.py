@@ -7,6 +7,7 @@ named by (seed, epoch), so a state needs no random state to be resumed, copied o
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,16 @@ from hidden_structure.frame.progress import track
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training import distributed
-from hidden_structure.training.batches import Images, evaluation_batches, laid_out_for, training_batches
+from hidden_structure.training.batches import (
+    Images,
+    alternating_flips,
+    evaluation_batches,
+    laid_out_for,
+    training_batches,
+)
 from hidden_structure.training.device import autocast, place
+
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass
@@ -34,9 +43,10 @@ def start(network: nn.Module, train: Train, device: torch.device) -> TrainingSta
     """An untrained network on its device, and the optimizer of the recipe."""
     network = place(network, device)
     fused = device.type != "mps"
+    parameters = parameter_groups(network, train)
     if train.optimizer == "sgd":
         optimizer = torch.optim.SGD(
-            network.parameters(),
+            parameters,
             lr=train.lr,
             momentum=train.momentum,
             nesterov=train.nesterov,
@@ -45,10 +55,29 @@ def start(network: nn.Module, train: Train, device: torch.device) -> TrainingSta
         )
     else:
         betas = (train.momentum, 0.999)
-        optimizer = torch.optim.Adam(
-            network.parameters(), lr=train.lr, betas=betas, weight_decay=train.weight_decay, fused=fused
-        )
+        optimizer = torch.optim.Adam(parameters, lr=train.lr, betas=betas, weight_decay=train.weight_decay, fused=fused)
     return TrainingState(network, optimizer)
+
+
+def parameter_groups(network: nn.Module, train: Train) -> list:
+    """The network's parameters as the optimizer takes them: in one group, or apart those with a rate or decay of their
+    own: shifts of norms, and all other scales and biases."""
+    if train.shift_rate == 1 and train.decay_vectors:
+        return list(network.parameters())
+    norms = [module for module in network.modules() if isinstance(module, NORMS)]
+    shifts = {norm.bias for norm in norms if norm.bias is not None} if train.shift_rate != 1 else set()
+    others = [parameter for parameter in network.parameters() if parameter not in shifts]
+    vectors = [parameter for parameter in others if parameter.ndim < 2 and not train.decay_vectors]
+    tensors = [parameter for parameter in others if parameter.ndim >= 2 or train.decay_vectors]
+    shifted = [parameter for parameter in network.parameters() if parameter in shifts]
+    # What a decay takes away a step is rate times decay: a higher rate of learning is none of forgetting.
+    decay = train.weight_decay / train.shift_rate if train.decay_vectors else 0.0
+    groups = [
+        {"params": tensors},
+        {"params": vectors, "weight_decay": 0.0},
+        {"params": shifted, "scale": train.shift_rate, "weight_decay": decay},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def learning_rate(train: Train, progress: float) -> float:
@@ -81,9 +110,12 @@ def nothing(state: TrainingState) -> None:
 Objective = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def classify(logits: Tensor, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy to labels int64 (b,): the objective, unless a caller has another."""
-    return cross_entropy(logits, labels), logits.detach().argmax(1) == labels
+def classify(logits: Tensor, inputs: Tensor, labels: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Cross-entropy to labels int64 (b,): the objective, unless a caller has another.
+
+    smoothing: of the target, spread evenly over all classes (Szegedy et al. 2016).
+    """
+    return cross_entropy(logits, labels, label_smoothing=smoothing), logits.detach().argmax(1) == labels
 
 
 def fit(
@@ -95,7 +127,7 @@ def fit(
     precision: torch.dtype,
     share: tuple[int, int] = (0, 1),
     after_epoch: Callable[[TrainingState], None] = nothing,
-    objective: Objective = classify,
+    objective: Objective | None = None,
     section: str = "train",
 ) -> None:
     """Train until train.epochs are done, in place; after_epoch sees the state after each.
@@ -107,6 +139,7 @@ def fit(
         labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
         seed: names the generators of order and augmentation; the initialisation is the caller's.
         share: (rank, processes) of data-parallel training.
+        objective: None: classify, with the recipe's label smoothing.
         section: where in params.yaml the recipe stands, for messages.
 
     Raises:
@@ -116,11 +149,19 @@ def fit(
     check_sizes(train, images.pixels.shape, share[1], section)
     images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
+    objective = objective or partial(classify, smoothing=train.label_smoothing)
     batches = len(labels) // train.batch_size
     epochs = range(state.epoch, train.epochs)
     for _ in track(epochs, f"training, seed {seed}") if share[0] == 0 else epochs:
         order, augmentation = (torch_generator(name, seed, state.epoch) for name in ("order", "augmentation"))
-        epoch = training_batches(images, labels, train.batch_size, order, augmentation, train.crop, train.flip, share)
+        augmenting = state.epoch < train.epochs - train.clean
+        flip: bool | Tensor = train.flip and augmenting
+        if flip and train.flips == "alternating":
+            flip = alternating_flips(len(labels), state.epoch, torch_generator("flips", seed))
+        crop = train.crop if augmenting else 0
+        epoch = training_batches(
+            images, labels, train.batch_size, order, augmentation, crop, flip, share, train.padding
+        )
         model.train()
         losses, hits = [], []
         for batch, (inputs, targets) in enumerate(epoch):
@@ -169,7 +210,7 @@ def step(
 ) -> tuple[Tensor, Tensor]:
     """One update at that learning rate; gives the batch's loss, detached, and hits before it."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("scale", 1.0)
     with autocast(inputs.device, precision):
         outputs = model(inputs).float()
     loss, hits = objective(outputs, inputs, targets)
