@@ -2,6 +2,7 @@ import copy
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,3 +239,16 @@ def test_a_higher_rate_of_shifts_moves_them_as_many_times_as_far_and_forgets_no_
     gradient, decay = 1.0, 0.5
     assert moved[0] == pytest.approx(0.1 * (gradient + decay))
     assert moved[1] == pytest.approx(0.1 * (8 * gradient + decay))
+
+
+def test_both_sides_of_an_image_count_alike():
+    """Accuracy over the mean of the logits does not change when all images are mirrored; that of one side does."""
+    images, labels = problem()
+    mirrored = replace(images, pixels=images.pixels.flip(2))
+    trained = network()
+    first, second = (
+        loop.evaluate(trained, each, labels, torch.float32, both_sides=True) for each in (images, mirrored)
+    )
+    assert first == pytest.approx(second, rel=1e-5)
+    one, other = (loop.evaluate(trained, each, labels, torch.float32) for each in (images, mirrored))
+    assert one[0] != pytest.approx(other[0], rel=1e-5)

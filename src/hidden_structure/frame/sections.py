@@ -108,6 +108,7 @@ class Train(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     decay_vectors: bool
     shift_rate: Annotated[float, Field(gt=0, le=1e3)]
+    others_rate: Annotated[float, Field(gt=0, le=1e3)]
     averaging: Literal["none", "exponential", "lookahead"]
     averaging_every: Annotated[int, Field(ge=1, le=100_000)]
     averaging_decay: Inside

@@ -20,7 +20,7 @@ def build(network: params.Network, image_shape: tuple[int, int, int], classes: i
     """
     height, width, channels = image_shape
     foreign = network.name.startswith("torchvision:")
-    if network.options and (foreign or ":" not in network.name):
+    if network.options and (foreign or ":" not in network.name) and network.name != "speedrun":
         raise InputError(f"network.options: {network.name} takes none: write {{}}, got {sorted(network.options)}")
     if ":" in network.name:
         for key in SHAPE_KEYS:
@@ -66,7 +66,12 @@ def _speedrun(network: params.Network, image_shape: tuple[int, int, int], classe
             raise InputError(f"network.{key}: speedrun needs it, so it must not be null" + _hint(key))
     if min(image_shape[:2]) < speedrun.SMALLEST:
         raise InputError(f"network.name: speedrun needs images of {speedrun.SMALLEST} pixels or more a side")
-    return speedrun.Speedrun(image_shape[2], classes, network.width, network.norm)
+    activation = network.options.get("activation", "relu")
+    if network.options.keys() - {"activation"} or activation not in speedrun.ACTIVATIONS:
+        raise InputError(
+            f"network.options: speedrun takes activation, {' or '.join(speedrun.ACTIVATIONS)}, got {network.options}"
+        )
+    return speedrun.Speedrun(image_shape[2], classes, network.width, network.norm, activation)
 
 
 def _hint(key: str) -> str:

@@ -18,7 +18,8 @@ from hidden_structure.frame.params import Train
 from hidden_structure.frame.progress import track
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.seeding import Name, torch_generator
-from hidden_structure.training import distributed
+from hidden_structure.training import averaging, distributed
+from hidden_structure.training.averaging import Average
 from hidden_structure.training.batches import (
     Images,
     alternating_flips,
@@ -27,14 +28,14 @@ from hidden_structure.training.batches import (
     training_batches,
 )
 from hidden_structure.training.device import autocast, place
-
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+from hidden_structure.training.optimizers import MuonAndSGD, optimizer, set_rate
 
 
 @dataclass
 class TrainingState:
     network: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | MuonAndSGD
+    average: Average | None = None  # of the weights
     epoch: int = 0  # epochs done
     history: list[dict[str, float | int]] = field(default_factory=lambda: [{"epoch": 0}])
 
@@ -42,42 +43,7 @@ class TrainingState:
 def start(network: nn.Module, train: Train, device: torch.device) -> TrainingState:
     """An untrained network on its device, and the optimizer of the recipe."""
     network = place(network, device)
-    fused = device.type != "mps"
-    parameters = parameter_groups(network, train)
-    if train.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            parameters,
-            lr=train.lr,
-            momentum=train.momentum,
-            nesterov=train.nesterov,
-            weight_decay=train.weight_decay,
-            fused=fused,
-        )
-    else:
-        betas = (train.momentum, 0.999)
-        optimizer = torch.optim.Adam(parameters, lr=train.lr, betas=betas, weight_decay=train.weight_decay, fused=fused)
-    return TrainingState(network, optimizer)
-
-
-def parameter_groups(network: nn.Module, train: Train) -> list:
-    """The network's parameters as the optimizer takes them: in one group, or apart those with a rate or decay of their
-    own: shifts of norms, and all other scales and biases."""
-    if train.shift_rate == 1 and train.decay_vectors:
-        return list(network.parameters())
-    norms = [module for module in network.modules() if isinstance(module, NORMS)]
-    shifts = {norm.bias for norm in norms if norm.bias is not None} if train.shift_rate != 1 else set()
-    others = [parameter for parameter in network.parameters() if parameter not in shifts]
-    vectors = [parameter for parameter in others if parameter.ndim < 2 and not train.decay_vectors]
-    tensors = [parameter for parameter in others if parameter.ndim >= 2 or train.decay_vectors]
-    shifted = [parameter for parameter in network.parameters() if parameter in shifts]
-    # What a decay takes away a step is rate times decay: a higher rate of learning is none of forgetting.
-    decay = train.weight_decay / train.shift_rate if train.decay_vectors else 0.0
-    groups = [
-        {"params": tensors},
-        {"params": vectors, "weight_decay": 0.0},
-        {"params": shifted, "scale": train.shift_rate, "weight_decay": decay},
-    ]
-    return [group for group in groups if group["params"]]
+    return TrainingState(network, optimizer(network, train), averaging.start(network, train))
 
 
 def learning_rate(train: Train, progress: float) -> float:
@@ -167,6 +133,9 @@ def fit(
         for batch, (inputs, targets) in enumerate(epoch):
             rate = learning_rate(train, (state.epoch + (batch + 0.5) / batches) / train.epochs)
             loss, right = step(model, state.optimizer, inputs, targets, rate, precision, objective)
+            if state.average is not None:
+                done = state.epoch * batches + batch + 1
+                averaging.after_step(state.average, state.network, train, done, train.epochs * batches)
             losses.append(loss)
             hits.append(right)
         averages = torch.stack([torch.stack(losses).mean(), torch.cat(hits).float().mean()])
@@ -201,7 +170,7 @@ def diverged(what: str, train: Train, section: str = "train") -> Diverged:
 
 def step(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | MuonAndSGD,
     inputs: Tensor,
     targets: Tensor,
     rate: float,
@@ -209,8 +178,7 @@ def step(
     objective: Objective = classify,
 ) -> tuple[Tensor, Tensor]:
     """One update at that learning rate; gives the batch's loss, detached, and hits before it."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("scale", 1.0)
+    set_rate(optimizer, rate)
     with autocast(inputs.device, precision):
         outputs = model(inputs).float()
     loss, hits = objective(outputs, inputs, targets)
@@ -245,8 +213,11 @@ def evaluate(
     precision: torch.dtype,
     batch_size: int = 500,
     said: Callable[[str], InputError] = InputError,
+    both_sides: bool = False,
 ) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy of the network in evaluation mode; its modes are put back.
+
+    both_sides: of the mean of the logits of every image and its mirror image (test-time averaging).
 
     Raises the error that `said` makes of a sentence if the loss is not finite.
     """
@@ -255,6 +226,8 @@ def evaluate(
         for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
             with autocast(inputs.device, precision):
                 logits = network(inputs).float()
+                if both_sides:
+                    logits = (logits + network(inputs.flip(3)).float()) / 2
             loss += cross_entropy(logits, targets, reduction="sum").item()
             hits += (logits.argmax(1) == targets).sum().item()
     if not math.isfinite(loss):

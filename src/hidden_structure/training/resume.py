@@ -19,6 +19,7 @@ from hidden_structure.frame import paths, yaml_files
 from hidden_structure.frame.artifacts import check_state, content_of, parse_json, read_tensors, write_tensors
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training import distributed
+from hidden_structure.training.averaging import averaged
 from hidden_structure.training.loop import TrainingState
 
 
@@ -71,6 +72,8 @@ def save(path: Path, state: TrainingState) -> None:
         tensors |= {
             f"optimizer/{index}/{name}": torch.as_tensor(slot) for name, slot in slots.items() if slot is not None
         }
+    if state.average is not None:
+        tensors |= {f"average/{name}": tensor for name, tensor in state.average.tensors.items()}
     record = json.dumps({"epoch": state.epoch, "history": state.history}).encode()
     write_tensors(path, tensors | {"record": torch.frombuffer(bytearray(record), dtype=torch.uint8)})
 
@@ -90,19 +93,27 @@ def load(path: Path, state: TrainingState) -> bool:
         if [row["epoch"] for row in history] != list(range(epoch + 1)):
             raise ValueError("its history is not of its epochs")
         network = {name.removeprefix("network/"): t for name, t in tensors.items() if name.startswith("network/")}
+        average = {name.removeprefix("average/"): t for name, t in tensors.items() if name.startswith("average/")}
         slots: dict[int, dict[str, torch.Tensor]] = {}
-        for name in tensors.keys() - {f"network/{name}" for name in network}:
+        for name in (name for name in tensors if not name.startswith(("network/", "average/"))):
             _, index, slot = name.split("/")
             if tensors[name].shape not in (parameters[int(index)].shape, ()):
                 raise ValueError(f"{name} is of another network")
             slots.setdefault(int(index), {})[slot] = tensors[name]
+        if any(name not in network or tensor.shape != network[name].shape for name, tensor in average.items()):
+            raise ValueError("its average is of another network")
     load_state(state.network, check_state(network, state.network, path))
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": slots})
     # Fused optimizers walk parameter and momentum in memory order, so the two must have the same strides.
     for parameter in parameters:
-        for slot, value in state.optimizer.state[parameter].items():
+        for slot, value in state.optimizer.state.get(parameter, {}).items():
             if value.shape == parameter.shape:
                 state.optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(value)
+    if (
+        state.average is not None
+    ):  # a child may average where its trunk does not: it begins with the weights as they are
+        state.average.tensors |= averaged(state.network)
+        state.average.tensors |= average
     state.epoch, state.history = epoch, history
     return True
 

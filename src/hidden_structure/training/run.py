@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame.params import Train
-from hidden_structure.seeding import Name
+from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training import distributed, loop, resume
 from hidden_structure.training.batches import Images
 from hidden_structure.training.loop import Objective, TrainingState, classify, nothing
+
+WHITENED = 5000  # images whose patches the first layer whitens; as Jordan 2024
 
 
 def train(
@@ -47,10 +49,19 @@ def train(
 
     kept = keep if rank == 0 else nothing
     if not resume.load(file, state):
+        whiten(network, images)
         kept(state)
     distributed.check_same(state.epoch, "epochs to resume from: share artifacts/resume between the machines")
     loop.fit(state, images, labels, recipe, noise, precision, (rank, processes), kept, objective, section)
     return state
+
+
+def whiten(network: nn.Module, images: Images) -> None:
+    """Let layers that whiten their inputs (`networks.speedrun`) see some training images: the same in every network."""
+    for module in network.modules():
+        if hasattr(module, "whiten"):
+            chosen = torch.randperm(len(images.pixels), generator=torch_generator("whitening"))[:WHITENED]
+            module.whiten(images.normalise(images.pixels[chosen.to(images.pixels.device)]))
 
 
 def evaluate(
