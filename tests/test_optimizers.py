@@ -80,7 +80,7 @@ def test_every_piece_of_a_recipe_makes_a_difference(name, tmp_path):
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_muon_moves_hidden_tensors_by_orthogonal_matrices_whatever_their_layout_in_memory(layout):
-    """Singular values of the step, over its rate, are near 1: Muon's own iteration keeps them within .7 and 1.2 or so."""
+    """Singular values of the step, over its rate, are near 1: Muon's own iteration keeps them within .7 and 1.2."""
     trained = network().to(memory_format=layout)
     before = {name: parameter.detach().clone() for name, parameter in trained.named_parameters()}
     muon = optimizer(trained, recipe(optimizer="muon", weight_decay=0.0, nesterov=False))

@@ -165,3 +165,28 @@ def test_the_text_reads_as_what_was_written():
     assert yaml_files.YAML(typ="safe", pure=True).load(studies.text(whole)) == whole
     short = studies.shorten(whole)
     assert yaml_files.YAML(typ="safe", pure=True).load(studies.dump(short, brief=True)) == short
+
+
+def test_a_preset_stands_between_the_defaults_and_what_is_the_studys_own():
+    for name, preset in studies.presets().items():
+        study = valid(SMALL | {"preset": name, "train": {"epochs": 77}, "spawn": {"train": {"lr": 0.01}}})
+        recipe = preset["train"] | {"epochs": 77}
+        assert {key: getattr(study.train, key) for key in recipe} == recipe
+        assert study.network.name == preset["network"]["name"] == study.spawn.network.name
+        assert study.spawn.train == study.train.model_copy(update={"lr": 0.01, "snapshots": 2})
+        whole = studies.complete(SMALL | {"preset": name, "train": {"epochs": 77}})
+        assert studies.shorten(whole, name) == SMALL | {"preset": name, "train": {"epochs": 77}}
+
+
+def test_another_network_than_the_presets_keeps_its_recipe_alone():
+    (name, *_), mlp = studies.presets(), {"name": "mlp", "depth": 2}
+    study = valid(SMALL | {"preset": name, "network": mlp})
+    assert (study.network.name, study.network.options) == ("mlp", {})
+    assert study.train.lr == studies.presets()[name]["train"]["lr"]
+
+
+def test_an_unknown_preset_is_named_with_those_there_are(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text("study: small\npreset: cifar10-99\ndata: {source: digits}\n")
+    with pytest.raises(InputError, match="there is no cifar10-99: choose cifar10-94"):
+        studies.read(file)

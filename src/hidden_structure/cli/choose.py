@@ -35,7 +35,7 @@ def select(name: str) -> None:
 
 
 def keep(name: str) -> Path:
-    """Write what params.yaml says beyond the defaults to studies/<name>.yaml, and select it.
+    """Write what params.yaml says beyond the defaults, and the file's preset, to studies/<name>.yaml, and select it.
 
     Raises InputError if params.yaml is no valid study, or the file is another study's.
     """
@@ -44,7 +44,8 @@ def keep(name: str) -> Path:
     studies.check(current | {"study": name}, PARAMS)
     if file.exists() and current["study"] != name:
         raise InputError(f"{file} is another study's: choose another name, or remove it first")
-    short = studies.shorten(current | {"study": name})
+    before = yaml_files.read(file) if file.is_file() else {}
+    short = studies.shorten(current | {"study": name}, before.get("preset"))
     write_text(file, studies.dump(short, brief=True))
     _write(studies.read(file))
     return file

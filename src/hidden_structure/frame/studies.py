@@ -20,6 +20,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.frame.problems import first_problem
 
 DEFAULTS = Path(__file__).with_name("defaults.yaml")
+PRESETS = Path(__file__).with_name("presets.yaml")
 STUDIES = Path("studies")
 CHOSEN_BY = {"network": "name", "merge": "method"}  # a section of another name or method inherits nothing
 INHERITED = ("train", "network", "merge")  # sections of the study that parts have of their own
@@ -44,6 +45,12 @@ def defaults() -> dict[str, Any]:
 
 
 @cache
+def presets() -> dict[str, dict[str, Any]]:
+    """Name -> network and recipe that belong together, which a study begins with that says `preset: name`."""
+    return yaml_files.read(PRESETS)
+
+
+@cache
 def comments() -> dict[str, str]:
     """Key, dotted -> what defaults.yaml says of it."""
     found, above = {}, []
@@ -62,6 +69,8 @@ def read(path: Path) -> dict[str, Any]:
     short = yaml_files.read(path, "give the file of a study")
     if not isinstance(short, dict):
         raise InputError(f"{path} must map section names to sections")
+    if (preset := short.get("preset")) is not None and preset not in presets():
+        raise InputError(f"{path}: preset: there is no {preset}: choose {', '.join(presets())}, or leave it out")
     whole = complete(short)
     check(whole, path)
     if whole["study"] != path.stem:
@@ -78,10 +87,14 @@ def check(whole: dict[str, Any], path: Path) -> None:
 
 
 def complete(short: dict[str, Any]) -> dict[str, Any]:
-    """Every key of a study, of one that gives only what differs from defaults.yaml.
+    """Every key of a study, of one that gives only what differs from defaults.yaml, or from its preset.
 
     Nothing is checked here: values of a wrong kind, and unknown keys, are passed on for Study to name them.
     """
+    if short.get("preset") in presets():
+        own = {name: value for name, value in short.items() if name != "preset"}
+        preset = {name: value for name, value in presets()[short["preset"]].items() if _adds_to(name, own)}
+        short = _over(preset, own)
     whole: dict[str, Any] = {}
     for name, default in defaults().items():
         if name not in short and _left_out(name, short):
@@ -91,6 +104,12 @@ def complete(short: dict[str, Any]) -> dict[str, Any]:
         else:
             whole[name] = short.get(name, default)
     return whole | {name: value for name, value in short.items() if name not in whole}
+
+
+def _adds_to(name: str, own: dict[str, Any]) -> bool:
+    """Whether the preset's section still holds beside the study's own, which may be of another network."""
+    section = own.get(name)
+    return not (name in CHOSEN_BY and isinstance(section, dict) and CHOSEN_BY[name] in section)
 
 
 def _left_out(name: str, short: dict[str, Any]) -> bool:
@@ -124,9 +143,9 @@ def _over(base: Any, own: Any) -> Any:
     return base | {name: _over(base.get(name), value) for name, value in own.items()}
 
 
-def shorten(whole: dict[str, Any]) -> dict[str, Any]:
-    """The short study that `complete` makes this one of, without a key that could go."""
-    short: dict[str, Any] = {}
+def shorten(whole: dict[str, Any], preset: str | None = None) -> dict[str, Any]:
+    """The short study that `complete` makes this one of, without a key that could go; preset: which it begins with."""
+    short: dict[str, Any] = {"preset": preset} if preset else {}
     for name, value in whole.items():
         before = complete(short)[name]  # if no more were said
         base = complete(short | {name: {}})[name] if isinstance(value, dict) else before
