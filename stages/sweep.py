@@ -1,16 +1,13 @@
 """Train the network on coarse labels with every learning rate and weight decay of `sweep`, and measure what is left.
 
-Cells run as tasks of Ray. One that is killed loses only itself: started again the stage computes only what is missing.
+Killed and started again it goes on where it was.
 """
 
-import torch
-
-from hidden_structure.frame import artifacts, command, params, results
+from hidden_structure.frame import artifacts, command, params, results, tasks
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Sweep
-from hidden_structure.merges import sweep_tasks
-from hidden_structure.merges.sweep import Plan, compute, grid, missing, read_result, result
+from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Sweep, Tasks
+from hidden_structure.merges.sweep import Plan, compute, grid
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.resume import workplace
@@ -21,6 +18,7 @@ class Reads(Section):
     hardware: Hardware
     network: Network
     sweep: Sweep | None
+    tasks: Tasks
 
 
 @one_line_errors
@@ -32,19 +30,15 @@ def main() -> None:
         results.write("sweep", [], None)
         return
     cells, recipe = grid(settings), settings.train
-    torch.set_num_threads(1)  # as the workers
     inputs = read(study.hardware, "coarse")
     hardware = describe(inputs.device, inputs.precision, 1)
     fine = artifacts.read_both_labels()[0]
     own = {"lr", "weight_decay"}  # of a cell, so that a cell finished for another grid is as good
     described = study.model_dump(include={"network", "cluster"}) | {"train": recipe.model_dump(exclude=own)} | hardware
     with workplace("sweep", described, (*inputs.arrays, *fine.values())) as folder:
-        plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, hardware, "sweep.train")
-        left = {cell.name: (plan, cell) for cell in cells if not result(folder, cell).is_file()}
-        lost = sweep_tasks.run(left, compute, settings.workers, settings.address) if left else {}
-        if lost:
-            raise missing(lost, len(cells))
-        rows = [read_result(folder, cell) for cell in cells]
+        plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, "sweep.train")
+        named = {cell.name: (plan, cell) for cell in cells}
+        rows = list(tasks.run("sweep", compute, named, folder, study.tasks, study.hardware).values())
         if all(row["error"] for row in rows):
             first = f"the first one (of sweep.lrs and sweep.weight_decays) so: {rows[0]['error']}"
             raise InputError(f"sweep: every cell failed, {first}")

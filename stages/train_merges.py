@@ -3,11 +3,13 @@
 Killed and started again it goes on where it was.
 """
 
+from pathlib import Path
+
 from hidden_structure.datasets.labels import merge, merge_name, tables
-from hidden_structure.frame import artifacts, command, params, paths
+from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Hardware, Merges, Network, Section
+from hidden_structure.frame.sections import Hardware, Merge, Merges, Network, Section, Tasks, Train
 from hidden_structure.merges.variants import Variant, features_file, train
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
@@ -18,6 +20,7 @@ class Reads(Section):
     hardware: Hardware
     merges: Merges | None
     network: Network
+    tasks: Tasks
 
 
 @one_line_errors
@@ -30,24 +33,30 @@ def main() -> None:
         artifacts.write_json(paths.results("train-merges"), [])
         artifacts.write_json(paths.results("hardware-merges"), None)
         return
-    inputs, recipe = read(study.hardware), settings.train
-    names, found = tuple(inputs.labels["names"].tolist()), tables(inputs.data)
-    variants = []
-    for kind in settings.kinds:
-        merged = merge(kind, names, found)
-        labels = {split: merged.coarse_of[inputs.labels[split]] for split in ("train", "test")}
-        classes = len(merged.coarse_names)
-        own = labels, classes, "merges.train"
-        variants += [Variant(merge_name(kind), seed, study.network, recipe, *own) for seed in settings.seeds]
-
+    inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"network", "merges"}) | hardware
     with workplace("train-merges", described, inputs.arrays) as folder:
-        rows = [row for variant in variants for row in train(variant, inputs, folder, [recipe.epochs])]
-        files = {paths.merged_features(v.name, v.seed): features_file(folder, v, recipe.epochs) for v in variants}
+        networks = [(merge_name(kind), seed, kind) for kind in settings.kinds for seed in settings.seeds]
+        own = study.network, settings.train, study.hardware, folder
+        named = {f"{name}, seed {seed}": (kind, seed, *own) for name, seed, kind in networks}
+        found = tasks.run("train-merges", train_merge, named, folder, study.tasks, study.hardware)
+        epochs = settings.train.epochs
+        files = {paths.merged_features(*key): features_file(folder, *key, epochs) for *key, _ in networks}
         artifacts.publish(paths.MERGES, files)
-        artifacts.write_json(paths.results("train-merges"), rows)
+        artifacts.write_json(paths.results("train-merges"), list(found.values()))
         artifacts.write_json(paths.results("hardware-merges"), hardware)
+
+
+def train_merge(kind: Merge, seed: int, network: Network, recipe: Train, hardware: Hardware, folder: Path) -> dict:
+    """The row of one network; its features after the last epoch are in the folder."""
+    inputs = read(hardware)
+    merged = merge(kind, inputs.labels["names"].tolist(), tables(inputs.data))
+    labels = {split: merged.coarse_of[inputs.labels[split]] for split in ("train", "test")}
+    classes = len(merged.coarse_names)
+    variant = Variant(merge_name(kind), seed, network, recipe, labels, classes, "merges.train")
+    (row,) = train(variant, inputs, folder, [recipe.epochs])
+    return row
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import tiny
 import torch
 
 from hidden_structure.frame import params, paths
-from hidden_structure.merges import sweep_tasks
 from hidden_structure.networks.build import initialise
 from hidden_structure.training import loop, resume, run
 from hidden_structure.training.batches import on_device
@@ -104,7 +103,6 @@ class Watched:
 
         patch.setattr(resume, "save", watched_save)
         patch.setattr(loop, "step", watched_step)
-        patch.setattr(sweep_tasks, "run", tiny.serial)
 
     def run(self, folder: Path, at: int = 0, written: bool = False) -> tuple[int, int]:
         """Gives the states saved and the steps taken; at: kill at the state of that number."""

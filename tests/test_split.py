@@ -191,5 +191,5 @@ def test_without_the_part_there_are_no_rows_and_nothing_is_read(tmp_path):
 
 def test_an_impossible_split_is_one_line_and_writes_nothing(tmp_path):
     stopped = stage(prepare(tmp_path, classes=11))
-    assert stopped.stderr.startswith("error: split.classes is 11")
+    assert stopped.stderr.startswith("error: seed 0: split.classes is 11")
     assert not (tmp_path / "reports").exists()

@@ -8,7 +8,6 @@ import tiny
 from test_locking import COMMANDS, STAGES
 
 from hidden_structure.frame import paths
-from hidden_structure.merges import sweep_tasks
 
 SECTIONS = {
     "train": {"epochs": 3, "batch_size": 80, "snapshots": 2},
@@ -51,14 +50,12 @@ def computed(folder: Path) -> Path:
     tiny.write_data(folder)
     shutil.copy(tiny.ROOT / "dvc.yaml", folder)
     waiting = [name for name in COMMANDS if name not in ("prepare-data", "check", "make-tables", "report")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep_tasks, "run", tiny.serial)
-        while waiting:
-            name = waiting.pop(0)
-            done = tiny.in_process(folder, *COMMANDS[name])
-            if done.returncode:
-                assert "is missing" in done.stderr, done.stderr
-                waiting.append(name)
+    while waiting:
+        name = waiting.pop(0)
+        done = tiny.in_process(folder, *COMMANDS[name])
+        if done.returncode:
+            assert "is missing" in done.stderr, done.stderr
+            waiting.append(name)
     return folder
 
 

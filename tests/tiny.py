@@ -19,6 +19,7 @@ from hidden_structure.frame import artifacts
 ROOT = Path(__file__).resolve().parent.parent
 OVERRIDES = {
     "seeds": [0, 1],
+    "tasks": {"workers": 1},  # so that tests see what a stage does, in their own process
     "network": {"name": "mlp", "depth": 2, "width": 32, "norm": "none"},
     "train": {"epochs": 12, "batch_size": 32, "snapshots": 3, "lr": 0.1, "crop": 1},
     "cluster": {"restarts": 2, "perplexity": 10.0},
@@ -59,7 +60,7 @@ OVERRIDES = {
     "report": {"points": 100},
 }
 INHERITED = ("train", "network", "merge")
-LEFT_OUT = {"sweep": {"seeds": [0], "train": None, "address": None, "workers": 2}}
+LEFT_OUT = {"sweep": {"seeds": [0], "train": None}}
 
 
 class Killed(BaseException):
@@ -128,10 +129,3 @@ def in_process(folder: Path, script: str, *arguments: str) -> SimpleNamespace:
     finally:
         os.chdir(before)
     return SimpleNamespace(returncode=code, stderr=message, stdout=said.getvalue())
-
-
-def serial(tasks, function, workers, address) -> dict[str, str]:
-    """In place of `sweep_tasks.run`: one task after the other in this process."""
-    for arguments in tasks.values():
-        function(*arguments)
-    return {}

@@ -38,6 +38,8 @@ def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:
     """
     told: list[str] = []
     _ask(told, pick_device, study.hardware)
+    if study.tasks.address and find_spec("ray") is None:
+        told.append("tasks.address: needs Ray: pip install 'hidden-structure[ray]', or set it to null")
     _own_networks(told, study, data)
     _other_labels(told, study, data)
     if study.distill:
@@ -87,8 +89,6 @@ def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.nd
         _ask(told, draw, labels, len(names), study.split.classes, study.split.parts, numpy_generator("check"))
     if study.sweep:
         _recipe(told, study, study.sweep.train, "sweep.train", shape)
-        if find_spec("ray") is None:
-            told.append("sweep: needs Ray: pip install 'hidden-structure[sweep]', or set sweep to null")
 
 
 def _runnable(network: params.Network, image_shape: tuple[int, ...], classes: int) -> nn.Module:

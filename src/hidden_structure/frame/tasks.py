@@ -54,6 +54,7 @@ def run(
     missing = {name: arguments for name, arguments in tasks.items() if not result(folder, name).is_file()}
     workers = machine.workers(where.workers, hardware, len(missing))
     files = {name: result(folder, name) for name in missing}
+    own: dict[str, Any] = {}
     if missing and where.address:
         from hidden_structure.frame import ray_cluster
 
@@ -69,9 +70,11 @@ def run(
                     if not (line := one_line(error)):
                         raise
                     raise InputError(f"{name}: {line}") from error
-            if int(os.environ.get("RANK", "0")) == 0:
+            if int(os.environ.get("RANK", "0")) > 0:
+                own[name] = given  # the first process writes for all, and may not be so far yet
+            else:
                 write_json(files[name], given)
-    return {name: read_json(result(folder, name)) for name in tasks}
+    return {name: own[name] if name in own else read_json(result(folder, name)) for name in tasks}
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The coarse network over a grid of recipes: where does the fine structure outlive collapse, and where not?
 
 Yang, Steinhardt, Hu, ICML 2023, train with each of the learning rates 1e-1, 1e-2, 1e-3 and each of the weight decays
-5e-3, 5e-4, 5e-5. A cell is one network of that grid with all that is measured of it, in a file of its own.
+5e-3, 5e-4, 5e-5. A cell is one network of that grid, with all that is measured of it.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +15,6 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.merges import variants
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 from hidden_structure.training import inputs
-from hidden_structure.training.device import describe
 
 SCORES = ("agreement", "nmi", "ari", "purity", "probe_accuracy")
 MEASURES = (
@@ -25,6 +24,7 @@ MEASURES = (
     *SCORES,  # of the recovered labels
     "oracle_accuracy",  # of a linear layer trained on the original labels
 )
+TOLD = ("test_accuracy", "nc1", "probe_accuracy")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Cell:
 class Plan:
     """The settings that all cells have in common; each replaces learning rate and weight decay of the recipe.
 
-    folder: where cells are kept, named after all of this. section: where in params.yaml the recipe stands.
+    folder: where training is kept, named after all of this. section: where in params.yaml the recipe stands.
     """
 
     folder: Path
@@ -50,7 +50,6 @@ class Plan:
     network: params.Network
     train: params.Train
     cluster: params.Cluster
-    computing: dict[str, str | int]  # what device.describe says of the process that plans, with one thread
     section: str = "train"
 
 
@@ -59,58 +58,28 @@ def grid(settings: params.Sweep) -> list[Cell]:
     return [Cell(lr, decay, seed) for lr in settings.lrs for decay in settings.weight_decays for seed in settings.seeds]
 
 
-def result(folder: Path, cell: Cell) -> Path:
-    return folder / f"{_variant_name(cell)}-{cell.seed}.json"
-
-
-def read_result(folder: Path, cell: Cell) -> dict:
-    """The row that `compute` wrote. Raises InputError if the file holds anything else."""
-    file = result(folder, cell)
-    row = artifacts.read_json(file, dict)
-    if row.keys() != {*asdict(cell), *MEASURES, "error"} or any(row[key] != own for key, own in asdict(cell).items()):
-        raise artifacts.unfit("another row than this cell's", file)
-    return row
-
-
-def compute(plan: Plan, cell: Cell) -> str:
-    """Train and measure one cell, and write its row to `result`; returns it in words.
-
-    Killed and started again it goes on where its training was.
-
-    Raises InputError if data or labels are missing, or this machine computes unlike the one that planned.
-    """
-    read = inputs.read(plan.hardware, "coarse")
-    computing = describe(read.device, read.precision, 1)
-    if computing != plan.computing:
-        unlike = ", ".join(f"{key} {computing[key]}" for key in computing if computing[key] != plan.computing[key])
-        raise InputError(f"the worker computes otherwise ({unlike}) than the machine where the stage runs")
-    row = measure(plan, cell, read, artifacts.read_labels("fine"))
-    artifacts.write_json(result(plan.folder, cell), row)
-    said = row["error"] or ", ".join(f"{name} {row[name]:.4g}" for name in ("test_accuracy", "nc1", "probe_accuracy"))
-    return f"{cell.name}: {said.replace('_', ' ')}"
-
-
-def measure(plan: Plan, cell: Cell, read: inputs.Inputs, fine: dict) -> dict:
-    """One row {lr, weight_decay, seed, *MEASURES, error}.
+def compute(plan: Plan, cell: Cell) -> dict:
+    """Train and measure one cell: its row {lr, weight_decay, seed, *MEASURES, error}.
 
     A recipe under which training diverges or features die is a finding: the error becomes the row's (else None), and
-    what could not be measured is None.
+    what could not be measured is None. Killed and started again it goes on where its training was.
 
-    Args:
-        read: of the coarse labels; fine: the arrays of the fine ones.
+    Raises InputError if data or labels are missing.
     """
+    read, fine = inputs.read(plan.hardware, "coarse"), artifacts.read_labels("fine")
     coarse = read.labels
     recipe = plan.train.model_copy(update={"lr": cell.lr, "weight_decay": cell.weight_decay})
     labels = {split: coarse[split] for split in ("train", "test")}
-    name, classes = _variant_name(cell), len(coarse["names"])
+    name, classes = f"lr-{cell.lr}-wd-{cell.weight_decay}", len(coarse["names"])
     variant = variants.Variant(name, cell.seed, plan.network, recipe, labels, classes, plan.section)
     merged = Merged(fine["train"], coarse["train"], fine["test"], coarse["coarse_of"], coarse["names"].tolist())
-    found = dict.fromkeys(MEASURES)
+    found: dict = dict.fromkeys(MEASURES)
     error = None
     try:
         (trained,) = variants.train(variant, read, plan.folder, [recipe.epochs])
         found |= {f"{split}_accuracy": trained[f"{split}_accuracy"] for split in labels}
-        tensors = artifacts.read_tensors(variants.features_file(plan.folder, variant, recipe.epochs), paths.FEATURES)
+        file = variants.features_file(plan.folder, name, cell.seed, recipe.epochs)
+        tensors = artifacts.read_tensors(file, paths.FEATURES)
         train, test = tensors["train"], tensors["test"]
         bias = tensors.get("bias")
         found |= asdict(metrics.measure(train, torch.from_numpy(coarse["train"]), tensors["weight"], bias))
@@ -121,15 +90,6 @@ def measure(plan: Plan, cell: Cell, read: inputs.Inputs, fine: dict) -> dict:
         found |= {name: recovered.row[name] for name in SCORES}
     except InputError as raised:
         error = str(raised)
+    measured = ", ".join(f"{name} {found[name]:.4g}" for name in TOLD if found[name] is not None)
+    print(f"{cell.name}: {error or measured.replace('_', ' ')}", flush=True)
     return asdict(cell) | found | {"error": error}
-
-
-def _variant_name(cell: Cell) -> str:
-    return f"lr-{cell.lr}-wd-{cell.weight_decay}"
-
-
-def missing(lost: dict[str, str], cells: int) -> InputError:
-    """The error that names the cells without a result; lost: cell -> reason."""
-    reasons = "; ".join(f"{name} ({reason})" for name, reason in lost.items())
-    rest = f"the other {cells - len(lost)} are kept, `dvc repro` computes only what is missing"
-    return InputError(f"sweep: {len(lost)} of {cells} cells have no result: {reasons}; {rest}")

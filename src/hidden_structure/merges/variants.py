@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from hidden_structure.frame import artifacts, params
-from hidden_structure.frame.errors import about
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, extract, head
 from hidden_structure.training import loop, run
@@ -44,29 +43,27 @@ def train(variant: Variant, inputs: Inputs, folder: Path, epochs: Collection[int
 
     Returns a row an epoch: name, seed, epoch, and of every labelled split the accuracy, in evaluation mode.
 
-    Raises InputError, beginning with the variant's name, if training fails.
+    Raises InputError if training fails.
     """
     network = initialise(variant.network, inputs.image_shape, variant.classes, variant.seed)
     labels = torch.from_numpy(variant.labels["train"]).to(inputs.device)
+    own = {"name": variant.name, "seed": variant.seed}
     file = folder / f"{variant.name}-{variant.seed}.safetensors"
 
     def write_features(state: loop.TrainingState) -> None:
         if state.epoch in epochs:
-            state.history[-1] |= _write(state, variant, inputs, features_file(folder, variant, state.epoch))
+            state.history[-1] |= _write(state, variant, inputs, features_file(folder, *own.values(), state.epoch))
 
-    with about(f"{variant.name}, seed {variant.seed}"):
-        data = inputs.images["train"], labels, inputs.precision
-        options = {"after": write_features, "section": variant.section}
-        state = run.train(network, variant.train, variant.seed, *data, file, **options)
+    data, options = (inputs.images["train"], labels, inputs.precision), {"after": write_features}
+    state = run.train(network, variant.train, variant.seed, *data, file, section=variant.section, **options)
     rows = {row["epoch"]: row for row in state.history}
     measured = [f"{split}_accuracy" for split in variant.labels]
-    own = {"name": variant.name, "seed": variant.seed}
     with artifacts.content_of([file]):
         return [own | {"epoch": epoch} | {name: rows[epoch][name] for name in measured} for epoch in sorted(epochs)]
 
 
-def features_file(folder: Path, variant: Variant, epoch: int) -> Path:
-    return folder / variant.name / str(variant.seed) / f"{epoch:05d}.safetensors"
+def features_file(folder: Path, name: str, seed: int, epoch: int) -> Path:
+    return folder / name / str(seed) / f"{epoch:05d}.safetensors"
 
 
 def _write(state: loop.TrainingState, variant: Variant, inputs: Inputs, file: Path) -> dict[str, float]:
