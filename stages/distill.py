@@ -11,10 +11,10 @@ from hidden_structure.frame import artifacts, command, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Distill, Hardware, Network, Section, Seed, Some, Train, only
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
-from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):

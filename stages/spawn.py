@@ -5,14 +5,15 @@ One trunk serves every k. Killed and started again it goes on where it was.
 
 from pathlib import Path
 
-from hidden_structure.connectivity.spawning import Run, runs
-from hidden_structure.frame import artifacts, command, params, paths, results
-from hidden_structure.frame.errors import InputError, about, one_line_errors
+from hidden_structure.connectivity.spawning import Run, forks, runs
+from hidden_structure.frame import artifacts, command, params, paths, results, tasks
+from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Hardware, Section, Spawn
+from hidden_structure.frame.sections import Hardware, Section, Spawn, Tasks
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.training import resume
 from hidden_structure.training.device import describe
-from hidden_structure.training.inputs import Inputs, read
+from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import TrainingState
 from hidden_structure.training.run import evaluate, train
 
@@ -20,6 +21,7 @@ from hidden_structure.training.run import evaluate, train
 class Reads(Section):
     hardware: Hardware
     spawn: Spawn | None
+    tasks: Tasks
 
 
 @one_line_errors
@@ -34,28 +36,30 @@ def main() -> None:
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"spawn"}) | hardware
     plan = runs(study)
-    with resume.workplace("spawn", described, inputs.arrays) as folder:
-        rows = []
-        for run in plan:
-            with about(f"spawn, {run.cell.name}, seed {run.seed}, {run.name}"):
-                forks = {each.fork for each in plan if (each.cell.name, each.seed) == (run.cell.name, run.seed)}
-                rows.append(spawn(run, forks, inputs, folder))
+    with workplace("spawn", described, inputs.arrays) as folder:
+        trunks = sorted((run for run in plan if run.fork is None), key=lambda run: -run.cell.width)
+        children = sorted((run for run in plan if run.fork is not None), key=lambda run: run.fork)
+        found = {}
+        for wave in (trunks, children):  # the longest first
+            named = {run.title: (run, forks(plan, run), study.hardware, folder) for run in wave}
+            found |= tasks.run("spawn", spawn, named, folder, study.tasks, study.hardware)
         files = {paths.spawned(run.cell.name, run.seed, run.name): kept(folder, run, f"{run.name}-end") for run in plan}
         artifacts.publish(paths.SPAWNED, files)
-        results.write("spawn", rows, hardware)
+        results.write("spawn", [found[run.title] for run in plan], hardware)
 
 
 def kept(folder: Path, run: Run, name: str) -> Path:
     return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
 
 
-def spawn(run: Run, forks: set[int | None], inputs: Inputs, folder: Path) -> dict:
+def spawn(run: Run, forks: list[int], hardware: Hardware, folder: Path) -> dict:
     """Train one network, a child from its trunk's state on; forks: the epochs at which children leave this trunk."""
+    inputs = read(hardware)
     splits = {split: (images, inputs.targets(split)) for split, images in inputs.images.items()}
     file, network = kept(folder, run, run.name), inputs.initialise(run.cell.network, run.seed)
 
     def keep_fork(state: TrainingState) -> None:
-        if run.fork is None and state.epoch in forks:
+        if state.epoch in forks:
             resume.save(kept(folder, run, f"fork-{state.epoch}"), state)
 
     if run.fork is not None and not file.is_file():
@@ -65,9 +69,8 @@ def spawn(run: Run, forks: set[int | None], inputs: Inputs, folder: Path) -> dic
         artifacts.copy(fork, file)
     options = {"after": keep_fork, "section": "spawn.train"}
     state = train(network, run.train, run.noise, *splits["train"], inputs.precision, file, **options)
-    row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
-    row |= evaluate(state.network, splits, inputs.precision, run.train, "spawn.train")
-    print(f"{run.cell.name}, seed {run.seed}, {run.name}: test accuracy {row['test_accuracy']:.4f}", flush=True)
+    row = run.row | evaluate(state.network, splits, inputs.precision, run.train, "spawn.train")
+    print(f"{run.title}: test accuracy {row['test_accuracy']:.4f}", flush=True)
     artifacts.write_tensors(kept(folder, run, f"{run.name}-end"), state.network.state_dict())
     return row
 

@@ -9,13 +9,13 @@ from hidden_structure.frame import artifacts, command, params, paths, results, t
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Split, Tasks, only
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.merges.split import draw, guess_accuracy, measure
 from hidden_structure.merges.variants import Variant, features_file, train
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import snapshot_epochs
-from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):

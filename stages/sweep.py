@@ -7,10 +7,10 @@ from hidden_structure.frame import artifacts, command, params, results, tasks
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Sweep, Tasks
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.merges.sweep import Plan, compute, grid
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
-from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):

@@ -13,9 +13,9 @@ from tiny import ROOT
 import hidden_structure
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.workplace import code_of, workplace
 from hidden_structure.networks.build import initialise
 from hidden_structure.training import loop, resume
-from hidden_structure.training.resume import code_of, workplace
 
 PIPELINE = """
 stages:

@@ -35,6 +35,16 @@ class Run:
     noise: Name  # names the generators of order and augmentation
     fork: int | None  # the epoch after which it leaves its trunk; None: it is the trunk
 
+    @property
+    def title(self) -> str:
+        return f"{self.cell.name}, seed {self.seed}, {self.name}"
+
+    @property
+    def row(self) -> dict:
+        """What a row of results says of its network."""
+        cell = {"width": self.cell.width, "weight_decay": self.cell.train.weight_decay}
+        return cell | {"seed": self.seed, "name": self.name}
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -120,6 +130,12 @@ def runs(study: Study) -> list[Run]:
                     if name != TRUNK
                 ]
     return found
+
+
+def forks(plan: Sequence[Run], trunk: Run) -> list[int]:
+    """The epochs after which runs of the plan leave this one; of a child, none."""
+    own = {run.fork for run in plan if (run.cell, run.seed) == (trunk.cell, trunk.seed)} - {None}
+    return sorted(own) if trunk.fork is None else []
 
 
 def pairs(study: Study) -> list[Pair]:

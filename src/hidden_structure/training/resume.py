@@ -1,68 +1,14 @@
-"""Training that survives a kill: the whole state in one file, written between epochs.
+"""The state of a training in one file, written between epochs, so that a training survives a kill."""
 
-Its folder is named after everything that the run depends on, so a state made by other params, code or data is never
-taken up.
-"""
-
-import hashlib
 import json
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 
-import hidden_structure
-from hidden_structure.frame import paths, yaml_files
 from hidden_structure.frame.artifacts import check_state, content_of, parse_json, read_tensors, write_tensors
 from hidden_structure.networks.weights import load_state
-from hidden_structure.training import distributed
 from hidden_structure.training.averaging import averaged
 from hidden_structure.training.loop import TrainingState
-
-
-@contextmanager
-def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray]) -> Iterator[Path]:
-    """The folder where a stage keeps what it has done so far, removed once the block has ended without an error.
-
-    Args:
-        stage: as DVC names it, and for each item of a foreach: "spawn", "train@fine".
-        described: JSON-able: all params that the results depend on, and what computes (`device.describe`).
-        arrays: the data that they depend on.
-    """
-    folder = paths.RESUME / f"{stage}-{fingerprint(described, code_of(stage), arrays)}"
-    yield folder
-    if distributed.share()[0] == 0:
-        forget(folder)
-
-
-def code_of(stage: str, pipeline: Path = Path("dvc.yaml")) -> list[Path]:
-    """The Python files that the stage depends on, as dvc.yaml says; those of this whole package where it is not there,
-    or not beside what it names.
-
-    Half a run by other code would be no run of either, but code that the stage does not use may change meanwhile.
-    """
-    dependencies: list[Path] = []
-    if pipeline.is_file():
-        entry = yaml_files.read(pipeline)["stages"][stage.partition("@")[0]]
-        deps = entry.get("do", entry)["deps"]
-        dependencies = [pipeline.parent / path.replace("${item}", stage.partition("@")[2]) for path in deps]
-    if not dependencies or not all(path.exists() for path in dependencies):
-        dependencies = [Path(hidden_structure.__file__).parent]
-    inside = [file for path in dependencies if path.is_dir() for file in path.rglob("*.py")]
-    return sorted({*inside, *(path for path in dependencies if path.suffix == ".py")})
-
-
-def fingerprint(described: dict, code: Iterable[Path], arrays: Iterable[np.ndarray]) -> str:
-    """16 hexadecimal digits that depend on a JSON-able description, and on the content of files and arrays."""
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for file in code:
-        digest.update(file.read_bytes())
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()[:16]
 
 
 def save(path: Path, state: TrainingState) -> None:
@@ -109,19 +55,9 @@ def load(path: Path, state: TrainingState) -> bool:
         for slot, value in state.optimizer.state.get(parameter, {}).items():
             if value.shape == parameter.shape:
                 state.optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(value)
-    if (
-        state.average is not None
-    ):  # a child may average where its trunk does not: it begins with the weights as they are
-        state.average.tensors |= averaged(state.network)
-        state.average.tensors |= average
+    if state.average is not None:
+        before = averaged(state.network)  # a child may average where its trunk does not: it begins with its weights
+        for name, tensor in state.average.tensors.items():
+            tensor.copy_(average.get(name, before[name]))
     state.epoch, state.history = epoch, history
     return True
-
-
-def forget(folder: Path) -> None:
-    """Remove a finished run; renamed first, so that a kill in between leaves nothing that could be taken up."""
-    if folder.is_dir():
-        finished = folder.with_name(f"finished-{folder.name}")
-        shutil.rmtree(finished, ignore_errors=True)
-        folder.rename(finished)
-        shutil.rmtree(finished, ignore_errors=True)
