@@ -9,7 +9,8 @@ from pathlib import Path
 from hidden_structure.frame.sections import Hardware
 
 MEMORY = 3 * 2**29  # bytes that a task is thought to need, 1.5 GiB
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP = Path("/sys/fs/cgroup")  # limits of the container, in the second version of control groups or the first
+MEMORY_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
 
 def workers(asked: int | None, hardware: Hardware, tasks: int) -> int:
@@ -36,9 +37,11 @@ def device(hardware: Hardware) -> str:
 
 
 def start_method(hardware: Hardware) -> str:
-    """fork, which costs nothing and shares what is read already; spawn elsewhere than on Linux, with a GPU or with more
-    threads than one, where a forked process may hang."""
-    plain = sys.platform == "linux" and device(hardware) == "cpu" and hardware.threads == 1
+    """fork, which costs nothing and shares what is read already; spawn elsewhere than on Linux, and where there is a
+    GPU, whose driver does not survive a fork, or more threads than one, which may hang after it."""
+    import torch
+
+    plain = sys.platform == "linux" and not torch.cuda.is_available() and hardware.threads == 1
     return "fork" if plain else "spawn"
 
 
@@ -60,22 +63,41 @@ def gpu(hardware: Hardware, slot: int) -> str | None:
 def cores() -> int:
     """Those that this process may use, by its affinity and the limit of its container."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = (CGROUP / "cpu.max").read_text().split()
-        count = min(count, max(1, int(quota) // int(period)))
-    return count
+    quota, period = _of_container("cpu.max") or _of_container("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us") or (0, 1)
+    return max(1, min(count, quota // period)) if quota > 0 else count
 
 
 def memory() -> int:
-    """Bytes that are free within the limit of the container; a machine that does not tell is thought to have enough."""
+    """Bytes that are free within the limit of the container; a machine that does not tell is thought to have enough.
+
+    What the system keeps of files it gives away when asked for it, so it counts as free.
+    """
     free = sys.maxsize
     with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    with suppress(OSError, ValueError):
-        limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        free = min(free, limit - used)
+        free = _stated(Path("/proc/meminfo"), "MemAvailable:") * 1024
+    for folder, names, cached in (
+        (CGROUP, ("memory.max", "memory.current"), ("active_file", "inactive_file")),
+        (CGROUP / "memory", MEMORY_V1, ("total_active_file", "total_inactive_file")),
+    ):
+        if found := _of_container(*(str(folder / name) for name in names)):
+            with suppress(OSError, ValueError, StopIteration):
+                limit, used = found
+                kept = sum(_stated(folder / "memory.stat", name) for name in cached)
+                free = min(free, limit - used + kept)
     return free
+
+
+def _of_container(*names: str) -> tuple[int, ...]:
+    """The numbers in these files of the control group; none if one is missing or says that there is no limit."""
+    try:
+        return tuple(int(word) for name in names for word in (CGROUP / name).read_text().split())
+    except (OSError, ValueError):
+        return ()
+
+
+def _stated(file: Path, name: str) -> int:
+    """The number after a name at the beginning of a line."""
+    return next(int(line.split()[1]) for line in file.read_text().splitlines() if line.split()[0] == name)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""Independent computations as named tasks: each in a process of its own, as many at once as there are cores.
+"""Independent computations as named tasks, as many at once as there are cores, each in a process with one thread.
 
-What a task gives is written to a file by the task itself, so a run that is started again computes what is missing. One
-thread a task (`hardware.threads`), however many workers share the cores: the bytes depend on neither.
+What a task gives it writes to a file itself, so a run that is started again computes what is missing. A task computes
+with as many threads as `hardware.threads` says, however many others run: the bytes depend on neither.
 """
 
+import io
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from urllib.parse import quote
 from hidden_structure.frame import machine
 from hidden_structure.frame.artifacts import read_json, write_json
 from hidden_structure.frame.errors import InputError, one_line
-from hidden_structure.frame.progress import Board, reporting
+from hidden_structure.frame.progress import Board, reporting, track
 from hidden_structure.frame.sections import Hardware, Tasks
 
 ATTEMPTS = 3  # at a task whose process is killed, for instance because memory is short
+PATIENCE = 5.0  # seconds in which a process is to end by itself
 Function = Callable[..., Any]
 
 
@@ -46,161 +48,183 @@ def run(
     Args:
         label: of the progress.
         function: what it returns must be JSON-able; what is large it writes to files in `folder`, atomically.
+        tasks: their names must differ from those of other calls with this folder. Give those that take long first.
         folder: of the stage's `workplace`: named after all that the results depend on.
 
     Raises InputError, which names the task, if one raises an error or its process is killed three times; the others are
     ended then, and go on where they were when started again.
     """
     missing = {name: arguments for name, arguments in tasks.items() if not result(folder, name).is_file()}
-    workers = machine.workers(where.workers, hardware, len(missing))
     files = {name: result(folder, name) for name in missing}
     own: dict[str, Any] = {}
     if missing and where.address:
         from hidden_structure.frame import ray_cluster
 
         ray_cluster.run(label, function, missing, files, where.address, hardware)
-    elif workers > 1:
-        _Pool(label, function, missing, files, workers, hardware, len(tasks)).run()
-    else:
-        for name, arguments in missing.items():
-            with machine.threads(hardware.threads):
-                try:
-                    given = function(*arguments)
-                except Exception as error:
-                    if not (line := one_line(error)):
-                        raise
-                    raise InputError(f"{name}: {line}") from error
-            if int(os.environ.get("RANK", "0")) > 0:
-                own[name] = given  # the first process writes for all, and may not be so far yet
-            else:
-                write_json(files[name], given)
+    elif missing and (workers := machine.workers(where.workers, hardware, len(missing))) > 1:
+        with Board(label, len(tasks), len(tasks) - len(missing)) as board:
+            _Pool(function, missing, files, hardware, board).run(workers)
+    elif missing:
+        own = _one_after_the_other(label, function, missing, files, hardware)
     return {name: own[name] if name in own else read_json(result(folder, name)) for name in tasks}
 
 
+def _one_after_the_other(
+    label: str, function: Function, tasks: Mapping[str, tuple], files: Mapping[str, Path], hardware: Hardware
+) -> dict[str, Any]:
+    """In this process. Of several that compute together (torchrun) the first writes; to the others it is given back
+    what they computed, for the first may not be so far yet."""
+    first = int(os.environ.get("RANK", "0")) == 0
+    found = {}
+    for name, arguments in track(tasks.items(), label) if first else tasks.items():
+        try:
+            with machine.threads(hardware.threads):
+                found[name] = function(*arguments)
+        except Exception as error:
+            if not (line := one_line(error)):
+                error.add_note(f"(in the task {name})")
+                raise
+            raise InputError(f"{name}: {line}") from error
+        if first:
+            write_json(files[name], found[name])
+    return {} if first else found
+
+
 @dataclass
-class _Running:
+class _Worker:
     process: multiprocessing.process.BaseProcess
     connection: Connection
     slot: int
-    error: str | None = None
+    task: str | None = None
 
 
 @dataclass
 class _Pool:
-    label: str
+    """Processes of this machine."""
+
     function: Function
-    tasks: dict[str, tuple]
-    files: dict[str, Path]
-    workers: int
+    tasks: Mapping[str, tuple]
+    files: Mapping[str, Path]
     hardware: Hardware
-    total: int
-    attempts: dict[str, int] = field(default_factory=dict)
-    running: dict[str, _Running] = field(default_factory=dict)
+    board: Board
 
-    def run(self) -> None:
-        waiting = list(self.tasks)
-        with Board(self.label, self.total, self.total - len(waiting)) as board:
-            try:
-                while waiting or self.running:
-                    while waiting and len(self.running) < self.workers:
-                        self._start(waiting.pop(0))
-                    connections = {one.connection: name for name, one in self.running.items()}
-                    for connection in wait(list(connections)):
-                        name = connections[connection]
-                        try:
-                            kind, message = connection.recv()
-                        except (EOFError, OSError):
-                            if not self._finished(name):
-                                waiting.insert(0, name)
-                            else:
-                                board.done(name)
-                            continue
-                        if kind == "error":
-                            self.running[name].error = message
-                        elif kind == "line":
-                            board.print(message)
-                        else:
-                            board.show(name, message)
-            finally:
-                self._end()
+    def run(self, workers: int) -> None:
+        killed = self._compute(list(self.tasks), workers)
+        for attempt in range(2, ATTEMPTS + 1):
+            for name, reason in list(killed.items()):  # each alone: the others may have taken the memory
+                again = f"it is tried again, by itself ({attempt} of {ATTEMPTS})"
+                print(f"{name}: its process {reason}, {again}", file=sys.stderr, flush=True)
+                del killed[name]
+                killed |= self._compute([name], 1)
+        for name, reason in killed.items():
+            mend = "if memory is short, lower the sizes in params.yaml"
+            raise InputError(f"{name}: its process {reason}, {ATTEMPTS} times: {mend}")
 
-    def _start(self, name: str) -> None:
-        slot = min(set(range(self.workers)) - {one.slot for one in self.running.values()})
+    def _compute(self, names: list[str], workers: int) -> dict[str, str]:
+        """Gives what became of the processes of those tasks that were killed."""
+        waiting, killed = names[::-1], {}
+        team: list[_Worker] = []
+        try:
+            for slot in range(min(workers, len(names))):
+                team.append(self._start(slot))
+                self._hand_on(team[-1], waiting)
+            while team:
+                ready = set(wait([worker.connection for worker in team]))
+                for worker in [worker for worker in team if worker.connection in ready]:
+                    try:
+                        kind, message = worker.connection.recv()
+                    except (EOFError, OSError):
+                        team.remove(worker)
+                        if reason := self._end_of(worker):
+                            killed[worker.task] = reason
+                        if waiting:
+                            team.append(self._start(worker.slot))
+                            self._hand_on(team[-1], waiting)
+                        continue
+                    self._heed(worker, kind, message)
+                    if kind == "done":
+                        self._hand_on(worker, waiting)
+        finally:
+            _end(team)
+        return killed
+
+    def _start(self, slot: int) -> _Worker:
         context = multiprocessing.get_context(machine.start_method(self.hardware))
-        receiving, sending = context.Pipe(duplex=False)
-        gpu = machine.gpu(self.hardware, slot)
-        arguments = sending, self.function, self.tasks[name], self.files[name], self.hardware.threads, gpu
-        process = context.Process(target=_work, args=arguments, name=name, daemon=True)
+        here, there = context.Pipe()
+        arguments = there, self.hardware.threads, machine.gpu(self.hardware, slot)
+        process = context.Process(target=_work, args=arguments, daemon=True)
         with warnings.catch_warnings():  # a forked process computes with one thread, so no pool of threads is missed
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
-        sending.close()
-        self.running[name] = _Running(process, receiving, slot)
-        self.attempts[name] = self.attempts.get(name, 0) + 1
+        there.close()
+        return _Worker(process, here, slot)
 
-    def _finished(self, name: str) -> bool:
-        """False if the task is to be tried again."""
-        one = self.running.pop(name)
-        one.process.join()
-        one.connection.close()
-        if one.error is not None:
-            raise InputError(f"{name}: {one.error}")
-        if one.process.exitcode == 0 and self.files[name].is_file():
-            return True
-        reason = _reason(one.process.exitcode)
-        if self.attempts[name] == ATTEMPTS:
-            raise InputError(
-                f"{name}: its process {reason}, {ATTEMPTS} times: if memory is short, lower tasks.workers or the sizes"
-            )
-        print(f"{name}: its process {reason}, it is tried again", file=sys.stderr, flush=True)
-        return False
+    def _hand_on(self, worker: _Worker, waiting: list[str]) -> None:
+        """The next task; where there is none left the worker ends."""
+        name = worker.task = waiting.pop() if waiting else None
+        task = (self.function, self.tasks[name], self.files[name]) if name else None
+        with suppress(OSError):  # it has died, as is seen when it is heard
+            worker.connection.send(task)
 
-    def _end(self) -> None:
-        for one in self.running.values():
-            one.process.terminate()
-        for one in self.running.values():
-            one.process.join(5)
-            if one.process.is_alive():
-                one.process.kill()
-                one.process.join()
+    def _heed(self, worker: _Worker, kind: str, message: str) -> None:
+        if kind == "error":
+            raise InputError(f"{worker.task}: {message}")
+        if kind == "done":
+            self.board.done(worker.task)
+        elif kind == "line":
+            self.board.print(message)
+        else:
+            self.board.show(worker.task, message)
 
-
-def _reason(code: int | None) -> str:
-    if code is not None and code < 0:
+    def _end_of(self, worker: _Worker) -> str:
+        """Why the process left a task undone; empty if it has not."""
+        worker.process.join()
+        worker.connection.close()
+        if worker.task is None:
+            return ""
+        if self.files[worker.task].is_file():
+            self.board.done(worker.task)
+            return ""
+        code = worker.process.exitcode or 0
         with suppress(ValueError):
             return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit status {code}"
+        return f"ended with exit status {code}"
 
 
-def _work(
-    connection: Connection, function: Function, arguments: tuple, file: Path, threads: int, gpu: str | None
-) -> None:
-    """The life of a worker's process."""
+def _end(team: list[_Worker]) -> None:
+    for worker in team:
+        worker.process.terminate()
+    for worker in team:
+        worker.process.join(PATIENCE)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.connection.close()
+
+
+def _work(connection: Connection, threads: int, gpu: str | None) -> None:
+    """The life of a worker: one task after the other, until there is none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    lock = threading.Lock()
-
-    def send(kind: str, message: Any) -> None:
-        with lock:
+    lines = _Lines(lambda line: connection.send(("line", line)))
+    with reporting(lambda progress: connection.send(("progress", progress))), redirect_stdout(lines):
+        while task := connection.recv():
+            function, arguments, file = task
+            try:
+                with machine.threads(threads):
+                    given = function(*arguments)
+                write_json(file, given)
+                kind, message = "done", ""
+            except Exception as error:
+                if not (message := one_line(error)):
+                    traceback.print_exc()
+                    message = f"{type(error).__name__}: {error}"
+                kind = "error"
+            lines.end()
             connection.send((kind, message))
-
-    with (
-        reporting(lambda progress: send("progress", progress)),
-        redirect_stdout(_Lines(lambda line: send("line", line))),
-    ):
-        try:
-            with machine.threads(threads):
-                given = function(*arguments)
-            write_json(file, given)
-        except Exception as error:
-            if not (line := one_line(error)):
-                traceback.print_exc()
-                line = f"{type(error).__name__}: {error}"
-            send("error", line)
-    connection.close()
 
 
 def _die_with_parent() -> None:
@@ -209,8 +233,8 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-class _Lines:
-    """A text file that hands on whole lines."""
+class _Lines(io.TextIOBase):
+    """Hands on whole lines."""
 
     def __init__(self, send: Callable[[str], None]) -> None:
         self.send, self.rest = send, ""
@@ -221,5 +245,6 @@ class _Lines:
             self.send(line)
         return len(text)
 
-    def flush(self) -> None:
-        pass
+    def end(self) -> None:
+        if self.rest:
+            self.write("\n")
