@@ -54,7 +54,7 @@ def epochs(samples: int, repeats: int) -> dict[str, float]:
     generator = numpy_generator("benchmark", "distillation")
     pixels = generator.integers(0, 256, (samples, 32, 32, 3), dtype=np.uint8)
     images = on_device(pixels, np.full(3, 0.5), np.full(3, 0.25), torch.device("cpu"))
-    precision = pick_precision(params.Hardware(device="cpu", precision="auto"), torch.device("cpu"))
+    precision = pick_precision(params.Hardware(device="cpu", precision="auto", threads=1), torch.device("cpu"))
     task = Task(images, torch.from_numpy(generator.integers(0, CLASSES, samples)), CLASSES, precision)
     teacher = network(20, 16, CLASSES)
     embeddings, logits = forward_all(teacher, task)

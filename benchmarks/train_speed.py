@@ -22,9 +22,10 @@ from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed, numpy_generator
 from hidden_structure.training import loop
 from hidden_structure.training.batches import on_device
-from hidden_structure.training.device import pick_device, pick_precision
+from hidden_structure.training.device import compute_deterministically, pick_device, pick_precision
 
 CASES = {  # name -> network, image shape, batches of 128, crop, flip
+    "speedrun": (params.Network(name="speedrun", depth=None, width=64, norm="batch"), (32, 32, 3), 10, 2, True),
     "ResNet-20": (params.Network(name="resnet", depth=20, width=16, norm="batch"), (32, 32, 3), 20, 4, True),
     "MLP 3 x 512": (params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1), 150, 0, False),
 }
@@ -65,9 +66,10 @@ def usual_loop(loader: DataLoader, network: nn.Module, recipe: params.Train, dev
 def measure(name: str, repeats: int) -> str:
     network, shape, batches, crop, flip = CASES[name]
     changes = {"epochs": 1, "batch_size": BATCH, "crop": crop, "flip": flip, "schedule": "constant", "lr": 0.01}
+    compute_deterministically(1)
     study = params.load()
     recipe = study.train.model_copy(update=changes)
-    hardware = params.Hardware(device="auto", precision="auto")
+    hardware = params.Hardware(device="auto", precision="auto", threads=1)
     device = pick_device(hardware)
     precision = pick_precision(hardware, device)
     count, draw = batches * BATCH, numpy_generator("benchmark", name)

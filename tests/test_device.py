@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def hardware(device="cpu", precision="auto"):
-    return Hardware(device=device, precision=precision)
+    return Hardware(device=device, precision=precision, threads=1)
 
 
 @pytest.mark.parametrize(
