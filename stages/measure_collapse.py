@@ -1,21 +1,25 @@
 """Measure neural collapse over training: of every network, at each epoch whose weights were kept."""
 
 from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
 
 import torch
 
 from hidden_structure.collapse.metrics import measure
 from hidden_structure.frame import artifacts, command, params, paths
-from hidden_structure.frame.errors import InputError, one_line_errors
+from hidden_structure.frame.errors import about, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.progress import track
-from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some, Train, only
+from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some, Tasks, Train, only
+from hidden_structure.frame.tasks import run
 from hidden_structure.networks.features import PENULTIMATE, extract, head
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.batches import evaluation_batches
-from hidden_structure.training.device import autocast
+from hidden_structure.training.device import autocast, describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import snapshot_epochs
+from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):
@@ -23,6 +27,7 @@ class Reads(Section):
     hardware: Hardware
     network: Network
     seeds: Some[Seed]
+    tasks: Tasks
     train: Train | None
 
 
@@ -33,30 +38,40 @@ def main() -> None:
     if study.train is None:
         artifacts.write_json(paths.results("collapse"), [])
         return
+    inputs = {supervision: read(study.hardware, supervision) for supervision in paths.SUPERVISIONS}
+    networks = [(supervision, seed) for supervision in paths.SUPERVISIONS for seed in study.seeds]
+    first = inputs["fine"]
+    described = study.model_dump(include={"features", "network"}) | describe(first.device, first.precision, 1)
+    weights = artifacts.arrays_of(file for network in networks for file in snapshots(study, *network).values())
+    arrays = (array for each in inputs.values() for array in each.arrays)
+    with workplace("measure-collapse", described, chain(arrays, weights)) as folder:
+        tasks = {f"{supervision} network, seed {seed}": (study, supervision, seed) for supervision, seed in networks}
+        found = run("collapse", measure_network, tasks, folder, study.tasks, study.hardware)
+        artifacts.write_json(paths.results("collapse"), [row for rows in found.values() for row in rows])
+
+
+def measure_network(study: Reads, supervision: str, seed: int) -> list[dict]:
+    """A row of metrics for each epoch."""
+    inputs, rows = read(study.hardware, supervision), []
+    images, targets = inputs.images["train"], torch.from_numpy(inputs.labels["train"])
+    network = inputs.build(study.network).to(inputs.device)
+    for epoch, file in track(snapshots(study, supervision, seed).items(), "collapse"):
+        load_state(network, artifacts.read_state(file, network))
+        batches, last = evaluation_batches(images, study.features.batch_size), head(network)
+        with autocast(inputs.device, inputs.precision):
+            features = extract(network, batches, [PENULTIMATE], len(targets))[PENULTIMATE]
+        bias = None if last.bias is None else last.bias.detach().cpu()
+        with about(f"epoch {epoch}"):
+            metrics = asdict(measure(features, targets, last.weight.detach().cpu(), bias))
+        own = {"supervision": supervision, "seed": seed, "epoch": epoch, "dimension": features.shape[1]}
+        rows.append(own | metrics)
+    return rows
+
+
+def snapshots(study: Reads, supervision: str, seed: int) -> dict[int, Path]:
+    """Epoch -> weights."""
     epochs = snapshot_epochs(study.train.epochs, study.train.snapshots)
-
-    rows: dict[str, list[dict]] = {}
-    for supervision in paths.SUPERVISIONS:
-        inputs = read(study.hardware, supervision)
-        images, targets = inputs.images["train"], torch.from_numpy(inputs.labels["train"])
-        network = inputs.build(study.network).to(inputs.device)
-        runs = [(seed, epoch) for seed in study.seeds for epoch in epochs]
-        rows[supervision] = []
-        for seed, epoch in track(runs, f"collapse of {supervision} networks"):
-            load_state(network, artifacts.read_state(paths.snapshot(supervision, seed, epoch), network))
-            batches, last = evaluation_batches(images, study.features.batch_size), head(network)
-            with autocast(inputs.device, inputs.precision):
-                features = extract(network, batches, [PENULTIMATE], len(targets))[PENULTIMATE]
-            bias = None if last.bias is None else last.bias.detach().cpu()
-            try:
-                metrics = asdict(measure(features, targets, last.weight.detach().cpu(), bias))
-            except InputError as error:
-                raise InputError(f"{supervision} network, seed {seed}, epoch {epoch}: {error}") from error
-            shape = {"dimension": features.shape[1]}
-            rows[supervision].append({"supervision": supervision, "seed": seed, "epoch": epoch} | shape | metrics)
-
-    everything = [row for supervision in paths.SUPERVISIONS for row in rows[supervision]]
-    artifacts.write_json(paths.results("collapse"), everything)
+    return {epoch: paths.snapshot(supervision, seed, epoch) for epoch in epochs}
 
 
 if __name__ == "__main__":

@@ -214,3 +214,13 @@ def test_a_published_folder_holds_the_files_and_nothing_of_before(tmp_path):
     assert (folder / "deep/x").read_text() == "a"
     artifacts.clear(folder)
     assert not list(folder.iterdir())
+
+
+def test_the_bytes_of_tensors_of_any_type_are_given_in_the_order_of_files_and_names(tmp_path):
+    first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    artifacts.write_tensors(first, {"b": torch.ones(2, 3), "a": torch.tensor(7)})
+    artifacts.write_tensors(second, {"c": torch.ones(3, dtype=torch.bfloat16)})
+    found = [array.tobytes() for array in artifacts.arrays_of([first, second])]
+    assert found == [np.int64(7).tobytes(), np.ones(6, np.float32).tobytes(), b"\x80\x3f" * 3]
+    with pytest.raises(InputError, match="is missing"):
+        list(artifacts.arrays_of([tmp_path / "3.safetensors"]))

@@ -180,6 +180,15 @@ def read_tensors(path: Path, holds: Mapping[str, int | None] | None = None) -> d
     return tensors
 
 
+def arrays_of(files: Iterable[Path]) -> Iterator[np.ndarray]:
+    """The bytes of all tensors of one safetensors file after the other: what a stage's results depend on."""
+    import torch
+
+    for file in files:
+        for _, tensor in sorted(read_tensors(file).items()):
+            yield tensor.contiguous().flatten().view(torch.uint8).numpy()
+
+
 def read_state(path: Path, network: Any) -> dict[str, Any]:
     """The state dict of a network that is built like this one.
 

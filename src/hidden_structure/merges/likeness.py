@@ -1,14 +1,23 @@
 """How alike merged classes are, and how well clustering finds them again, from chance.
 
 Nguyen, Kornblith, arXiv 2311.07864 (2023): super-classes of unrelated classes cluster better than natural hierarchies
-do. All similarities here are the larger the more alike two classes are.
+do. All similarities here are the larger the more alike two classes are. `recover_merge` and `alike` are tasks: they
+read what they work on from the files of the study.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+import torch
 
+from hidden_structure.datasets.labels import bits_per_sample, class_counts, merge, merge_name, tables
+from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.build import build
+from hidden_structure.networks.features import head
+from hidden_structure.networks.weights import load_state
+from hidden_structure.recovery.count import estimate
+from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 
 
 def similarity_of_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -113,3 +122,44 @@ def similarities(
         confusions.append(confusion(logits, labels["test"]))
     pixels = similarity_of_means(images, labels["train"], classes)
     return {"pixels": pixels, "features": np.mean(features, 0), "confusion": np.mean(confusions, 0)}
+
+
+def recover_merge(settings: params.Cluster, kind: params.Merge, seed: int) -> dict:
+    """The row of one merge and seed, by the first reducer; `coarse_of` is the super-class of each class."""
+    data, fine = artifacts.read_arrays(paths.DATA, paths.IMAGES), artifacts.read_labels("fine")
+    with artifacts.content_of([paths.DATA]):
+        made = merge(kind, tuple(fine["names"].tolist()), tables(data))
+    name, coarse_of, names = merge_name(kind), made.coarse_of, list(made.coarse_names)
+    merged = Merged(fine["train"], coarse_of[fine["train"]], fine["test"], coarse_of, names)
+    sizes = {split: len(fine[split]) for split in ("train", "test")}
+    stored = artifacts.read_tensors(paths.merged_features(name, seed), sizes)
+    train, test = stored["train"], stored["test"]
+    found = cluster_and_probe(train.numpy(), train, test, merged, settings, settings.reducers[0], name, seed)
+    for group, scores in enumerate(found.row["superclasses"].values()):
+        scores["estimated"] = estimate(found.points[merged.coarse == group], name, seed, group)
+    row = {"name": name, "method": kind.method, "classes": len(names), "seed": seed, "coarse_of": coarse_of.tolist()}
+    row["bits"] = bits_per_sample(class_counts(merged.coarse, len(names)))
+    row["oracle_accuracy"] = probe_accuracy(merged.fine, train, test, merged, settings.l2)
+    row |= found.row
+    print(name, {key: row[key] for key in ("seed", "agreement", "probe_accuracy")}, flush=True)
+    return row
+
+
+def alike(network: params.Network, seeds: list[int]) -> dict[str, list[list[float]]]:
+    """Measure -> likeness of every two classes (C, C), by the images and the networks that were trained on them."""
+    images, fine = artifacts.read_arrays(paths.DATA, paths.IMAGES)["train_images"], artifacts.read_labels("fine")
+    found = similarities(images, _networks(network, seeds, images.shape[1:], fine), fine, len(fine["names"]))
+    return {name: matrix.tolist() for name, matrix in found.items()}
+
+
+def _networks(
+    description: params.Network, seeds: list[int], shape: tuple, fine: dict[str, np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of every network on fine labels: its features of the training samples, its logits of the test samples."""
+    network = build(description, shape, len(fine["names"]))
+    held = {f"{split}/penultimate": len(fine[split]) for split in ("train", "test")}
+    for seed in seeds:
+        stored = artifacts.read_tensors(paths.features("fine", seed), held)
+        load_state(network, artifacts.read_state(paths.model("fine", seed), network))
+        with torch.no_grad():
+            yield stored["train/penultimate"].numpy(), head(network)(stored["test/penultimate"]).numpy()

@@ -5,6 +5,8 @@ Yang, Steinhardt, Hu, "Are Neurons Actually Collapsed? On the Fine-Grained Struc
 t-SNE and clustered by k-means, with as many clusters as classes were merged into it.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -73,13 +75,34 @@ def reduce_within(
 
     names: of the random generator, to which the method and the super-class are added.
     """
-    points = None
-    for group in track(np.unique(coarse), f"{method} of {' '.join(map(str, names))}"):
-        own = np.flatnonzero(coarse == group)
-        reduced = reduce(features[own], method, perplexity, components, seed_of(*names, method, int(group)))
-        points = np.empty((len(features), reduced.shape[1]), reduced.dtype) if points is None else points
-        points[own] = reduced
-    return points
+    groups = track(np.unique(coarse), f"{method} of {' '.join(map(str, names))}")
+    return together(
+        {int(one): reduce_one(features, coarse, int(one), method, perplexity, components, *names) for one in groups},
+        coarse,
+    )
+
+
+def reduce_one(
+    features: np.ndarray,
+    coarse: np.ndarray,
+    group: int,
+    method: str,
+    perplexity: float,
+    components: int,
+    *names: Name,
+) -> np.ndarray:
+    """What `reduce_within` makes of the samples of one super-class: points (n, m)."""
+    own = features[coarse == group]
+    return reduce(own, method, perplexity, components, seed_of(*names, method, group))
+
+
+def together(points: Mapping[int, np.ndarray], coarse: np.ndarray) -> np.ndarray:
+    """The points of all super-classes, by super-class (n, m), in the order of the samples (N, m)."""
+    some = next(iter(points.values()))
+    result = np.empty((len(coarse), some.shape[1]), some.dtype)
+    for group, own in points.items():
+        result[coarse == group] = own
+    return result
 
 
 def recover(

@@ -46,19 +46,38 @@ def cluster_and_probe(
     reducer: str,
     *names: Name,
 ) -> Recovery:
-    """Cluster inside each super-class, and train a linear layer on the labels that come of it.
+    """Reduce and cluster inside each super-class, and train a linear layer on the labels that come of it.
 
     Args:
         clustered: float (N, d), what is reduced and clustered; mostly the training features.
+        names: of the random generators.
+
+    Otherwise as `recover_and_probe`.
+    """
+    points = reduce_within(clustered, merged.coarse, reducer, settings.perplexity, settings.components, *names)
+    return recover_and_probe(points, train, test, merged, settings, reducer, *names)
+
+
+def recover_and_probe(
+    points: np.ndarray,
+    train: Tensor,
+    test: Tensor,
+    merged: Merged,
+    settings: params.Cluster,
+    reducer: str,
+    *names: Name,
+) -> Recovery:
+    """Cluster points (N, m) inside each super-class, and train a linear layer on the labels that come of it.
+
+    Args:
+        points: the reducer's.
         train, test: float (N, d) and (M, d), what the linear layer reads.
         names: of the random generators.
 
     Returns the agreement scores, `probe_accuracy` on the original test labels, and `superclasses`: the scores of each.
     """
-    points = reduce_within(clustered, merged.coarse, reducer, settings.perplexity, settings.components, *names)
-    recovered = recover(
-        points, merged.fine, merged.coarse, merged.coarse_of, settings.restarts, *names[:-1], reducer, *names[-1:]
-    )
+    own = *names[:-1], reducer, *names[-1:]
+    recovered = recover(points, merged.fine, merged.coarse, merged.coarse_of, settings.restarts, *own)
     row = scores(recovered, merged.fine)
     row["probe_accuracy"] = probe_accuracy(recovered, train, test, merged, settings.l2)
     row["superclasses"] = scores_within(recovered, merged.fine, merged.coarse, merged.names)

@@ -1,0 +1,99 @@
+"""The stage on planted features: the same bytes by however many workers, and nothing computed twice after a kill."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from hidden_structure.frame import artifacts, paths
+from hidden_structure.recovery import controls
+from hidden_structure.seeding import numpy_generator
+
+TASKS = {"draw_map": 3 * 5, "recover": 3 * 2, "compare": 1}  # three sources, five super-classes, two reducers, one seed
+
+
+def prepare(folder: Path, workers: int, **cluster) -> Path:
+    folder.mkdir()
+    tiny.write_params(
+        folder,
+        seeds=[0],
+        cluster={"reducers": ["pca", "tsne"], "components": 3} | cluster,
+        tasks={"workers": workers},
+    )
+    tiny.write_data(folder, samples=120)
+    fine = artifacts.read_arrays(folder / paths.labels("fine"))
+    for network, apart in (("coarse", 4.0), ("untrained", 0.1)):
+        tensors = {}
+        for split in ("train", "test"):
+            noise = numpy_generator("cluster", network, split).standard_normal((len(fine[split]), 12))
+            features = apart * np.eye(10, 12)[fine[split]] + noise
+            tensors[f"{split}/penultimate"] = torch.from_numpy(features.astype(np.float32))
+        artifacts.write_tensors(folder / paths.features(network, 0), tensors)
+    return folder
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    files = [folder / paths.results("cluster"), *(folder / paths.CLUSTERS).iterdir()]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def finish(folder: Path) -> dict[str, bytes]:
+    done = tiny.in_process(folder, "cluster.py")
+    assert done.returncode == 0, done.stderr
+    assert not list((folder / paths.RESUME).iterdir())
+    return outputs(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
+    folder = prepare(tmp_path_factory.mktemp("cluster") / "one", workers=1)
+    return folder, finish(folder)
+
+
+def test_two_workers_write_the_bytes_of_one(finished, tmp_path):
+    assert finish(prepare(tmp_path / "two", workers=2)) == finished[1]
+
+
+@pytest.mark.parametrize("at", [3, 17])  # among the maps, among the recoveries
+def test_after_a_kill_it_computes_what_is_missing_and_ends_with_the_same_bytes(finished, tmp_path, monkeypatch, at):
+    folder, calls = prepare(tmp_path / "killed", workers=1), []
+
+    def watched(name, function):
+        def call(*arguments):
+            calls.append(name)
+            if len(calls) == at:
+                raise tiny.Killed
+            return function(*arguments)
+
+        return call
+
+    for name in TASKS:
+        monkeypatch.setattr(controls, name, watched(name, getattr(controls, name)))
+    with pytest.raises(tiny.Killed):
+        tiny.in_process(folder, "cluster.py")
+    assert not (folder / paths.CLUSTERS).exists()
+    assert finish(folder) == finished[1]
+    assert len(calls) == sum(TASKS.values()) + 1  # the one that was killed, again
+
+
+def test_what_is_apart_is_recovered_and_what_is_not_is_not(finished):
+    result = artifacts.read_json(finished[0] / paths.results("cluster"))
+    rows = {(row["source"], row["reducer"]): row for row in result["rows"]}
+    assert set(rows) == {(source, reducer) for source in controls.SOURCES for reducer in ("pca", "tsne")}
+    for reducer in ("pca", "tsne"):
+        assert rows["coarse", reducer]["agreement"] > 0.9 > rows["untrained", reducer]["agreement"]
+    arrays = artifacts.read_arrays(finished[0] / paths.clusters(0))
+    assert arrays["map"].shape == (120, 2)
+    fine = artifacts.read_arrays(finished[0] / paths.labels("fine"))["train"]
+    agreement = (arrays["recovered/coarse/tsne"] == fine).mean()
+    assert agreement == pytest.approx(rows["coarse", "tsne"]["agreement"])
+
+
+def test_without_tsne_the_map_is_of_principal_components(tmp_path):
+    folder = prepare(tmp_path / "pca", workers=1, reducers=["pca"])
+    finish(folder)
+    arrays = artifacts.read_arrays(folder / paths.clusters(0))
+    assert list(arrays) == ["map", *(f"recovered/{source}/pca" for source in controls.SOURCES)]
+    assert arrays["map"].shape == (120, 2)
