@@ -1,20 +1,14 @@
 """Measure how linearly features change along the lines between networks, why, and how well networks stitch."""
 
-from dataclasses import replace
-
-import torch
-
-from hidden_structure.connectivity.pairing import Reader, aligned_pairs, named, repair_images
-from hidden_structure.connectivity.repair import repairer
-from hidden_structure.frame import artifacts, command, params, paths
+from hidden_structure.connectivity.pairing import aligned_pairs, content, named
+from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.progress import track
-from hidden_structure.frame.sections import Hardware, Linearity, Permute, Section, Spawn
-from hidden_structure.linearity import layers
-from hidden_structure.linearity.stitching import stitch
-from hidden_structure.seeding import torch_generator
+from hidden_structure.frame.sections import Hardware, Linearity, Permute, Section, Spawn, Tasks
+from hidden_structure.linearity.measures import measure
+from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
+from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):
@@ -22,6 +16,7 @@ class Reads(Section):
     linearity: Linearity | None
     permute: Permute | None
     spawn: Spawn | None
+    tasks: Tasks
 
 
 @one_line_errors
@@ -32,25 +27,16 @@ def main() -> None:
         for name in ("linearity", "stitch"):
             artifacts.write_json(paths.results(name), [])
         return
-    inputs, settings = read(study.hardware), study.linearity
-    test, reader = inputs.images["test"], Reader(study, inputs)
-    order = torch.randperm(len(test.pixels), generator=torch_generator("linearity"))  # test sets come class by class
-    chosen = order[: settings.samples].to(inputs.device)
-    split = replace(test, pixels=test.pixels[chosen]), inputs.targets("test")[chosen]
-    statistics = repair_images(study, inputs.images["train"], settings.repair_samples)
-
-    lines, stitched = [], []
-    for pair, method in track(aligned_pairs(study), "layers of pairs of networks"):
-        network, (a, b) = reader.networks[pair.cell.name], reader.states(pair, method)
-        row = pair.row(method)
-        with named(pair, method):
-            for repaired in (False, True):
-                repair = repairer(network, a, b, statistics, inputs.precision) if repaired else None
-                found = layers.measure(network, a, b, settings.alphas, split, repair)
-                lines.append(row | {"repaired": repaired, "alphas": settings.alphas} | found)
-            stitched.append(row | stitch(network, a, b, split))
-    artifacts.write_json(paths.results("linearity"), lines)
-    artifacts.write_json(paths.results("stitch"), stitched)
+    inputs, pairs = read(study.hardware), aligned_pairs(study)
+    described = study.model_dump(include={"linearity", "permute", "spawn"})
+    described |= describe(inputs.device, inputs.precision, 1)
+    names = [named(*pair) for pair in pairs]
+    widest = sorted(pairs, key=lambda pair: pair[0].cell.width, reverse=True)  # which take longest, first
+    arguments = {named(*pair): (*pair, study.hardware, study.linearity) for pair in widest}
+    with workplace("linearity", described, (*inputs.arrays, *content(pairs))) as folder:
+        found = tasks.run("layers of pairs of networks", measure, arguments, folder, study.tasks, study.hardware)
+        artifacts.write_json(paths.results("linearity"), [row for name in names for row in found[name]["lines"]])
+        artifacts.write_json(paths.results("stitch"), [found[name]["stitched"] for name in names])
 
 
 if __name__ == "__main__":

@@ -108,18 +108,6 @@ def test_weight_matching_brings_weights_closest_and_activation_matching_activati
         assert row["weights_after"] <= weights["weights_after"] * (1 + 1e-6)
 
 
-def test_symmetries_are_derived_once_a_cell(study, monkeypatch):
-    derived = []
-
-    def counted(network, images):
-        derived.append(network)
-        return derive(network, images)
-
-    monkeypatch.setattr("hidden_structure.permutation.symmetry.derive", counted)
-    assert stage(study, "permute.py").returncode == 0
-    assert len(derived) == 1 + len(SPAWN["widths"])
-
-
 def test_two_runs_write_the_same_bytes(study):
     def results():
         return {path: path.read_bytes() for top in (paths.PERMUTATIONS, "reports") for path in files(study / top)}

@@ -95,7 +95,7 @@ def along_line(
     a, b = _beside(a, own), _beside(b, own)
     line: Line = {"alphas": list(alphas)}
     line |= {f"{split}_{quantity}": [] for split in splits for quantity in ("loss", "accuracy")}
-    for alpha in alphas:
+    for alpha in track(alphas, "points of a line"):
         interpolate(a, b, alpha, own)
         if repair is not None:
             repair(network, alpha)

@@ -20,6 +20,7 @@ from torch.nn.functional import linear
 
 from hidden_structure.connectivity.line import Repair, Split, State, interpolate
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.networks.weights import computed, copy_of, load_state
@@ -102,7 +103,8 @@ def measure(
     size = batch_size(in_step, images)
     rows: list[Key] = []
     distributions = decisions = None
-    for pixels, targets in zip(images.pixels.split(size), labels.split(size), strict=True):
+    batches = zip(images.pixels.split(size), labels.split(size), strict=True)
+    for pixels, targets in track(batches, "layers of a pair", -(-len(labels) // size)):
         found, logits = layers.of(images.normalise(pixels))
         if distributions is None:
             rows, distributions, decisions = list(found), Distributions(len(found)), _Decisions(alphas)

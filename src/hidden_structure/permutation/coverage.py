@@ -34,10 +34,12 @@ def unread(symmetry: Symmetry) -> list[str]:
 
 
 def summary(symmetry: Symmetry, state: Mapping[str, Tensor]) -> str:
-    """One line: the share that can move, and the operations that keep the most of the rest."""
+    """One line: the share that can move, the operations that keep the most of the rest, and what nothing reads."""
     reasons = [f"{share:.0%} by {reason}" for reason, share in kept_in_place(symmetry, state).items() if share >= 0.005]
-    line = f"{movable_share(symmetry, state):.0%} of the weights lie in tensors that permutations move"
-    return f"{line}; kept in place: {', '.join(reasons[:3])}" if reasons else line
+    parts = [f"{movable_share(symmetry, state):.0%} of the weights lie in tensors that permutations move"]
+    parts += [f"kept in place: {', '.join(reasons[:3])}"] if reasons else []
+    left = unread(symmetry)
+    return "; ".join([*parts, f"activations do not match {', '.join(left)}, which nothing reads"] if left else parts)
 
 
 def _sizes(state: Mapping[str, Tensor]) -> dict[str, int]:
