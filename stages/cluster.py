@@ -10,9 +10,9 @@ from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Hardware, Section, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.recovery import controls
 from hidden_structure.training.device import compute_deterministically, describe
-from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):

@@ -14,9 +14,9 @@ from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Hardware, Merges, Network, Section, Seed, Some, Tasks
 from hidden_structure.frame.tasks import run
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.merges.likeness import alike, likeness, recover_merge
 from hidden_structure.training.device import compute_deterministically, describe
-from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):

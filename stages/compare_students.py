@@ -11,9 +11,9 @@ from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Cluster, Distill, Hardware, Section, Tasks, only
 from hidden_structure.frame.tasks import run
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores
 from hidden_structure.training.device import compute_deterministically, describe
-from hidden_structure.training.resume import workplace
 
 REDUCER = "pca"  # for students are many: t-SNE of every one would take longer than to train it
 

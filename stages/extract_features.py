@@ -8,12 +8,12 @@ from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.networks.features import PENULTIMATE, extract
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.batches import evaluation_batches
 from hidden_structure.training.device import autocast, describe
 from hidden_structure.training.inputs import read
-from hidden_structure.training.resume import workplace
 
 NETWORKS = {"fine": "fine", "coarse": "coarse", "untrained": "coarse"}  # name -> supervision
 

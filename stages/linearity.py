@@ -5,10 +5,10 @@ from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Hardware, Linearity, Permute, Section, Spawn, Tasks
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.linearity.measures import measure
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
-from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):

@@ -10,6 +10,7 @@ from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.sections import Hardware, Permute, Section, Spawn, Tasks
+from hidden_structure.frame.workplace import workplace
 from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.coverage import summary
 from hidden_structure.permutation.matching import Problem, match
@@ -21,7 +22,6 @@ from hidden_structure.seeding import torch_generator
 from hidden_structure.training.batches import evaluation_batches
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
-from hidden_structure.training.resume import workplace
 
 
 class Reads(Section):

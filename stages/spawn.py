@@ -15,7 +15,7 @@ from hidden_structure.training import resume
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import TrainingState
-from hidden_structure.training.run import evaluate, train
+from hidden_structure.training.run import evaluate, import_optimizers, train
 
 
 class Reads(Section):
@@ -40,6 +40,7 @@ def main() -> None:
         trunks = sorted((run for run in plan if run.fork is None), key=lambda run: -run.cell.width)
         children = sorted((run for run in plan if run.fork is not None), key=lambda run: run.fork)
         found = {}
+        import_optimizers()
         for wave in (trunks, children):  # the longest first
             named = {run.title: (run, forks(plan, run), study.hardware, folder) for run in wave}
             found |= tasks.run("spawn", spawn, named, folder, study.tasks, study.hardware)

@@ -1,6 +1,7 @@
 """Every kind of training, killed at the states it saves: nothing is trained twice, and the bytes are those of a run
 that nobody disturbed."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -71,6 +72,7 @@ def test_a_network_killed_at_every_state_ends_as_the_undisturbed_one(
 
     undisturbed, tried = train(tmp_path / "undisturbed.safetensors"), set()
     monkeypatch.setattr(resume, "save", dies)
+    monkeypatch.setattr(run, "SECONDS", 0.0)
     for _ in range(4):
         with pytest.raises(tiny.Killed):
             train(tmp_path / "killed.safetensors", lambda state: seen.add(state.epoch))
@@ -80,6 +82,21 @@ def test_a_network_killed_at_every_state_ends_as_the_undisturbed_one(
     names = list(undisturbed.network.state_dict())
     states = [each.network.state_dict() for each in (undisturbed, killed)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in names)
+
+
+def test_states_are_kept_every_few_seconds_and_at_the_end_alone(tmp_path, monkeypatch):
+    recipe = params.Study.model_validate(tiny.study(train={"epochs": 6, "batch_size": 48, "crop": 0})).train
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 8, 8, 1), dtype=np.uint8)
+    images = on_device(pixels, np.full(1, 0.5), np.full(1, 0.25), torch.device("cpu"))
+    network = initialise(params.Network(name="mlp", depth=1, width=8, norm="none"), (8, 8, 1), 4, 0)
+    clock, saved, called = itertools.count(0, 1), [], []
+    monkeypatch.setattr(run.time, "monotonic", lambda: 0.9 * next(clock))
+    monkeypatch.setattr(resume, "save", lambda path, state: saved.append(state.epoch))
+    file, after = tmp_path / "state.safetensors", lambda state: called.append(state.epoch)
+    run.train(network, recipe, 0, images, torch.arange(96) % 4, torch.float32, file, after=after)
+    assert called == [0, 1, 2, 3, 4, 5, 6]
+    assert saved[-1] == 6
+    assert 0 < len(saved) - 1 < 6
 
 
 class Watched:
@@ -101,6 +118,7 @@ class Watched:
             self.steps += 1
             return step(*arguments)
 
+        patch.setattr(run, "SECONDS", 0.0)
         patch.setattr(resume, "save", watched_save)
         patch.setattr(loop, "step", watched_step)
 
@@ -146,7 +164,7 @@ def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL, env=environment)
     deadline = time.monotonic() + 60
-    while not list(killed.glob("artifacts/resume/*/0/state.safetensors")) and time.monotonic() < deadline:
+    while not list(killed.glob("artifacts/resume/*/0/00000.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGSTOP)
     beside = tiny.in_process(killed, "train.py", "fine")

@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch import nn
 
 from hidden_structure.distillation import students
-from hidden_structure.distillation.distiller import Config, Distiller, train_teacher
+from hidden_structure.distillation.distiller import Config, Distiller, choose, train_teacher
 from hidden_structure.distillation.lelp import assign, lelp, merge_logits, whole
 from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, Method, candidates, splitter
 from hidden_structure.distillation.students import Task, accuracy, fixed_targets, forward_all, hint_loss, online_targets
@@ -109,7 +109,8 @@ def test_a_further_method_is_a_row_of_the_table(tmp_path, monkeypatch):
     further = Method("by size", "nobody", ("temperature",), by_size, hint=True)
     monkeypatch.setitem(METHODS, "size", further)
     distiller = distiller_of(make_config(tmp_path, temperatures=[1.0, 4.0]))
-    choice, tried = distiller.choose("size", 0)
+    settings = distiller.config.settings.model_copy(update={"methods": ["size"]})
+    ((choice, tried),) = choose(settings, attempts_of(distiller)).values()
     assert [each.temperature for each in tried] == [1.0, 4.0]
     assert choice.of("size") == {"subclasses": None, "beta": None, "temperature": choice.temperature}
     student = taught(distiller, "size", tmp_path / "hint.safetensors", choice=choice)
@@ -419,49 +420,47 @@ def test_the_teacher_that_invents_uses_its_pieces(tmp_path):
 # --- choosing ---
 
 
-def test_choosing_tries_each_value_once_and_takes_the_best(tmp_path, monkeypatch):
-    distiller = distiller_of(make_config(tmp_path, subclasses=[2, 4], betas=[0.5, 1.0, 2.0], temperatures=[1.0, 4.0]))
-    tries = []
+def attempts_of(distiller: Distiller):
+    return lambda asked: [distiller.attempt(method, choice, 0) for method, choice in asked]
 
-    def student(method, choice, *rest):
-        tries.append(choice)
-        return choice
 
-    monkeypatch.setattr(distiller, "student", student)
+def test_choosing_tries_each_value_once_and_takes_the_best():
     worth = {
         "subclasses": {2: 0.0, 4: 0.3},
         "beta": {0.5: 0.0, 1.0: 0.1, 2.0: 0.4},
         "temperature": {1.0: 0.2, 4.0: 0.1},
     }
-    monkeypatch.setattr(
-        "hidden_structure.distillation.distiller.accuracy",
-        lambda choice, task, temperature: sum(worth[name][value] for name, value in vars(choice).items()),
-    )
-    best, tried = distiller.choose("lelp", 0)
+    waves = []
+
+    def attempt(asked):
+        waves.append(asked)
+        return [sum(worth[name][value] for name, value in vars(choice).items()) for _, choice in asked]
+
+    several = {"subclasses": [2, 4], "betas": [0.5, 1.0, 2.0], "temperatures": [1.0, 4.0]}
+    found = choose(settings(methods=["lelp", "kd", "alone"], **several).distill, attempt)
+    best, tried = found["lelp"]
     assert best == Choice(4, 2.0, 1.0)
-    assert tries == list(tried)
-    assert len(set(tries)) == len(tries) == 2 + 1 + 2  # each with the others at their best, which are known
+    assert [[method for method, _ in wave] for wave in waves] == [["lelp"] * 2 + ["kd"] * 2, ["lelp"], ["lelp"] * 2]
+    assert list(tried) == [choice for wave in waves for method, choice in wave if method == "lelp"]
+    assert len(tried) == 2 + 1 + 2  # each with the others at their best, which are known
     assert tried[best] == max(tried.values()) == pytest.approx(0.9)
-    tries.clear()
-    assert distiller.choose("kd", 0)[0] == Choice(2, 0.5, 1.0)
-    assert len(tries) == 2
-    tries.clear()
-    assert distiller.choose("alone", 0) == (Choice(2, 0.5, 1.0), {})
-    assert not tries
+    best, tried = found["kd"]
+    assert best == Choice(2, 0.5, 1.0)
+    assert len(tried) == 2
+    assert found["alone"] == (Choice(2, 0.5, 1.0), {})
 
 
-def test_of_ties_the_first_is_taken_and_one_value_is_not_tried(tmp_path, monkeypatch):
-    distiller = distiller_of(make_config(tmp_path, subclasses=[3], betas=[2.0, 0.5], temperatures=[1.0]))
-    monkeypatch.setattr(distiller, "student", lambda method, choice, *rest: choice)
-    monkeypatch.setattr("hidden_structure.distillation.distiller.accuracy", lambda *arguments: 0.0)
-    best, tried = distiller.choose("lelp", 0)
+def test_of_ties_the_first_is_taken_and_one_value_is_not_tried():
+    several = settings(methods=["kd", "lelp", "kmeans"], subclasses=[3], betas=[2.0, 0.5], temperatures=[1.0])
+    found = choose(several.distill, lambda asked: [0.0] * len(asked))
+    best, tried = found["lelp"]
     assert best == Choice(3, 2.0, 1.0)
     assert [choice.beta for choice in tried] == [2.0, 0.5]
-    assert distiller.choose("kmeans", 0) == (best, {})
+    assert found["kmeans"] == (best, {})
 
 
-def test_choosing_never_trains_on_held_out_images_and_scores_on_no_other(tmp_path, monkeypatch):
-    distiller = distiller_of(make_config(tmp_path, validation=0.25, tuning=2, temperatures=[1.0, 4.0]))
+def test_an_attempt_never_trains_on_held_out_images_and_is_scored_on_no_other(tmp_path, monkeypatch):
+    distiller = distiller_of(make_config(tmp_path, validation=0.25, tuning=2))
     seen, scored = Recorder(monkeypatch), []
 
     def score(network, task, temperature):
@@ -469,19 +468,16 @@ def test_choosing_never_trains_on_held_out_images_and_scores_on_no_other(tmp_pat
         return accuracy(network, task, temperature)
 
     monkeypatch.setattr("hidden_structure.distillation.distiller.accuracy", score)
-    best, tried = distiller.choose("lelp", 0)
+    distiller.attempt("lelp", CHOICE, 0)
     order = numpy_generator("distill", "validation").permutation(SAMPLES)
     held = set(order[: SAMPLES // 4].tolist())
-    assert len(seen.batches) == len(scored) == len(tried) == 2
-    for batches, task in zip(seen.batches, scored, strict=True):
-        assert len(batches) == 2 * (SAMPLES * 3 // 4 // 40)  # tuning epochs
-        assert not held & set(torch.cat(batches).tolist())
-        assert torch.equal(task.images.pixels, distiller.config.task.images.pixels[order[: SAMPLES // 4]])
-        assert torch.equal(task.labels, distiller.config.task.labels[order[: SAMPLES // 4]])
-    index = seen.batches[0][0]
+    ((batches,), (task,)) = seen.batches, scored
+    assert len(batches) == 2 * (SAMPLES * 3 // 4 // 40)  # tuning epochs
+    assert not held & set(torch.cat(batches).tolist())
+    assert torch.equal(task.images.pixels, distiller.config.task.images.pixels[order[: SAMPLES // 4]])
+    assert torch.equal(task.labels, distiller.config.task.labels[order[: SAMPLES // 4]])
     images = distiller.config.task.images
-    assert torch.equal(seen.images[0], images.normalise(images.pixels[index]))  # numbers of the images themselves
-    assert best in tried
+    assert torch.equal(seen.images[0], images.normalise(images.pixels[batches[0]]))  # numbers of the images themselves
 
 
 def test_choices_that_differ_have_files_that_differ():
@@ -539,9 +535,9 @@ def test_labels_are_seen_by_the_student_alone_only(tmp_path):
 # --- errors ---
 
 
-def test_a_diverging_student_is_named(distiller, tmp_path):
+def test_a_student_that_diverges_names_the_keys(distiller, tmp_path):
     recipe = distiller.config.recipe.model_copy(update={"lr": 1e30})
-    with pytest.raises(InputError, match=r"^kd-3: the training loss became .* lower distill\.train\.lr"):
+    with pytest.raises(InputError, match=r"^the training loss became .* lower distill\.train\.lr"):
         distiller.student("kd", CHOICE, 3, recipe, tmp_path / "kd-3.safetensors")
 
 
@@ -573,8 +569,8 @@ def test_what_else_can_make_an_inventing_teacher_diverge_is_named(tmp_path):
 
 def test_a_batch_larger_than_what_is_left_to_choose_on_is_named(tmp_path):
     distiller = distiller_of(make_config(tmp_path, validation=0.9, temperatures=[1.0, 4.0]))
-    with pytest.raises(InputError, match=r"^choosing-kd-.*train\.batch_size: 40 is more than the 16 training samples"):
-        distiller.choose("kd", 0)
+    with pytest.raises(InputError, match=r"train\.batch_size: 40 is more than the 16 training samples"):
+        distiller.attempt("kd", CHOICE, 0)
 
 
 def test_an_impossible_student_names_its_key(distiller, tmp_path):

@@ -1,6 +1,6 @@
 """From one teacher to students by every method: equal budgets, and hyper-parameters chosen on held-out images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from hidden_structure.distillation.students import (
     online_targets,
     train,
 )
-from hidden_structure.frame import params
+from hidden_structure.frame import artifacts, params
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import head
 from hidden_structure.seeding import global_seed, numpy_generator
@@ -95,17 +95,29 @@ class Distiller:
 
     def __init__(self, config: Config, teacher: nn.Module) -> None:
         self.config = config
-        self._teachers = {1: (teacher, *forward_all(teacher, config.task))}
+        self._teachers = {1: (teacher, *self._seen(teacher, 1))}
         values, weight = self._teachers[1][1], head(teacher).weight.detach()
-        self._embeddings = Embeddings(values, config.task.labels, weight, config.fine, config.cluster)
+        self.embeddings = Embeddings(
+            values, config.task.labels, weight, config.fine, config.cluster, config.folder / "map.npz"
+        )
         self._splitters: dict[tuple[str, Choice], Splitter] = {}
 
     def teacher(self, invented: int = 1) -> tuple[nn.Module, Tensor, Tensor]:
         """The one that invents so many pieces a class, its embeddings (N, d) and its logits of the training images."""
         if invented not in self._teachers:
             network = train_teacher(self.config, invented)
-            self._teachers[invented] = network, *forward_all(network, self.config.task)
+            self._teachers[invented] = network, *self._seen(network, invented)
         return self._teachers[invented]
+
+    def _seen(self, network: nn.Module, invented: int) -> tuple[Tensor, Tensor]:
+        """Embeddings and logits of the training images, computed once for all processes that share the folder."""
+        file, device = self.config.folder / f"seen-{invented}.safetensors", self.config.task.labels.device
+        if not file.is_file():
+            embeddings, logits = forward_all(network, self.config.task)
+            artifacts.write_tensors(file, {"embeddings": embeddings, "logits": logits})
+        samples = len(self.config.task.labels)
+        found = artifacts.read_tensors(file, {"embeddings": samples, "logits": samples})
+        return found["embeddings"].to(device), found["logits"].to(device)
 
     def student(
         self, method: str, choice: Choice, seed: int, recipe: params.Train, file: Path, chosen: Tensor | None = None
@@ -129,28 +141,19 @@ class Distiller:
         train(trained, recipe, seed, task, objective, file, chosen, section, advice_for(method, choice, settings))
         return network
 
-    def choose(self, method: str, seed: int) -> tuple[Choice, dict[Choice, float]]:
-        """The hyper-parameters by which a student does best on held-out training images, and all that were tried.
+    def attempt(self, method: str, choice: Choice, seed: int) -> float:
+        """The accuracy, on held-out training images, of a student that has not seen them.
 
-        They are chosen one after the other, each with the others at their best so far, at first those that the
-        parameters name first. Pieces come from all training images, for a teacher knows all of them.
+        Pieces come from all training images, for a teacher knows all of them.
         """
-        config, settings, task, row = self.config, self.config.settings, self.config.task, METHODS[method]
+        config, settings, task = self.config, self.config.settings, self.config.task
         order = numpy_generator("distill", "validation").permutation(len(task.labels))
         device, count = task.labels.device, max(1, round(settings.validation * len(order)))
         held_out, kept = (torch.from_numpy(part).to(device) for part in (order[:count], order[count:]))
         recipe = config.recipe.model_copy(update={"epochs": settings.tuning or config.recipe.epochs})
-        best = Choice(settings.subclasses[0], settings.betas[0], settings.temperatures[0])
-        tried: dict[Choice, float] = {}
-        for name in row.hyperparameters:
-            among = candidates(settings, best, name)
-            for choice in among if len(among) > 1 else ():
-                if choice not in tried:
-                    file = config.folder / f"choosing-{method}-{choice.name}.safetensors"
-                    network = self.student(method, choice, seed, recipe, file, kept)
-                    tried[choice] = accuracy(network, task.part(held_out), row.temperature(choice))
-            best = max(among, key=lambda choice: tried.get(choice, 0.0))
-        return best, tried
+        file = config.folder / f"choosing-{method}-{choice.name}.safetensors"
+        network = self.student(method, choice, seed, recipe, file, kept)
+        return accuracy(network, task.part(held_out), METHODS[method].temperature(choice))
 
     def evaluate(
         self, network: nn.Module, method: str, choice: Choice, tasks: Mapping[str, Task]
@@ -187,8 +190,34 @@ class Distiller:
 
     def _splitter(self, method: str, choice: Choice) -> Splitter:
         if (method, choice) not in self._splitters:
-            self._splitters[method, choice] = splitter(method, choice, self._embeddings, self.config.settings.lelp)
+            self._splitters[method, choice] = splitter(method, choice, self.embeddings, self.config.settings.lelp)
         return self._splitters[method, choice]
+
+
+Attempt = tuple[str, Choice]  # method, its hyper-parameters
+
+
+def choose(
+    settings: params.Distill, attempt: Callable[[list[Attempt]], list[float]]
+) -> dict[str, tuple[Choice, dict[Choice, float]]]:
+    """Of every method the hyper-parameters by which a student does best, and the accuracies of all that were tried.
+
+    They are chosen one after the other, each with the others at their best so far, at first those that the parameters
+    name first; of all methods side by side.
+
+    attempt: gives the accuracies of independent attempts.
+    """
+    best = dict.fromkeys(settings.methods, Choice(settings.subclasses[0], settings.betas[0], settings.temperatures[0]))
+    tried: dict[str, dict[Choice, float]] = {method: {} for method in settings.methods}
+    names = {method: METHODS[method].hyperparameters for method in settings.methods}
+    for step in range(max(map(len, names.values()))):
+        among = {m: candidates(settings, best[m], names[m][step]) for m in names if step < len(names[m])}
+        asked = [(m, choice) for m, each in among.items() if len(each) > 1 for choice in each if choice not in tried[m]]
+        for (method, choice), found in zip(asked, attempt(asked), strict=True):
+            tried[method][choice] = found
+        for method, each in among.items():
+            best[method] = max(each, key=lambda choice: tried[method].get(choice, 0.0))
+    return {method: (best[method], tried[method]) for method in settings.methods}
 
 
 def advice_for(method: str, choice: Choice, settings: params.Distill) -> str:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hidden_structure.distillation.lelp import Splitter, assign, lelp, need_room, whole
-from hidden_structure.frame import params
+from hidden_structure.frame import artifacts, params
 from hidden_structure.frame.errors import about
 from hidden_structure.frame.sections import Lelp
 from hidden_structure.networks.features import head
@@ -47,7 +48,7 @@ class Embeddings:
     """A teacher's embeddings of the training images, and what else classes may be split by.
 
     values: (N, d). labels: int64 (N,). weight: (C, d), of the teacher's last layer. fine: int64 (N,), the classes
-    before the merge, which only the oracle sees.
+    before the merge, which only the oracle sees. map: where t-SNE's map is kept, for it takes long; None: nowhere.
     """
 
     values: Tensor
@@ -55,6 +56,7 @@ class Embeddings:
     weight: Tensor
     fine: Tensor
     cluster: params.Cluster
+    map: Path | None = None
 
     @property
     def classes(self) -> int:
@@ -63,8 +65,13 @@ class Embeddings:
     @cached_property
     def tsne(self) -> np.ndarray:
         """(N, 2), every class by itself."""
+        if self.map is not None and self.map.is_file():
+            return artifacts.read_arrays(self.map, {"points": ("f", 2)})["points"]
         values, labels = self.values.cpu().numpy(), self.labels.cpu().numpy()
-        return reduce_within(values, labels, "tsne", self.cluster.perplexity, self.cluster.components, "distill")
+        points = reduce_within(values, labels, "tsne", self.cluster.perplexity, self.cluster.components, "distill")
+        if self.map is not None:
+            artifacts.write_arrays(self.map, {"points": points})
+        return points
 
 
 Split = Callable[[Embeddings, Choice, Lelp], Splitter]

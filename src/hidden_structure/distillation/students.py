@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from hidden_structure.distillation import lelp
 from hidden_structure.frame import params
-from hidden_structure.frame.errors import InputError, about
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, activations, evaluation_mode, head
 from hidden_structure.training import loop, run
 from hidden_structure.training.batches import Images, evaluation_batches
@@ -179,15 +179,14 @@ def train(
         section: where in params.yaml the recipe stands.
         advice: what besides the recipe can be changed where the objective does not stay finite.
 
-    Raises InputError, beginning with the file's name, if training fails.
+    Raises InputError if training fails.
     """
     part = task if chosen is None else task.part(chosen)
     index = torch.arange(len(task.labels), device=task.labels.device) if chosen is None else chosen
-    with about(file.stem):
-        try:
-            run.train(network, recipe, seed, part.images, index, task.precision, file, objective, section=section)
-        except loop.Diverged as error:
-            raise InputError(f"{error}{advice and f', or {advice}'}") from error
+    try:
+        run.train(network, recipe, seed, part.images, index, task.precision, file, objective, section=section)
+    except loop.Diverged as error:
+        raise InputError(f"{error}{advice and f', or {advice}'}") from error
 
 
 def merged_accuracy(logits: Tensor, task: Task, temperature: float) -> float:

@@ -1,5 +1,6 @@
 """One training that survives a kill, whatever the network is taught: what every stage that trains is made of."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hidden_structure.training.batches import Images
 from hidden_structure.training.loop import Objective, TrainingState, classify, nothing
 
 WHITENED = 5000  # images whose patches the first layer whitens; as Jordan 2024
+SECONDS = 5.0  # between two states that are kept: what a kill may cost
 
 
 def train(
@@ -33,19 +35,24 @@ def train(
         network: newly initialised, or to be overwritten by the state that the file holds.
         noise: names the generators of order and augmentation.
         labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
-        file: where the state is kept after every epoch, and before the first.
-        after: called with each state before it is kept, that before the first epoch included: what it writes and adds
-            to the history is there whenever training goes on. Of several processes the first alone calls it.
+        file: where the state is kept every few seconds, between epochs, and at the end.
+        after: called with the state after each epoch, and before the first: what it writes and adds to the history is
+            there whenever training goes on. What was lost by a kill it is called with once more. Of several processes
+            the first alone calls it.
         section: where in params.yaml the recipe stands, for messages.
 
     Raises InputError as `loop.fit` does, if the file holds anything else, or the processes do not share it.
     """
     state = loop.start(network, recipe, images.pixels.device)
     rank, processes = distributed.share()
+    last = time.monotonic()
 
     def keep(state: TrainingState) -> None:
+        nonlocal last
         after(state)
-        resume.save(file, state)
+        if state.epoch == recipe.epochs or time.monotonic() - last >= SECONDS:  # an epoch may take milliseconds
+            resume.save(file, state)
+            last = time.monotonic()
 
     kept = keep if rank == 0 else nothing
     if not resume.load(file, state):
@@ -62,6 +69,12 @@ def whiten(network: nn.Module, images: Images) -> None:
         if hasattr(module, "whiten"):
             chosen = torch.randperm(len(images.pixels), generator=torch_generator("whitening"))[:WHITENED]
             module.whiten(images.normalise(images.pixels[chosen.to(images.pixels.device)]))
+
+
+def import_optimizers() -> None:
+    """PyTorch imports a compiler with the first optimizer of a process, which takes a second and a half: done once in
+    the process that forks others, not in each of these."""
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.0)
 
 
 def evaluate(
