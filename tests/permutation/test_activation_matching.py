@@ -9,7 +9,7 @@ from test_symmetry import Multihead, narrow, own, randomise, tensors
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
-from hidden_structure.permutation.activation_matching import match_activations
+from hidden_structure.permutation.activation_matching import PairedMoments, match_activations, paired_moments
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
 
@@ -38,6 +38,10 @@ def with_state(network, state):
     return other
 
 
+def matched(symmetry, a, b, batches, score):
+    return match_activations(symmetry, paired_moments(symmetry, a, b, batches), score)
+
+
 def independent(name="resnet"):
     return [randomise(NETWORKS[name](), letter) for letter in "ab"]
 
@@ -50,8 +54,8 @@ def test_a_planted_permutation_is_found(name, score):
     symmetry = derive(network, images[:2])
     planted = permuting.draw(symmetry, torch_generator("planted"))
     other = with_state(network, permuting.apply(symmetry, planted, network.state_dict()))
-    found = match_activations(symmetry, network, other, [images], score)
-    itself = match_activations(symmetry, network, network, [images], score)
+    found = matched(symmetry, network, other, [images], score)
+    itself = matched(symmetry, network, network, [images], score)
     assert found.after == pytest.approx(itself.before, rel=1e-5)
     assert found.before < found.after
     if score == "correlations":
@@ -78,7 +82,7 @@ def test_networks_that_work_in_place_each_get_the_images_as_they_are(score):
     for in_place in (True, False):
         networks = [InPlace(network, in_place) for network in independent("mlp")]
         symmetry = derive(networks[0], images[:2].clone())
-        found.append(match_activations(symmetry, *networks, [images], score))
+        found.append(matched(symmetry, *networks, [images], score))
     assert torch.equal(images, before)
     assert found[0].before == found[1].before
     assert all(torch.equal(entries, found[1].permutation[group]) for group, entries in found[0].permutation.items())
@@ -108,7 +112,7 @@ def test_nearly_equal_networks_are_matched(score):
     near = {key: t + 0.01 * t.std() * torch.randn(t.shape, generator=noise, dtype=t.dtype) for key, t in state.items()}
     planted = permuting.draw(symmetry, torch_generator("planted"))
     other = with_state(network, permuting.apply(symmetry, planted, near))
-    found = match_activations(symmetry, network, other, [images], score)
+    found = matched(symmetry, network, other, [images], score)
     if score == "correlations":  # products are largest for large activations, and need not pair equals
         assert same(found.permutation, permuting.invert(symmetry, planted))
     assert found.after > found.before
@@ -119,8 +123,8 @@ def test_nearly_equal_networks_are_matched(score):
 def test_batches_do_not_matter(name, score):
     networks, images = independent(name), images_for(name, 24)
     symmetry = derive(networks[0], images[:2])
-    whole = match_activations(symmetry, *networks, [images], score)
-    parts = match_activations(symmetry, *networks, images.split([1, 10, 2, 11]), score)
+    whole = matched(symmetry, *networks, [images], score)
+    parts = matched(symmetry, *networks, images.split([1, 10, 2, 11]), score)
     assert same(whole.permutation, parts.permutation)
     assert (whole.before, whole.after) == pytest.approx((parts.before, parts.after), rel=1e-4)
 
@@ -129,10 +133,10 @@ def test_batches_do_not_matter(name, score):
 def test_the_objective_never_falls_and_is_that_of_the_result(score):
     networks, images = independent(), images_for("resnet", 24)
     symmetry = derive(networks[0], images[:2])
-    found = match_activations(symmetry, *networks, [images], score)
+    found = matched(symmetry, *networks, [images], score)
     assert found.after > found.before
     permuted = with_state(networks[1], permuting.apply(symmetry, found.permutation, networks[1].state_dict()))
-    again = match_activations(symmetry, networks[0], permuted, [images], score)
+    again = matched(symmetry, networks[0], permuted, [images], score)
     assert again.before == pytest.approx(found.after, rel=1e-4)
     assert again.after == pytest.approx(found.after, rel=1e-4), "one pass finds the optimum of every group"
 
@@ -141,7 +145,7 @@ def test_the_objective_never_falls_and_is_that_of_the_result(score):
 def test_products_and_correlations_are_those_of_their_definition(score):
     networks, images = independent("mlp, layer norm"), images_for("mlp", 50)
     symmetry = derive(networks[0], images[:2])
-    found = match_activations(symmetry, *networks, images.split(20), score)
+    found = matched(symmetry, *networks, images.split(20), score)
     before = after = 0.0
     for depth, group in zip((3, 6), symmetry.groups, strict=True):
         with torch.no_grad():
@@ -155,6 +159,24 @@ def test_products_and_correlations_are_those_of_their_definition(score):
     assert (found.before, found.after) == pytest.approx((before, after), rel=1e-4)
 
 
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize("size", [1, 7, 500, 20_000])
+def test_correlations_are_exact_however_the_samples_come(offset, size):
+    """And however far the activations are from 0, which costs plain float32 sums all their digits."""
+    a, b = (values + offset for values in torch.randn(2, 20_000, 24, generator=torch_generator("units")))
+    b[:, :12] += a[:, :12]
+    moments = PairedMoments(24)
+    for both in zip(a.split(size), b.split(size), strict=True):
+        moments.add(*both)
+    centred = [values.double() - values.double().mean(0) for values in (a, b)]
+    covariance = centred[0].T @ centred[1]
+    expected = covariance / torch.outer(*(values.norm(dim=0) for values in centred))
+    torch.testing.assert_close(moments.scores(True), expected, rtol=0, atol=1e-5)
+    products = a.double().T @ b.double() / len(a)
+    torch.testing.assert_close(moments.scores(False), products, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(moments.scores(True), expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("score", SCORES)
 def test_dead_units_are_harmless(score):
     networks = independent("mlp")
@@ -163,7 +185,7 @@ def test_dead_units_are_harmless(score):
         for network in networks:
             network.hidden.norm2.weight[:4], network.hidden.norm2.bias[:4] = 0, -1  # zero after the ReLU
             network.hidden.norm3.weight[5], network.hidden.norm3.bias[5] = 0, 1  # always the same
-    found = match_activations(symmetry, *networks, [images], score)
+    found = matched(symmetry, *networks, [images], score)
     assert torch.isfinite(torch.tensor([found.before, found.after])).all()
     permuting.check(symmetry, found.permutation)
     assert found.after > found.before
@@ -173,11 +195,11 @@ def test_what_is_not_finite_or_empty_is_refused():
     networks, images = independent("mlp"), images_for("mlp")
     symmetry = derive(networks[0], images[:2])
     with pytest.raises(InputError, match="no images"):
-        match_activations(symmetry, *networks, [], "products")
+        matched(symmetry, *networks, [], "products")
     with torch.no_grad():
         networks[1].hidden.linear2.weight[0, 0] = torch.nan
     with pytest.raises(InputError, match="not finite"):
-        match_activations(symmetry, *networks, [images], "correlations")
+        matched(symmetry, *networks, [images], "correlations")
 
 
 def test_networks_and_modes_are_left_as_they_are():
@@ -185,6 +207,6 @@ def test_networks_and_modes_are_left_as_they_are():
     symmetry = derive(networks[0], images[:2])
     networks[0].train()
     before = [{name: tensor.clone() for name, tensor in network.state_dict().items()} for network in networks]
-    match_activations(symmetry, *networks, [images], "products")
+    matched(symmetry, *networks, [images], "products")
     assert [network.training for network in networks] == [True, False]
     assert all(same(network.state_dict(), state) for network, state in zip(networks, before, strict=True))

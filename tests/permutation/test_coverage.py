@@ -5,7 +5,7 @@ import torch
 from test_symmetry import Function, lin, randomise, tensors
 from torch import nn
 
-from hidden_structure.permutation.activation_matching import match_activations
+from hidden_structure.permutation.activation_matching import match_activations, paired_moments
 from hidden_structure.permutation.coverage import kept_in_place, movable_share, summary, unread
 from hidden_structure.permutation.permuting import apply, draw
 from hidden_structure.permutation.symmetry import derive
@@ -61,6 +61,6 @@ def test_activations_match_whatever_products_read():
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     other.load_state_dict(apply(symmetry, planted, state))
     network.load_state_dict(state)
-    found = match_activations(symmetry, network, other, [images], "products").permutation
+    found = match_activations(symmetry, paired_moments(symmetry, network, other, [images]), "products").permutation
     back = apply(symmetry, found, other.state_dict())
     assert all(torch.equal(back[name], state[name]) for name in state)

@@ -21,6 +21,8 @@ from hidden_structure.permutation.permuting import identity
 from hidden_structure.permutation.weight_matching import Matched
 
 RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean does not vary, but for float32's rounding
+CACHED = 2**17  # values of a network's units at once, on CPUs: what its cache holds beside the other's and the products
+FLOAT32_SAMPLES = 2**12  # whose products are added up in float32 before they are in float64
 
 
 class Reader(fx.Interpreter):
@@ -61,7 +63,8 @@ class Reader(fx.Interpreter):
 class PairedMoments:
     """Sums over samples of products of two networks' units, from which scores come; memory: entries squared.
 
-    They are of differences from the first batch's means, so that units that hardly vary lose no digits.
+    They are of differences from the first batch's means, so that units that hardly vary lose no digits. A few are added
+    up in float32, and these sums in float64: scores are exact to 1e-5, however many samples there are.
     """
 
     def __init__(self, entries: int) -> None:
@@ -70,20 +73,34 @@ class PairedMoments:
         self.products = torch.zeros(entries, entries, dtype=torch.float64)
         self.sums = [torch.zeros(entries, dtype=torch.float64) for _ in range(2)]
         self.squares = [torch.zeros(entries, dtype=torch.float64) for _ in range(2)]
+        self._recent: Tensor | None = None  # float32, products that are not in `products` yet
+        self._samples = 0  # of these
 
     def add(self, a: Tensor, b: Tensor) -> None:
         """a, b: float32 (samples, entries)."""
-        self.count += len(a)
         if not self.origins:
             self.origins = [values.mean(0) for values in (a, b)]
-        a, b = (values - origin for values, origin in zip((a, b), self.origins, strict=True))
-        self.products += (a.T @ b).cpu()
-        for index, values in enumerate((a, b)):
-            self.sums[index] += values.sum(0, dtype=torch.float64).cpu()
-            self.squares[index] += values.square().sum(0, dtype=torch.float64).cpu()
+            self._recent = torch.zeros(self.products.shape, device=a.device)
+        rows = max(1, CACHED // a.shape[1]) if a.device.type == "cpu" else len(a)
+        for both in zip(a.split(rows), b.split(rows), strict=True):
+            both = [values - origin for values, origin in zip(both, self.origins, strict=True)]
+            self._recent.addmm_(both[0].T, both[1])
+            for index, values in enumerate(both):
+                self.sums[index] += values.sum(0).cpu()
+                self.squares[index] += values.square_().sum(0).cpu()
+        self.count += len(a)
+        self._samples += len(a)
+        if self._samples >= FLOAT32_SAMPLES:
+            self._collect()
+
+    def _collect(self) -> None:
+        self.products += self._recent.cpu()
+        self._recent.zero_()
+        self._samples = 0
 
     def scores(self, correlated: bool) -> Tensor:
         """E[z_A z_B], or correlations; a unit that never changes correlates with none (0)."""
+        self._collect()
         shifted = [values / self.count for values in self.sums]
         covariance = self.products / self.count - shifted[0][:, None] * shifted[1]
         mean = [origin.cpu().double() + values for origin, values in zip(self.origins, shifted, strict=True)]
@@ -97,44 +114,51 @@ class PairedMoments:
         return covariance * scale[0][:, None] * scale[1]
 
 
+Moments = dict[Reading, list[tuple[str, Place, PairedMoments]]]  # of each reading the groups, and where they lie
+
+
 @torch.no_grad()
-def match_activations(
-    symmetry: Symmetry,
-    network_a: nn.Module,
-    network_b: nn.Module,
-    batches: Iterable[Tensor],
-    score: Literal["products", "correlations"],
-) -> Matched:
-    """The optimal assignment of every group, from one pass over the batches.
+def paired_moments(
+    symmetry: Symmetry, network_a: nn.Module, network_b: nn.Module, batches: Iterable[Tensor]
+) -> Moments:
+    """All that any score is made of, from one pass over the batches.
 
-    Args:
-        batches: images (b, channels, H, W) on the networks' device; each counts by its size.
-        score: what is summed over matched units, and over the readings of a group.
+    batches: images (b, channels, H, W) on the networks' device; each counts by its size.
 
-    Raises InputError if an activation is not finite, or no activation of a group is read.
+    Raises InputError if no activation of a group is read, or there are no images.
     """
-    everything = identity(symmetry)
-    moments: dict[Reading, list[tuple[str, Place, PairedMoments]]] = {}
+    moments: Moments = {}
     for reading in symmetry.readings:
-        found = [(group, place) for group, place in places(symmetry, (reading.layout,))]
-        moments[reading] = [(group, place, PairedMoments(place.entries)) for group, place in found]
-    moments = {reading: found for reading, found in moments.items() if found}
+        if found := places(symmetry, (reading.layout,)):
+            moments[reading] = [(group, place, PairedMoments(place.entries)) for group, place in found]
+    count = 0
     with evaluation_mode(network_a), evaluation_mode(network_b):
         readers = [Reader(network, symmetry) for network in (network_a, network_b)]
         for images in batches:
+            count += len(images)
             both = [reader.read(images, moments) for reader in readers]
             for reading, found in moments.items():
                 for _, place, sums in found:
                     sums.add(*(place.units(values[reading].movedim(-1, 0).flatten(1)).T for values in both))
-    if not moments or not next(iter(moments.values()))[0][2].count:
+    if not moments or not count:
         raise InputError("activations cannot be matched: there are no images, or no group of units that weights read")
+    return moments
+
+
+def match_activations(symmetry: Symmetry, moments: Moments, score: Literal["products", "correlations"]) -> Matched:
+    """The optimal assignment of every group.
+
+    score: what is summed over matched units, and over the readings of a group.
+
+    Raises InputError if an activation is not finite.
+    """
     scores: dict[str, Tensor] = {}
     for found in moments.values():
         for group, _, sums in found:
             own = sums.scores(score == "correlations")
             scores[group] = scores[group] + own if group in scores else own
     before = after = 0.0
-    permutation = everything
+    permutation = identity(symmetry)
     for family in families(symmetry):
         own = {name: scores[name] for name in family.members if name in scores}
         if not own:

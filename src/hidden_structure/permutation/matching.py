@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame.params import Permute
-from hidden_structure.permutation.activation_matching import match_activations
+from hidden_structure.permutation.activation_matching import Moments, match_activations, paired_moments
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.straight_through import match_straight_through
 from hidden_structure.permutation.weight_matching import Matched, match_weights
@@ -45,15 +45,11 @@ class Problem:
         generator = torch_generator("weights", *self.noise)
         return match_weights(self.symmetry, *self.states, generator, self.permute.restarts)
 
-
-def activations(problem: Problem) -> Matched:
-    batches = evaluation_batches(problem.images, BATCH_SIZE)
-    return match_activations(problem.symmetry, *problem.networks, batches, "products")
-
-
-def correlations(problem: Problem) -> Matched:
-    batches = evaluation_batches(problem.images, BATCH_SIZE)
-    return match_activations(problem.symmetry, *problem.networks, batches, "correlations")
+    @cached_property
+    def moments(self) -> Moments:
+        """Of the activations, which both scores of them are made of."""
+        batches = evaluation_batches(self.images, BATCH_SIZE)
+        return paired_moments(self.symmetry, *self.networks, batches)
 
 
 def straight_through(problem: Problem) -> Matched:
@@ -64,8 +60,8 @@ def straight_through(problem: Problem) -> Matched:
 
 MATCHERS: dict[str, Callable[[Problem], Matched]] = {  # of every row of METHODS
     "weights": lambda problem: problem.by_weights,
-    "activations": activations,
-    "correlations": correlations,
+    "activations": lambda problem: match_activations(problem.symmetry, problem.moments, "products"),
+    "correlations": lambda problem: match_activations(problem.symmetry, problem.moments, "correlations"),
     "ste": straight_through,
 }
 
