@@ -23,6 +23,8 @@ RECIPES = {
     "exponential": {"averaging": "exponential"},
     "lookahead": {"averaging": "lookahead", "averaging_every": 2},
     "muon, lookahead": {"optimizer": "muon", "averaging": "lookahead"},
+    "smoothed labels": {"label_smoothing": 0.2},
+    "a clean end": {"crop": 2, "flip": True, "clean": 2},
     "all pieces": {
         "flip": True,
         "flips": "alternating",

@@ -11,7 +11,7 @@ from hidden_structure.frame.params import Train
 from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training import distributed, loop, resume
 from hidden_structure.training.batches import Images
-from hidden_structure.training.loop import Objective, TrainingState, classify, nothing
+from hidden_structure.training.loop import Objective, TrainingState, nothing
 
 WHITENED = 5000  # images whose patches the first layer whitens; as Jordan 2024
 SECONDS = 5.0  # between two states that are kept: what a kill may cost
@@ -25,7 +25,7 @@ def train(
     labels: Tensor,
     precision: torch.dtype,
     file: Path,
-    objective: Objective = classify,
+    objective: Objective | None = None,
     after: Callable[[TrainingState], None] = nothing,
     section: str = "train",
 ) -> TrainingState:
@@ -35,6 +35,7 @@ def train(
         network: newly initialised, or to be overwritten by the state that the file holds.
         noise: names the generators of order and augmentation.
         labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
+        objective: None: cross-entropy, with the recipe's label smoothing.
         file: where the state is kept every few seconds, between epochs, and at the end.
         after: called with the state after each epoch, and before the first: what it writes and adds to the history is
             there whenever training goes on. What was lost by a kill it is called with once more. Of several processes
