@@ -1,6 +1,7 @@
 """Short studies and complete ones: what is said, what is inherited, what is left out."""
 
 import copy
+import pickle
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from tiny import ROOT
 
 from hidden_structure.frame import params, studies, yaml_files
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.sections import Cluster, only
 
 FILES = sorted((ROOT / "studies").glob("*.yaml"))
 SMALL = {"study": "small", "data": {"source": "digits"}, "merge": {"classes": 5}}
@@ -190,3 +192,10 @@ def test_an_unknown_preset_is_named_with_those_there_are(tmp_path):
     file.write_text("study: small\npreset: cifar10-99\ndata: {source: digits}\n")
     with pytest.raises(InputError, match="there is no cifar10-99: choose cifar10-94"):
         studies.read(file)
+
+
+def test_some_keys_of_a_section_travel_to_another_process():
+    cut = only(Cluster, "l2", "restarts").model_validate({"l2": 1e-3, "restarts": 4})
+    again = pickle.loads(pickle.dumps(cut))  # what multiprocessing does, with data of its own making
+    assert (again.l2, again.restarts) == (cut.l2, cut.restarts)
+    assert set(type(again).model_fields) == {"l2", "restarts"}
