@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.machine import processor
 from hidden_structure.frame.params import Hardware
 from hidden_structure.networks.mlp import MLP
 from hidden_structure.networks.resnet import ResNet
@@ -15,7 +16,6 @@ from hidden_structure.training.device import (
     pick_device,
     pick_precision,
     place,
-    processor,
 )
 
 CPU = torch.device("cpu")
@@ -89,7 +89,7 @@ def test_without_cpuinfo_there_is_still_a_name(tmp_path):
     [
         lambda patch: patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another"),
         lambda patch: patch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}),
-        lambda patch: patch.setattr("hidden_structure.training.device.processor", lambda: "another"),
+        lambda patch: patch.setattr("hidden_structure.frame.machine.processor", lambda: "another"),
         lambda patch: patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41"),
     ],
     ids=["instruction set", "extension", "model", "limit"],

@@ -88,7 +88,7 @@ def test_cells_are_kept_for_another_grid_and_not_for_another_recipe(tmp_path):
         sweep.Cell(0.02, 1.0, 0).name,
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hidden_structure.training.device.processor", lambda: "another")
+        patch.setattr("hidden_structure.frame.machine.processor", lambda: "another")
         assert computed() == names[:2], "what another processor computed is not taken up"
     assert not computed(lrs=[cell.lr for cell in CELLS[:2]])
     assert [row["lr"] for row in rows(tmp_path)] == [cell.lr for cell in CELLS[:2]]

@@ -1,6 +1,8 @@
-"""What this machine has for tasks: cores, memory and GPUs."""
+"""What this machine has for tasks: cores, memory and GPUs; and what it computes with."""
 
 import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,8 +11,13 @@ from pathlib import Path
 from hidden_structure.frame.sections import Hardware
 
 MEMORY = 3 * 2**29  # bytes that a task is thought to need, 1.5 GiB
+MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")  # limits of the container, in the second version of control groups or the first
 MEMORY_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+# What a processor may have beyond the level that PyTorch names: oneDNN and MKL choose their kernels by these ...
+EXTENSIONS = ("fma3", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16", "sve", "bf16")
+# ... unless one of these variables keeps them from it.
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
 
 
 def workers(asked: int | None, hardware: Hardware, tasks: int) -> int:
@@ -74,7 +81,7 @@ def memory() -> int:
     """
     free = sys.maxsize
     with suppress(OSError, ValueError, StopIteration):
-        free = _stated(Path("/proc/meminfo"), "MemAvailable:") * 1024
+        free = _stated(MEMINFO, "MemAvailable:") * 1024
     for folder, names, cached in (
         (CGROUP, ("memory.max", "memory.current"), ("active_file", "inactive_file")),
         (CGROUP / "memory", MEMORY_V1, ("total_active_file", "total_inactive_file")),
@@ -113,3 +120,57 @@ def threads(count: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def computing(device: str) -> dict[str, str]:
+    """What the last bits of a result depend on, besides precision and threads.
+
+    device: "cpu", "mps", "cuda", or one GPU of several, "cuda:1".
+    """
+    import torch
+
+    kind = device.partition(":")[0]
+    on_gpu = kind == "cuda"
+    return {
+        "device": kind,
+        "processor": torch.cuda.get_device_name(device) if on_gpu else processor(),
+        "instructions": gpu_libraries(device) if on_gpu else instructions(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The model: its name, and the numbers by which libraries tell models of one name apart."""
+    if cpuinfo.is_file():
+        fields = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines())
+        first = {}
+        for key, _, value in fields:
+            first.setdefault(key.strip(), value.strip())
+        keys = ("cpu family", "model", "CPU implementer", "CPU part")  # of x86 and of Arm, which has no names
+        numbers = ", ".join(f"{key.removeprefix('CPU ')} {first[key]}" for key in keys if first.get(key))
+        name = first.get("model name") or platform.machine()
+        return f"{name}, {numbers}" if numbers else name
+    if platform.system() == "Darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        if name := subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip():
+            return name
+    return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """The instruction set that PyTorch's own kernels use, and what those of oneDNN and MKL may use beyond it."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    there = [name for name in EXTENSIONS if capabilities.get(name)]
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *there, *limits])
+
+
+def gpu_libraries(device: str) -> str:
+    """Compute capability of the GPU, and the versions of the libraries whose kernels run on it."""
+    import torch
+
+    capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return f"compute capability {capability}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,15 +31,16 @@ def run(
     The function runs in a folder that the machines must share, this process's own; hidden-structure must be installed
     on all. A task asks for `hardware.threads` cores, and for one GPU if this machine has any.
 
-    Raises InputError if Ray is not installed, there is no cluster at the address, or a task fails: the others are
-    ended then.
+    Raises InputError if Ray is not installed, there is no cluster at the address, or a task fails, as it does on a
+    machine that computes otherwise than this one: the others are ended then.
     """
-    options = {"num_cpus": hardware.threads, "num_gpus": int(machine.device(hardware) == "cuda")}
+    device = machine.device(hardware)
+    options = {"num_cpus": hardware.threads, "num_gpus": int(device == "cuda")}
     with _connected(address) as ray, Board(label, len(tasks)) as board:
         remote = ray.remote(max_retries=RETRIES, **options)(_work)
-        here, threads = os.getcwd(), hardware.threads
+        common = os.getcwd(), hardware, machine.computing(device), function
         waiting = {
-            remote.options(name=name).remote(here, function, arguments, str(files[name]), threads): name
+            remote.options(name=name).remote(*common, arguments, str(files[name])): name
             for name, arguments in tasks.items()
         }
         try:
@@ -57,11 +59,22 @@ def run(
                 ray.cancel(reference, force=True)
 
 
-def _work(folder: str, function: Callable[..., Any], arguments: tuple, file: str, threads: int) -> str:
+def _work(
+    folder: str,
+    hardware: Hardware,
+    computing: dict[str, str],
+    function: Callable[..., Any],
+    arguments: tuple,
+    file: str,
+) -> str:
     """The error that a user can mend, in one line, or nothing."""
+    own = machine.computing(machine.device(hardware))
+    if own != computing:
+        unlike = ", ".join(f"{key} {own[key]} for {computing[key]}" for key in own if own[key] != computing[key])
+        return f"{socket.gethostname()} computes otherwise than the machine where the stage runs ({unlike})"
     os.chdir(folder)
     try:
-        with machine.threads(threads):
+        with machine.threads(hardware.threads):
             given = function(*arguments)
         write_json(Path(file), given)
     except Exception as error:
@@ -76,6 +89,7 @@ def _reason(error: Exception) -> str:
     text = str(error).strip()
     if getattr(error, "cause", None) is None:
         return f"lost with its process or machine, {RETRIES + 1} times ({text.splitlines()[0]})"
+    print(text, file=sys.stderr)  # a fault of the program, which a line does not explain
     return text.splitlines()[-1]
 
 

@@ -3,21 +3,15 @@
 import ctypes
 import os
 import platform
-import subprocess
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from hidden_structure.frame import machine
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Hardware
-
-# What a processor may have beyond the level that PyTorch names: oneDNN and MKL choose their kernels by these ...
-EXTENSIONS = ("fma3", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16", "sve", "bf16")
-# ... unless one of these variables keeps them from it.
-LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 
@@ -74,49 +68,14 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
 
 def describe(device: torch.device, precision: torch.dtype, processes: int) -> dict[str, str | int]:
     """The provenance of a result: what `auto` became, and what else the last bits depend on."""
-    on_gpu = device.type == "cuda"
+    found = machine.computing(str(device))
     return {
-        "device": device.type,
-        "processor": torch.cuda.get_device_name(device) if on_gpu else processor(),
-        "instructions": gpu_libraries(device) if on_gpu else instructions(),
+        **{key: found[key] for key in ("device", "processor", "instructions")},
         "precision": str(precision).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "processes": processes,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **{key: found[key] for key in ("python", "torch")},
     }
-
-
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The model: its name, and the numbers by which libraries tell models of one name apart."""
-    if cpuinfo.is_file():
-        fields = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines())
-        first = {}
-        for key, _, value in fields:
-            first.setdefault(key.strip(), value.strip())
-        keys = ("cpu family", "model", "CPU implementer", "CPU part")  # of x86 and of Arm, which has no names
-        numbers = ", ".join(f"{key.removeprefix('CPU ')} {first[key]}" for key in keys if first.get(key))
-        name = first.get("model name") or platform.machine()
-        return f"{name}, {numbers}" if numbers else name
-    if platform.system() == "Darwin":
-        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        if name := subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip():
-            return name
-    return platform.processor() or platform.machine()
-
-
-def instructions() -> str:
-    """The instruction set that PyTorch's own kernels use, and what those of oneDNN and MKL may use beyond it."""
-    capabilities = torch.cpu.get_capabilities()
-    there = [name for name in EXTENSIONS if capabilities.get(name)]
-    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
-    return ", ".join([torch.backends.cpu.get_cpu_capability(), *there, *limits])
-
-
-def gpu_libraries(device: torch.device) -> str:
-    """Compute capability of the GPU, and the versions of the libraries whose kernels run on it."""
-    capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
-    return f"compute capability {capability}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
 
 
 def compute_deterministically(threads: int) -> None:
