@@ -8,7 +8,6 @@ t-SNE and clustered by k-means, with as many clusters as classes were merged int
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
@@ -16,16 +15,13 @@ from hidden_structure.seeding import Name, seed_of
 
 TSNE_INPUT = 50  # components kept before t-SNE, as its authors do: its neighbour search slows down with dimension
 WIDE = 100  # features from which that is done
-MANY = 2000  # samples from which several threads pay; their number does not change the bytes
 
 
 def reduce(features: np.ndarray, method: str, perplexity: float, components: int, seed: int) -> np.ndarray:
     """Features (n, d) as points (n, m): tsne gives m = 2, pca m = components, raw the features themselves.
 
-    PCA pads with columns of zeros where there are fewer than `components` of them, which changes no distance. t-SNE
-    is openTSNE's (float64, started from PCA, Barnes-Hut up to 10,000 samples and interpolation from there) with exact
-    neighbours: those of an approximate search would depend on the number of processes. Where n is small its perplexity
-    falls to (n - 1) / 3, the largest that has neighbours enough.
+    PCA pads with columns of zeros where there are fewer than `components` of them, which changes no distance. Where n
+    is small the perplexity of t-SNE falls to (n - 1) / 3, the largest that has neighbours enough.
 
     Raises InputError if something is not finite, or t-SNE has fewer than 4 samples or only copies of one.
     """
@@ -49,7 +45,7 @@ def _principal_components(features: np.ndarray, components: int, seed: int) -> n
 
 
 def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
-    from openTSNE import TSNE
+    from hidden_structure.recovery.tsne import embed
 
     samples, dimension = features.shape
     if samples < 4:
@@ -58,14 +54,7 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
         raise InputError("t-SNE got one point only, all features of a super-class agree: is the network dead?")
     if dimension > WIDE or dimension == 1:
         features = _principal_components(features, TSNE_INPUT, seed)
-    embedding = TSNE(
-        perplexity=min(perplexity, (samples - 1) / 3),
-        initialization="pca",
-        neighbors="exact",
-        n_jobs=torch.get_num_threads() if samples >= MANY else 1,
-        random_state=seed,
-    ).fit(features)
-    return np.asarray(embedding)
+    return embed(features, min(perplexity, (samples - 1) / 3), seed)
 
 
 def reduce_within(

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import openTSNE  # noqa: F401  here, and not by every task, where tasks are forked
-import sklearn.cluster  # noqa: F401
+import sklearn.cluster  # noqa: F401  here, and not by every task, where tasks are forked
 import torch
 from torch import Tensor
 
 from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.recovery import tsne  # noqa: F401
 from hidden_structure.recovery.clustering import reduce_one, reduce_within, together
 from hidden_structure.recovery.recovery import Merged, probe_accuracy, recover_and_probe
 
