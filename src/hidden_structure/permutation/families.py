@@ -18,6 +18,7 @@ from torch import Tensor
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation.group import Layout, Symmetry
 
+PASSES = 16  # over the prices of an assignment, before it is computed anew
 Relative = dict[str, Tensor]  # a permutation of some groups, from where they are now
 
 
@@ -114,9 +115,42 @@ def _nearest(names: tuple, name: str, position: int) -> int:
 
 def assign(scores: np.ndarray) -> np.ndarray:
     """The permutation p that maximises sum_i scores[i, p[i]]. Raises InputError if a score is not finite."""
+    _check_finite(scores)
+    return linear_sum_assignment(scores, maximize=True)[1]
+
+
+def _check_finite(scores: np.ndarray) -> None:
     if not np.isfinite(scores).all():
         raise InputError("units cannot be matched: a weight or an activation is not finite: did the training diverge?")
-    return linear_sum_assignment(scores, maximize=True)[1]
+
+
+def assign_again(scores: np.ndarray, prices: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """`assign` where units have been matched to similar scores before, up to gains below the tolerance.
+
+    Prices are dual variables of the columns: whatever they are, the duality gap bounds what any permutation gains over
+    the identity. Each pass, one of the Bellman-Ford algorithm, lowers it if it can be lowered; at the tolerance nothing
+    is worth moving. Otherwise SciPy solves the problem from these prices on: they change no optimum, but leave few
+    rows that compete for a column.
+
+    Args:
+        scores: float32 (n, n).
+        prices: float32 (n,), as returned for similar scores; 0 at first.
+
+    Returns the permutation, and prices in the order of the columns once they are permuted.
+
+    Raises InputError as `assign`.
+    """
+    _check_finite(scores)
+    lost = scores.diagonal()[:, None] - scores  # where a row takes another column than its own
+    costs = np.empty_like(lost)
+    for _ in range(PASSES):
+        np.add(lost, prices[:, None], out=costs)
+        lowered = costs.min(0)
+        gap, prices = (prices - lowered).sum(), lowered
+        if gap <= tolerance:
+            return np.arange(len(scores)), prices
+    found = linear_sum_assignment(np.subtract(costs, prices, dtype=np.float64))[1]
+    return found, prices[found]
 
 
 def best(family: Family, scores: Mapping[str, Tensor], move_root: bool = True) -> Relative:

@@ -13,12 +13,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hidden_structure.permutation.families import (
     Family,
     Place,
+    Relative,
+    assign_again,
     best,
     chosen,
     families,
@@ -68,6 +71,7 @@ class Ascent:
         self.version = dict.fromkeys(self.a, 0)
         self.scored: dict[Term, tuple[int, Tensor]] = {}
         self.units_of_a: dict[Term, Tensor] = {}
+        self.prices: dict[Family, np.ndarray] = {}  # of families that are matched again and again
         self.settled: dict[Family, tuple] = {}  # whether with readers, and the weights' versions, when it was optimal
 
     def _terms(self) -> dict[Family, list[Term]]:
@@ -127,7 +131,7 @@ class Ascent:
         scores = self._scores(terms, with_readers)
         if not scores:
             return False
-        moved = best(family, scores, move_root)
+        moved = self._best(family, scores, move_root)
         if is_still(moved) or gain(family, scores, moved) <= self.tolerance:
             return False
         own = self.terms[family]
@@ -150,6 +154,12 @@ class Ascent:
         self.permutation = compose(self.symmetry, self.permutation, moved)
         return True
 
+    def _best(self, family: Family, scores: dict[str, Tensor], move_root: bool) -> Relative:
+        if family not in self.prices:
+            return best(family, scores, move_root)
+        found, self.prices[family] = assign_again(scores[family.root].numpy(), self.prices[family], self.tolerance)
+        return {family.root: torch.from_numpy(found)}
+
     def move(self, permutation: Permutation) -> None:
         """Permute B from where it is."""
         self.b = {name: permute_tensor(self.symmetry, permutation, name, weight) for name, weight in self.b.items()}
@@ -157,7 +167,10 @@ class Ascent:
         self.permutation = compose(self.symmetry, self.permutation, permutation)
 
     def aim_at(self, a: Mapping[str, Tensor]) -> None:
-        """Match to other weights from now on."""
+        """Match to other weights from now on, that are near the last ones: then most units stay where they are."""
+        self.prices = self.prices or {
+            family: np.zeros(family.parents, np.float32) for family in self.families if not family.children
+        }
         self.a = {name: _weight(a[name]) for name in self.a}
         self.scored, self.units_of_a, self.settled = {}, {}, {}
 
