@@ -1,10 +1,10 @@
 """Loss and accuracy along a line between two networks, against bare forward passes over the same batches.
 
 The bare passes get their batches prepared in advance and do nothing with the logits; `along_line` also interpolates the
-weights, prepares every batch, and measures loss and accuracy. Same batch size, same precision, same memory format; the
-target is at most 1.1 times their time. Then the same line once more with repair at every alpha: how much longer an
-alpha takes. Repeats alternate; times are medians of seconds of the processor, which other programs hardly change:
-`OMP_NUM_THREADS=1 python benchmarks/interpolation.py`.
+weights, prepares every batch, and measures loss and accuracy. Same precision, same memory format, and the batch size
+that `along_line` chooses; the target is at most 1.1 times their time. Beside them, bare passes in batches of 500. Then
+the same line once more with repair at every alpha: how much longer an alpha takes. Repeats alternate; times are medians
+of seconds of the processor, which other programs hardly change: `OMP_NUM_THREADS=1 python benchmarks/interpolation.py`.
 """
 
 import argparse
@@ -14,13 +14,13 @@ from time import process_time
 import numpy as np
 import torch
 
-from hidden_structure.connectivity.line import BATCH_SIZE, along_line, alphas
+from hidden_structure.connectivity.line import along_line, alphas
 from hidden_structure.connectivity.repair import repairer
 from hidden_structure.frame import params
 from hidden_structure.networks.build import build
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.seeding import global_seed, numpy_generator
-from hidden_structure.training.batches import evaluation_batches, on_device
+from hidden_structure.training.batches import evaluation_batches, fastest_batch_size, on_device
 from hidden_structure.training.device import autocast
 
 MLP = params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1)
@@ -30,7 +30,7 @@ CASES = {  # name -> network, image shape, precision
     "ResNet-20, float32": (*RESNET, torch.float32),
     "ResNet-20, bfloat16": (*RESNET, torch.bfloat16),
 }
-CLASSES = 10
+CLASSES, USUAL = 10, 500
 
 
 def measure(case: str, points: int, samples: int, repair_samples: int, repeats: int) -> list[str]:
@@ -47,13 +47,14 @@ def measure(case: str, points: int, samples: int, repair_samples: int, repeats: 
     images = on_device(pixels, np.full(shape[2], 0.5), np.full(shape[2], 0.25), device)
     labels = torch.from_numpy(generator.integers(0, CLASSES, samples))
     statistics = on_device(pixels[:repair_samples], np.full(shape[2], 0.5), np.full(shape[2], 0.25), device)
-    prepared, line = list(evaluation_batches(images, BATCH_SIZE)), alphas(points)
+    size, line = fastest_batch_size(network, images, precision), alphas(points)
+    batches = {each: list(evaluation_batches(images, each)) for each in (size, USUAL)}
 
     @torch.no_grad()
-    def bare() -> None:
+    def bare(each: int = size) -> None:
         with evaluation_mode(network):
             for _ in line:
-                for inputs in prepared:
+                for inputs in batches[each]:
                     with autocast(device, precision):
                         network(inputs)
 
@@ -64,19 +65,24 @@ def measure(case: str, points: int, samples: int, repair_samples: int, repeats: 
         along_line(network, a, b, line, {"test": (images, labels)}, precision, repair)
 
     repair = repairer(network, a, b, statistics, precision)
-    seconds: dict[str, list[float]] = {"bare": [], "ours": [], "repaired": []}
+    runs = {"usual": lambda: bare(USUAL), "bare": bare, "ours": ours, "repaired": repaired}
+    seconds: dict[str, list[float]] = {label: [] for label in runs}
     with torch.no_grad(), autocast(device, precision):
-        network(prepared[0])  # load the libraries outside the measurement
+        network(batches[size][0])  # load the libraries outside the measurement
     for repeat in range(repeats):
-        for label, run in (("bare", bare), ("ours", ours), ("repaired", repaired))[: 2 if repeat else 3]:
+        for label, run in runs.items():
+            if label == "repaired" and repeat:
+                continue
             start = process_time()
             run()
             seconds[label].append((process_time() - start) / points)
-    bare_passes, along, mended = (median(seconds[label]) for label in seconds)
+    usual, bare_passes, along, mended = (median(seconds[label]) for label in seconds)
     return [
         f"{points}",
-        f"{1000 * bare_passes:.0f}",
-        f"{1000 * along:.0f}",
+        f"{size}",
+        f"{1000 * usual:.1f}",
+        f"{1000 * bare_passes:.1f}",
+        f"{1000 * along:.1f}",
         f"**{along / bare_passes:.3f}**",
         f"{mended / along:.2f}",
     ]
@@ -91,10 +97,11 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     repair_samples = min(given.samples, given.repair_samples)
-    print(f"{given.samples} images, repair from {repair_samples}, batches of {BATCH_SIZE},", end=" ")
+    print(f"{given.samples} images, repair from {repair_samples},", end=" ")
     print(f"{torch.get_num_threads()} threads\n")
-    print("| ms an alpha | alphas | bare passes | `along_line` | over the bare passes | times so long with repair |")
-    print("|---|---|---|---|---|---|")
+    heads = ["ms an alpha", "alphas", "batch", f"passes in batches of {USUAL}", "bare passes", "`along_line`"]
+    heads += ["over the bare passes", "times so long with repair"]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for case in CASES:
         points = given.alphas if case.startswith("MLP") else given.resnet_alphas
         cells = measure(case, points, given.samples, repair_samples, given.repeats)

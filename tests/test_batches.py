@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from hidden_structure.frame import params
+from hidden_structure.networks.build import build
 from hidden_structure.seeding import torch_generator
 from hidden_structure.training import batches
 from hidden_structure.training.batches import Images, augmented, evaluation_batches, on_device, training_batches
@@ -134,3 +136,24 @@ def test_the_images_that_are_named_are_mirrored_and_no_others():
         for pixels, number in zip(original_pixels(images, batch), labels, strict=True):
             expected = images.pixels[number].flip(1) if flips[number] else images.pixels[number]
             assert torch.equal(pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("network", "side", "precision", "expected"),
+    [
+        ({"name": "mlp", "depth": 2, "width": 8, "norm": "batch"}, 8, torch.float32, batches.MOST),
+        ({"name": "resnet", "depth": 8, "width": 16, "norm": "batch"}, 32, torch.float32, 64),
+        ({"name": "resnet", "depth": 8, "width": 16, "norm": "batch"}, 32, torch.bfloat16, 128),
+        ({"name": "resnet", "depth": 8, "width": 16, "norm": "batch"}, 16, torch.float32, 256),
+        ({"name": "resnet", "depth": 8, "width": 64, "norm": "batch"}, 32, torch.float32, batches.FEWEST),
+    ],
+    ids=str,
+)
+def test_evaluation_is_fastest_where_the_largest_feature_map_stays_in_the_cache(network, side, precision, expected):
+    built = build(params.Network(**network), (side, side, 3), 10)
+    images = Images(torch.zeros(3, side, side, 3, dtype=torch.uint8), torch.ones(3), torch.zeros(3))
+    state = {name: tensor.clone() for name, tensor in built.state_dict().items()}
+    assert batches.fastest_batch_size(built, images, precision) == expected
+    assert built.training
+    assert not any(module._forward_hooks for module in built.modules())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in built.state_dict().items())

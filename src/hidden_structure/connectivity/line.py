@@ -13,16 +13,15 @@ from torch import Tensor, nn
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import as_state
-from hidden_structure.training.batches import Images
+from hidden_structure.training.batches import Images, fastest_batch_size
 from hidden_structure.training.loop import evaluate
 
 State = Mapping[str, Tensor]  # a network's state dict
 Repair = Callable[[nn.Module, float | None], None]  # mends the network at alpha, in place; None: on no line
 Line = dict[str, list[float]]  # "alphas", and "<split>_loss" (nats) and "<split>_accuracy" at each
 Split = tuple[Images, Tensor]  # images, and labels int64 (N,)
-
-BATCH_SIZE = 500
 
 
 def alphas(points: int) -> list[float]:
@@ -83,11 +82,13 @@ def along_line(
     splits: Mapping[str, Split],
     precision: torch.dtype,
     repair: Repair | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> Line:
     """Loss and accuracy of every split at every alpha; the network is left at the last one.
 
     The ends are repaired like everything between them, or the line would not hang together.
+
+    batch_size: None: the fastest.
 
     Raises InputError if the states do not fit each other or the network, or a loss is not finite.
     """
@@ -95,14 +96,17 @@ def along_line(
     a, b = _beside(a, own), _beside(b, own)
     line: Line = {"alphas": list(alphas)}
     line |= {f"{split}_{quantity}": [] for split in splits for quantity in ("loss", "accuracy")}
-    for alpha in track(alphas, "points of a line"):
-        interpolate(a, b, alpha, own)
-        if repair is not None:
-            repair(network, alpha)
-        for name, split in splits.items():
-            loss, accuracy = _evaluate(network, split, precision, batch_size, f"alpha {alpha:g}, {name}")
-            line[f"{name}_loss"].append(loss)
-            line[f"{name}_accuracy"].append(accuracy)
+    images, _ = next(iter(splits.values()))
+    batch_size = batch_size or fastest_batch_size(network, images, precision)
+    with evaluation_mode(network):
+        for alpha in track(alphas, "points of a line"):
+            interpolate(a, b, alpha, own)
+            if repair is not None:
+                repair(network, alpha)
+            for name, split in splits.items():
+                loss, accuracy = _evaluate(network, split, precision, batch_size, f"alpha {alpha:g}, {name}")
+                line[f"{name}_loss"].append(loss)
+                line[f"{name}_accuracy"].append(accuracy)
     return line
 
 
@@ -166,16 +170,17 @@ def over_plane(
 
     Raises InputError if the states do not fit the network, or a loss is not finite.
     """
-    own = network.state_dict()
+    own, batch_size = network.state_dict(), fastest_batch_size(network, split[0], precision)
     plane = replace(plane, states=tuple(_beside(state, own) for state in plane.states))
 
     def loss(x: float, y: float) -> float:
         plane.state(x, y, own)
         if repair is not None:
             repair(network, None)
-        return _evaluate(network, split, precision, BATCH_SIZE, f"({x:g}, {y:g}) of the plane")[0]
+        return _evaluate(network, split, precision, batch_size, f"({x:g}, {y:g}) of the plane")[0]
 
-    return [[loss(x, y) for x in plane.x] for y in track(plane.y, "rows of the plane")]
+    with evaluation_mode(network):
+        return [[loss(x, y) for x in plane.x] for y in track(plane.y, "rows of the plane")]
 
 
 def _evaluate(

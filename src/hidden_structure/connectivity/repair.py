@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hidden_structure.connectivity.line import BATCH_SIZE, Repair, State
+from hidden_structure.connectivity.line import Repair, State
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode, head
 from hidden_structure.networks.weights import load_state, writer
@@ -25,6 +25,7 @@ from hidden_structure.training.device import autocast
 Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
 Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
 
+BATCH_SIZE = 500  # part of the method: statistics of a batch stand in for those of all images while they are found
 RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean is dead: what varies is float32's rounding
 
 

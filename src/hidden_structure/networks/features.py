@@ -99,12 +99,14 @@ def extract(network: nn.Module, batches: Iterable[Tensor], layers: Sequence[str]
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block; each submodule's own mode after it, for some may have been frozen."""
     modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    if any(training for _, training in modes):  # setting what is set already would cost small networks a forward pass
+        network.eval()
     try:
         yield
     finally:
         for module, training in modes:
-            module.training = training
+            if module.training != training:
+                module.training = training
 
 
 @contextmanager

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from hidden_structure.training.device import memory_format
+from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.training.device import autocast, memory_format
 
 # Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache.
 CHUNK_VALUES = 2**19
+CACHE = {"cpu": 2**22, "cuda": 2**28, "mps": 2**26}  # bytes of the largest values that a batch makes in a network
+FEWEST, MOST = 64, 500  # images at once
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,32 @@ def evaluation_batches(images: Images, batch_size: int) -> Iterator[Tensor]:
     """Every image once, in order, normalised and unaugmented: float32 (b, channels, H, W)."""
     for pixels in images.pixels.split(batch_size):
         yield images.normalise(pixels)
+
+
+@torch.no_grad()
+def fastest_batch_size(network: nn.Module, images: Images, precision: torch.dtype) -> int:
+    """How many images at once a network computes fastest with.
+
+    As many as keep its largest values in the cache of a CPU; but not so few that its weights, which every batch reads
+    anew, take the longest, nor more than there is anything to gain from.
+
+    images: where the network is.
+    """
+    largest = 1
+
+    def look(module: nn.Module, inputs: tuple, output: object) -> None:
+        nonlocal largest
+        if isinstance(output, Tensor):
+            largest = max(largest, output.nbytes)
+
+    handles = [module.register_forward_hook(look) for module in network.modules()]
+    try:
+        with evaluation_mode(network), autocast(images.pixels.device, precision):
+            network(images.normalise(images.pixels[:1]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return min(MOST, max(FEWEST, CACHE[images.pixels.device.type] // largest))
 
 
 def training_batches(
