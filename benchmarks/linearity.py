@@ -1,7 +1,7 @@
 """Layerwise linear feature connectivity of a pair, against the forward passes that it needs.
 
 It needs the passes of both ends, of the merged network at every alpha, and of all layers with weights once more, for
-commutativity. The bare passes get their batches prepared in advance, in the better of two batch sizes, and do nothing
+commutativity. The bare passes get their batches prepared in advance, in the best of three batch sizes, and do nothing
 with what they compute; `measure` compares every layer of all networks. The target is at most 1.5 times their time. With
 --vgg the memory of a VGG-16's 10,000 samples. Repeats alternate; times are medians of seconds of the processor, which
 other programs hardly change: `OMP_NUM_THREADS=1 python benchmarks/linearity.py`.
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from hidden_structure.frame import params
-from hidden_structure.linearity.layers import WEIGHTED, batch_size, measure
+from hidden_structure.linearity.layers import WEIGHTED, measure
 from hidden_structure.networks.build import build
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.seeding import global_seed, numpy_generator
-from hidden_structure.training.batches import evaluation_batches, on_device
+from hidden_structure.training.batches import evaluation_batches, fastest_batch_size, on_device
 
 CASES = {  # name -> network, image shape
     "MLP 3 x 512": (params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1)),
@@ -59,7 +59,8 @@ def time(case: str, samples: int, repeats: int) -> list[str]:
                 for layer in layers:
                     layer(inputs[layer])
 
-    sizes = {USUAL, batch_size(network, split[0])}
+    images, _ = split
+    sizes = {USUAL, *(fastest_batch_size(network, images, torch.float32, compared) for compared in (False, True))}
     prepared = {size: list(evaluation_batches(split[0], size)) for size in sizes}
     runs = {f"bare-{size}": lambda size=size: bare(size) for size in sizes}
     runs["measure"] = lambda: measure(network, a, b, ALPHAS, split)

@@ -154,6 +154,8 @@ def test_evaluation_is_fastest_where_the_largest_feature_map_stays_in_the_cache(
     images = Images(torch.zeros(3, side, side, 3, dtype=torch.uint8), torch.ones(3), torch.zeros(3))
     state = {name: tensor.clone() for name, tensor in built.state_dict().items()}
     assert batches.fastest_batch_size(built, images, precision) == expected
+    compared = batches.fastest_batch_size(built, images, precision, compared=True)
+    assert compared == (expected if expected == batches.MOST else expected // 2)
     assert built.training
     assert not any(module._forward_hooks for module in built.modules())
     assert all(torch.equal(tensor, state[name]) for name, tensor in built.state_dict().items())

@@ -26,6 +26,7 @@ from hidden_structure.linearity.stitching import stitch
 from hidden_structure.networks.build import build
 from hidden_structure.permutation.permuting import apply, draw, invert
 from hidden_structure.permutation.symmetry import derive
+from hidden_structure.training import batches
 from hidden_structure.training.batches import Images
 
 ALPHAS = [0.25, 0.5, 0.9]
@@ -583,7 +584,7 @@ def test_one_permutation_of_both_networks_changes_nothing(case):
 def test_results_do_not_depend_on_the_batch_size(case, size, monkeypatch):
     networks, split = CASES[case](), split_of(30)
     expected = measured(networks, split)
-    monkeypatch.setattr(layers, "AT_MOST", size)
+    monkeypatch.setattr(batches, "MOST", size)
     found = measured(networks, split)
     assert flat(found["layers"]) == pytest.approx(flat(expected["layers"]), rel=1e-5, abs=1e-12)
     assert found["test_error"] == expected["test_error"]
@@ -722,27 +723,8 @@ def test_what_does_not_depend_on_the_images_is_no_layer_of_theirs(monkeypatch):
     networks, split = pair_of(NETWORKS["bias of positions"][0]), split_of(5, classes=5)
     found = measured(networks, split)
     assert [layer["name"] for layer in found["layers"]] == ["conv", "head.1"]
-    monkeypatch.setattr(layers, "AT_MOST", 1)
+    monkeypatch.setattr(batches, "MOST", 1)
     assert [layer["name"] for layer in measured(networks, split)["layers"]] == ["conv", "head.1"]
-
-
-def test_batches_are_as_large_as_activations_leave_room_for():
-    images, _ = split_of(2, Images)
-
-    def size(network, images):
-        return layers.batch_size(InStep([network], images.normalise(images.pixels)), images)
-
-    budget, largest = layers.BATCH_BYTES["cpu"], 8 * 8 * 3 * 4
-    wide = nn.Sequential(nn.Flatten(), nn.Linear(192, 30_000))
-    assert size(wide, images) == budget // (30_000 * 4)
-    assert size(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), images) == min(layers.AT_MOST, budget // largest)
-    with torch.device("meta"):
-        huge = nn.Linear(192, budget)
-    assert layers.BATCH_BYTES["cpu"] // huge.weight[0].nbytes < budget
-    # Parameters that the code itself reads are there once, however many images there are.
-    table = Function(lambda m, x: m.head(x.flatten(1)) + m.table.mean(), head=nn.Linear(192, 2))
-    table.table = nn.Parameter(torch.zeros(budget // 4))
-    assert size(table, images) == min(layers.AT_MOST, budget // largest)
 
 
 # --- what is not a number, and what is next to nothing ---

@@ -12,11 +12,11 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from hidden_structure import seeding
 from hidden_structure.frame.errors import InputError
-from hidden_structure.linearity import layers
 from hidden_structure.linearity.layers import measure
 from hidden_structure.linearity.stitching import stitch
 from hidden_structure.permutation.permuting import apply, draw, invert
 from hidden_structure.permutation.symmetry import derive
+from hidden_structure.training import batches
 
 
 def stitched(networks, split):
@@ -185,7 +185,7 @@ def test_results_do_not_depend_on_the_batch_size(size, monkeypatch):
     networks = CASES["resnet"]()
     split = labelled_by(networks[0], split_of(30))
     expected = stitched(networks, split)
-    monkeypatch.setattr(layers, "AT_MOST", size)
+    monkeypatch.setattr(batches, "MOST", size)
     assert stitched(networks, split) == expected
 
 

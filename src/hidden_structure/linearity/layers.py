@@ -24,7 +24,7 @@ from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.networks.weights import computed, copy_of, load_state
-from hidden_structure.training.batches import Images
+from hidden_structure.training.batches import fastest_batch_size
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and without underscores
@@ -32,8 +32,6 @@ ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and
     softsign logsigmoid threshold tanhshrink softshrink hardshrink""".split()
 )
 PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-BATCH_BYTES = {"cpu": 2**22, "cuda": 2**28, "mps": 2**26}  # of a network's largest values: what a cache holds, on CPUs
-AT_MOST = 500  # images at once
 FAR = 1e3
 CANCELLING = 1e-2  # an interpolated squared norm below this share of an end's is not added up from the ends' products
 
@@ -48,16 +46,6 @@ def is_activation(module: nn.Module, node: fx.Node) -> bool:
         return type(module.get_submodule(node.target)).__name__.lower() in ACTIVATIONS
     name = node.target.__name__ if callable(node.target) else node.target
     return node.op.startswith("call") and name.replace("_", "") in ACTIVATIONS
-
-
-def batch_size(in_step: InStep, images: Images) -> int:
-    """How many images the networks' largest values leave room for."""
-    largest = 1
-    for node in in_step.start(images.normalise(images.pixels[:1])):
-        for value in in_step.advance(node):
-            if isinstance(value, Tensor) and node in in_step.of_images:
-                largest = max(largest, value.nbytes)
-    return max(1, min(AT_MOST, BATCH_BYTES[images.pixels.device.type] // largest))
 
 
 def with_state(network: nn.Module, state: State) -> nn.Module:
@@ -100,7 +88,7 @@ def measure(
     images, labels = split
     in_step = InStep(networks, images.normalise(images.pixels[:2]))
     layers = _Layers(in_step, alphas)
-    size = batch_size(in_step, images)
+    size = fastest_batch_size(networks[0], images, torch.float32, compared=True)
     rows: list[Key] = []
     distributions = decisions = None
     batches = zip(images.pixels.split(size), labels.split(size), strict=True)

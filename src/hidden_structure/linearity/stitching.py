@@ -11,7 +11,8 @@ from torch import nn
 
 from hidden_structure.connectivity.line import Split, State
 from hidden_structure.linearity.in_step import InStep
-from hidden_structure.linearity.layers import batch_size, is_activation, with_state
+from hidden_structure.linearity.layers import is_activation, with_state
+from hidden_structure.training.batches import fastest_batch_size
 
 UPPER = ("a_below_b", "b_below_a")
 
@@ -33,7 +34,7 @@ def stitch(network: nn.Module, a: State, b: State, split: Split) -> dict[str, An
     in_step = InStep([with_state(network, state) for state in (a, b)], images.normalise(images.pixels[:2]))
     cuts = [node for node in in_step.nodes if node in in_step.of_images and is_activation(in_step.module, node)]
     wrong = {name: [0] * len(cuts) for name in UPPER}
-    ends, size = [0, 0], batch_size(in_step, images)
+    ends, size = [0, 0], fastest_batch_size(in_step.networks[0], images, torch.float32, compared=True)
     for pixels, targets in zip(images.pixels.split(size), labels.split(size), strict=True):
         for node in in_step.start(images.normalise(pixels)):
             outputs = in_step.advance(node)
