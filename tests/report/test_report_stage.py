@@ -25,7 +25,8 @@ def of_classes(idea: str, table: str) -> SimpleNamespace:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
     """A checkout with what git keeps of one study."""
-    monkeypatch.setattr(chapters, "CHAPTERS", (of_classes("collapse", "absent"), of_classes("recovery", "classes")))
+    own = {"collapse": of_classes("collapse", "absent"), "recovery": of_classes("recovery", "classes")}
+    monkeypatch.setattr(chapters, "CHAPTERS", own)
     (tmp_path / "reports/digits").mkdir(parents=True)
     tiny.write_params(tmp_path)
     (tmp_path / "params.yaml").rename(tmp_path / "reports/digits/params.yaml")
@@ -74,7 +75,7 @@ def test_figures_that_a_study_no_longer_has_go(folder: Path, monkeypatch):
     shutil.copy(folder / "reports/digits/params.yaml", folder)
     shutil.copytree(folder / "reports/digits/tables", folder / "artifacts/tables")
     run(folder)
-    monkeypatch.setattr(chapters, "CHAPTERS", (of_classes("collapse", "classes"),))
+    monkeypatch.setattr(chapters, "CHAPTERS", {"collapse": of_classes("collapse", "classes")})
     run(folder)
     for place in ("artifacts/report", "reports/digits"):
         assert {path.name for path in (folder / place / "figures").iterdir()} == {

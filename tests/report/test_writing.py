@@ -19,8 +19,8 @@ def write(folder: Path, *made: Chapter, study: Study | None = None) -> set[str]:
     tables_folder = folder.parent / f"{folder.name}-tables"
     synthetic.write_tables(tables_folder)
     with pytest.MonkeyPatch.context() as patch:
-        own = (synthetic.module(each.idea, lambda read, each=each: read("lines") or each) for each in made)
-        patch.setattr(chapters, "CHAPTERS", tuple(own))
+        own = {each.idea: synthetic.module(each.idea, lambda read, each=each: read("lines") or each) for each in made}
+        patch.setattr(chapters, "CHAPTERS", own)
         writing.write(folder, study or synthetic.study(formats=[]), tables_folder, synthetic.provenance().params)
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
@@ -105,7 +105,7 @@ def test_curves_are_means_over_seeds_in_columns_that_dvc_plots(tmp_path: Path):
 def test_claims_are_had_without_drawing(tmp_path: Path, monkeypatch):
     synthetic.write_tables(tmp_path / "tables")
     undrawable = replace(synthetic.chapter(), pictures=[Picture("other", "a", "b", "c", lambda: {}["column"])])
-    monkeypatch.setattr(chapters, "CHAPTERS", (synthetic.module("recovery", lambda read: undrawable),))
+    monkeypatch.setattr(chapters, "CHAPTERS", {"recovery": synthetic.module("recovery", lambda read: undrawable)})
     assert writing.claims(synthetic.STUDY, tmp_path) == [each.row() for each in synthetic.claims()]
     assert [path.name for path in tmp_path.iterdir()] == ["tables"]
 
@@ -156,7 +156,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path):
 def test_two_figures_or_tables_of_one_name_are_a_fault(tmp_path: Path):
     for kind, other in (("figures", {"numbers": []}), ("tables", {"pictures": []})):
         with pytest.raises(ValueError, match=f"two {kind} share the name recovery"):
-            write(tmp_path / "report", synthetic.chapter(), replace(synthetic.chapter(), **other))
+            write(tmp_path / "report", synthetic.chapter(), replace(synthetic.chapter(), idea="merges", **other))
     assert not (tmp_path / "report").exists()
 
 

@@ -10,4 +10,14 @@ from hidden_structure.report.split import chapter as split
 from hidden_structure.report.sweep import chapter as sweep
 from hidden_structure.report.unconstrained import chapter as unconstrained
 
-CHAPTERS = (collapse, recovery, merges, split, sweep, unconstrained, connectivity, linearity, distillation)
+CHAPTERS = {
+    "collapse": collapse,
+    "recovery": recovery,
+    "merges": merges,
+    "split": split,
+    "sweep": sweep,
+    "unconstrained": unconstrained,
+    "connectivity": connectivity,
+    "linearity": linearity,
+    "distillation": distillation,
+}

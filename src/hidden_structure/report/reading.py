@@ -20,14 +20,14 @@ def rows(folder: Path, name: str) -> list[dict[str, Any]]:
     return tables.read(file) if (file := _file(folder, name)).is_file() else []
 
 
-def read(study: Study, folder: Path) -> Iterator[tuple[Chapter, list[Path]]]:
-    """The chapters that the study has, in reading order, each with the tables that it was made from.
+def read(study: Study, folder: Path, idea: str | None = None) -> Iterator[tuple[Chapter, list[Path]]]:
+    """The chapters that the study has, in reading order, each with the tables that it was made from; idea: that alone.
 
     Raises InputError if the folder is missing, or what a table holds gives no chapter.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is missing: run `dvc repro`, which makes it")
-    for module in chapters.CHAPTERS:
+    for module in chapters.CHAPTERS.values() if idea is None else [chapters.CHAPTERS[idea]]:
         files: list[Path] = []
 
         def tables_of(name: str, files: list[Path] = files) -> list[dict[str, Any]]:

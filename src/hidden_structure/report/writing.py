@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hidden_structure.frame import artifacts, tables
+from hidden_structure.frame import artifacts, tables, tasks
 from hidden_structure.frame.params import Study
 from hidden_structure.report import latex, page, plotting, reading
 from hidden_structure.report.chapter import Chapter, Numbers
@@ -47,12 +47,12 @@ def write(folder: Path, study: Study, tables_folder: Path, params: str) -> None:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         for made in (old, new / "figures", new / "curves", new / "paper"):
             made.mkdir(parents=True)
-        sizes: dict[str, tuple[float, float]] = {}
         with plotting.style(study.report.style):
             _tell_of_glyphs(provenance.classes)
-            for chapter, files in read:
-                with artifacts.content_of(files):
-                    sizes |= _draw(chapter, new, study.report.style.formats)
+        ideas = sorted(chapters, key=lambda chapter: -len(chapter.pictures))  # those that take long first
+        drawing = {f"figures of {chapter.idea}": (study, tables_folder, chapter.idea, new) for chapter in ideas}
+        drawn = tasks.run("figures", _draw, drawing, Path(temporary), study.tasks, study.hardware)
+        sizes = {name: tuple(size) for figures in drawn.values() for name, size in figures.items()}
         _write_curves(tables_folder, new / "curves")
         _write_tables(chapters, new)
         artifacts.write_json(new / "metrics.json", headline(chapters))
@@ -82,18 +82,20 @@ def headline(chapters: Sequence[Chapter]) -> dict[str, dict[str, float]]:
     return {idea: dict(list(names.items())[:most]) for idea, names in measured.items() if names}
 
 
-def _draw(chapter: Chapter, folder: Path, formats: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """The figures' sizes in inches, by their names."""
+def _draw(study: Study, tables_folder: Path, idea: str, folder: Path) -> dict[str, tuple[float, float]]:
+    """The figures of one chapter. Gives their sizes in inches, by their names."""
     sizes = {}
-    for picture in chapter.pictures:
-        figure = picture.draw()
-        plotting.add_letters(figure)
-        fit(figure)
-        plotting.save(figure, folder / "figures" / f"{picture.name}.png", SHOWN)
-        for suffix in formats:
-            plotting.save(figure, folder / "paper/figures" / f"{picture.name}.{suffix}")
-        tables.write(folder / "paper/figures" / f"{picture.name}.csv", data_of(figure))
-        sizes[picture.name] = tuple(map(float, figure.get_size_inches()))
+    ((chapter, files),) = reading.read(study, tables_folder, idea)
+    with plotting.style(study.report.style), artifacts.content_of(files):
+        for picture in chapter.pictures:
+            figure = picture.draw()
+            plotting.add_letters(figure)
+            fit(figure)
+            plotting.save(figure, folder / "figures" / f"{picture.name}.png", SHOWN)
+            for suffix in study.report.style.formats:
+                plotting.save(figure, folder / "paper/figures" / f"{picture.name}.{suffix}")
+            tables.write(folder / "paper/figures" / f"{picture.name}.csv", data_of(figure))
+            sizes[picture.name] = tuple(map(float, figure.get_size_inches()))
     return sizes
 
 
