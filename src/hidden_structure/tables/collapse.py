@@ -59,6 +59,7 @@ def _training(rows: Sequence[Mapping]) -> dict:
         "train": {name: [row[f"train_{name}"] for row in trained] for name in ("loss", "accuracy")},
         "snapshots": [row["epoch"] for row in tested],
         "test": {name: [row[f"test_{name}"] for row in tested] for name in ("loss", "accuracy")},
+        "both_sides": rows[-1].get("both_sides"),
     }
 
 
