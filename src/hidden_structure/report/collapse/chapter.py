@@ -57,8 +57,8 @@ def _learned(training: Sequence[Mapping]) -> Iterator[str]:
         mirrored = f" ({with_error(both)} by the mean over each image and its mirror image)" if both else ""
         yield (
             f"After {networks[0]['epochs'][-1]} epochs the networks on {supervision} labels classify "
-            f"{with_error(test)} of the test set correctly{mirrored}, and {with_error(train, 4)} of the training samples during "
-            f"the last epoch (mean {'± standard error over' if len(networks) > 1 else 'of'} {len(networks)} "
+            f"{with_error(test)} of the test set correctly{mirrored}, and {with_error(train, 4)} of the training "
+            f"samples during the last epoch (mean {'± standard error over' if len(networks) > 1 else 'of'} {len(networks)} "
             f"network{'s' if len(networks) > 1 else ''})."
         )
 
