@@ -55,12 +55,11 @@ def _learned(training: Sequence[Mapping]) -> Iterator[str]:
         train, test = ([row[split]["accuracy"][-1] for row in networks] for split in ("train", "test"))
         both = [row["both_sides"] for row in networks if row.get("both_sides") is not None]
         mirrored = f" ({with_error(both)} by the mean over each image and its mirror image)" if both else ""
-        several = len(networks) > 1
-        of_networks = f"(mean {'± standard error over' if several else 'of'} {len(networks)} network{'s' if several else ''})"
+        over = f"± standard error over {len(networks)} networks" if len(networks) > 1 else "of 1 network"
         yield (
             f"After {networks[0]['epochs'][-1]} epochs the networks on {supervision} labels classify "
             f"{with_error(test)} of the test set correctly{mirrored}, and {with_error(train, 4)} of the training "
-            f"samples during the last epoch {of_networks}."
+            f"samples during the last epoch (mean {over})."
         )
 
 
