@@ -5,7 +5,7 @@ One trunk serves every k. Killed and started again it goes on where it was.
 
 from pathlib import Path
 
-from hidden_structure.connectivity.spawning import Run, forks, runs
+from hidden_structure.connectivity.spawning import Run, forks, runs, waves
 from hidden_structure.frame import artifacts, command, params, paths, results, tasks
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
@@ -37,11 +37,9 @@ def main() -> None:
     described = study.model_dump(include={"spawn"}) | hardware
     plan = runs(study)
     with workplace("spawn", described, inputs.arrays) as folder:
-        trunks = sorted((run for run in plan if run.fork is None), key=lambda run: -run.cell.width)
-        children = sorted((run for run in plan if run.fork is not None), key=lambda run: run.fork)
         found = {}
         import_optimizers()
-        for wave in (trunks, children):  # the longest first
+        for wave in waves(plan):
             named = {run.title: (run, forks(plan, run), study.hardware, folder) for run in wave}
             found |= tasks.run("spawn", spawn, named, folder, study.tasks, study.hardware)
         files = {paths.spawned(run.cell.name, run.seed, run.name): kept(folder, run, f"{run.name}-end") for run in plan}

@@ -5,6 +5,8 @@ Killed and started again it goes on where it was.
 
 from pathlib import Path
 
+import numpy as np
+
 from hidden_structure.frame import artifacts, command, params, paths, results, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
@@ -14,7 +16,7 @@ from hidden_structure.merges.split import draw, guess_accuracy, measure
 from hidden_structure.merges.variants import Variant, features_file, train
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import describe
-from hidden_structure.training.inputs import read
+from hidden_structure.training.inputs import Inputs, read
 from hidden_structure.training.loop import snapshot_epochs
 
 
@@ -36,31 +38,41 @@ def main() -> None:
         return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
+    restarts, l2 = study.cluster.restarts, study.cluster.l2
     described = study.model_dump(include={"cluster", "network", "split"}) | hardware
     with workplace("split", described, inputs.arrays) as folder:
-        own = settings, study.network, study.cluster.restarts, study.cluster.l2, study.hardware, folder
-        named = {f"seed {seed}": (seed, *own) for seed in settings.seeds}
-        found = tasks.run("split", train_and_measure, named, folder, study.tasks, study.hardware)
-        results.write("split", [row for rows in found.values() for row in rows], hardware)
+        own = settings, study.hardware, folder
+        named: dict = {f"seed {seed}": (seed, *own, study.network) for seed in settings.seeds}
+        trained = tasks.run("split", train_seed, named, folder, study.tasks, study.hardware)
+        rows = [row for found in trained.values() for row in found]
+        named = {f"seed {row['seed']}, epoch {row['epoch']}": (row, *own, restarts, l2) for row in rows}
+        measured = tasks.run("split, measuring", measure_epoch, named, folder, study.tasks, study.hardware)
+        results.write("split", list(measured.values()), hardware)
 
 
-def train_and_measure(
-    seed: int, settings: Split, network: Network, restarts: int, l2: float, hardware: Hardware, folder: Path
-) -> list[dict]:
+def train_seed(seed: int, settings: Split, hardware: Hardware, folder: Path, network: Network) -> list[dict]:
     """A row for each of the epochs that are kept."""
     inputs, recipe = read(hardware), settings.train
-    truth, test_truth, names = (inputs.labels[name] for name in ("train", "test", "names"))
-    drawn = draw(truth, len(names), settings.classes, settings.parts, numpy_generator("split", seed))
-    labels, class_of = drawn
+    labels, class_of = drawn(inputs, settings, seed)
     variant = Variant("split", seed, network, recipe, {"train": labels}, len(class_of), "split.train")
-    rows = []
-    for row in train(variant, inputs, folder, snapshot_epochs(recipe.epochs, recipe.snapshots)):
-        tensors = artifacts.read_tensors(features_file(folder, "split", seed, row["epoch"]), paths.FEATURES)
-        measured = measure(tensors, *drawn, test_truth, restarts, l2, "split", seed, row["epoch"])
-        rows.append(row | {"guess_accuracy": guess_accuracy(*drawn)} | measured)
-        shown = ("seed", "epoch", "train_accuracy", "agreement", "parts_distance", "probe_accuracy")
-        print({key: rows[-1][key] for key in shown}, flush=True)
-    return rows
+    return train(variant, inputs, folder, snapshot_epochs(recipe.epochs, recipe.snapshots))
+
+
+def measure_epoch(row: dict, settings: Split, hardware: Hardware, folder: Path, restarts: int, l2: float) -> dict:
+    """The row, and what was measured of the network after that epoch."""
+    inputs, key = read(hardware), ("split", row["seed"], row["epoch"])
+    parts = drawn(inputs, settings, row["seed"])
+    tensors = artifacts.read_tensors(features_file(folder, *key), paths.FEATURES)
+    found = row | {"guess_accuracy": guess_accuracy(*parts)}
+    found |= measure(tensors, *parts, inputs.labels["test"], restarts, l2, *key)
+    print({name: found[name] for name in ("seed", "epoch", "parts_distance", "probe_accuracy")}, flush=True)
+    return found
+
+
+def drawn(inputs: Inputs, settings: Split, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The split labels of a seed, and the class that each is a part of."""
+    names, generator = inputs.labels["names"], numpy_generator("split", seed)
+    return draw(inputs.labels["train"], len(names), settings.classes, settings.parts, generator)
 
 
 if __name__ == "__main__":

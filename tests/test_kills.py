@@ -155,6 +155,16 @@ def test_killed_again_and_again_it_trains_nothing_twice_and_ends_with_the_bytes_
     assert not list((killed / paths.RESUME).iterdir())
 
 
+@pytest.mark.parametrize("stage", [*STAGES, ("solve_unconstrained.py",)], ids=lambda stage: Path(stage[0]).stem)
+def test_two_workers_write_the_bytes_of_one(tmp_path, stage):
+    folders = [prepare(tmp_path / str(workers), tasks={"workers": workers}) for workers in (1, 2)]
+    for folder in folders:
+        done = tiny.in_process(folder, *stage)
+        assert done.returncode == 0, done.stderr
+        assert not list((folder / paths.RESUME).iterdir())
+    assert results(folders[0]) == results(folders[1])
+
+
 def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone_on_with(tmp_path):
     undisturbed, killed = (
         prepare(tmp_path / name, seeds=[0], train=TRAIN | {"epochs": 40}) for name in ("undisturbed", "killed")

@@ -6,7 +6,7 @@ import pytest
 import tiny
 from ruamel.yaml import YAML
 
-from hidden_structure.connectivity.spawning import TRUNK, cells, pairs, runs
+from hidden_structure.connectivity.spawning import TRUNK, cells, forks, pairs, runs, waves
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 
@@ -45,6 +45,24 @@ def test_every_run_stands_once_and_after_its_trunk(children, weight_decays):
     assert len(trunks) == len(cells(plan)) == 2 * (1 + len(weight_decays))
     per_seed = 2 if children[0] == {} else 4  # child a without a recipe of its own is the trunk
     assert len(order) - sum(trunks.values()) == per_seed * plan.spawn.spawned
+
+
+@pytest.mark.parametrize("children", [[{}, {}], [{"lr": 0.01}, {}]])
+def test_every_child_waits_for_its_trunk_which_keeps_its_fork_and_long_runs_come_first(children):
+    plan = runs(study(children=children, widths=[0.5, 2.0]))
+    trunks, others = waves(plan)
+    assert sorted(map(key, trunks + others)) == sorted(map(key, plan))
+    assert all(run.fork is None for run in trunks)
+    for run in others:
+        (trunk,) = (each for each in trunks if (each.cell, each.seed) == (run.cell, run.seed))
+        assert run.fork in forks(plan, trunk)
+        assert not forks(plan, run)
+    widths, parted = [run.cell.width for run in trunks], [run.fork for run in others]
+    assert widths == sorted(widths, reverse=True)
+    assert parted == sorted(parted)
+    kept = {trunk.seed for trunk in trunks if forks(plan, trunk)}
+    assert kept == {3, 1}
+    assert len({run.title for run in plan}) == len(plan)
 
 
 @pytest.mark.parametrize("children", [[{}, {}], [{"lr": 0.01}, {}]])

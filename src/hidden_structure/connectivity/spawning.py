@@ -132,6 +132,12 @@ def runs(study: Study) -> list[Run]:
     return found
 
 
+def waves(plan: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """The trunks, and the children, which need their trunks first; in each those that take long come first."""
+    trunks, children = ([run for run in plan if (run.fork is None) == is_trunk] for is_trunk in (True, False))
+    return sorted(trunks, key=lambda run: -run.cell.width), sorted(children, key=lambda run: run.fork)
+
+
 def forks(plan: Sequence[Run], trunk: Run) -> list[int]:
     """The epochs after which runs of the plan leave this one; of a child, none."""
     own = {run.fork for run in plan if (run.cell, run.seed) == (trunk.cell, trunk.seed)} - {None}
