@@ -7,9 +7,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch  # below where it is used: stages that draw with numpy alone start in half the time
 
 Name = str | int
 
@@ -20,8 +23,10 @@ def seed_of(*names: Name) -> int:
     return int.from_bytes(digest[:4], "little")
 
 
-def torch_generator(*names: Name) -> torch.Generator:
+def torch_generator(*names: Name) -> "torch.Generator":
     """A CPU generator, so that the same names give the same draws whichever device computes."""
+    import torch
+
     return torch.Generator().manual_seed(seed_of(*names))
 
 
@@ -32,6 +37,8 @@ def numpy_generator(*names: Name) -> np.random.Generator:
 @contextmanager
 def global_seed(*names: Name) -> Iterator[None]:
     """Seed torch's global CPU generator inside the block only: module constructors draw from nothing else."""
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*names))
         yield

@@ -29,27 +29,27 @@ def workers(asked: int | None, hardware: Hardware, tasks: int) -> int:
         return 1
     if asked is None:
         kind = device(hardware)
-        fit = {"cuda": max(1, len(gpus())), "mps": 1}.get(kind, cores() // hardware.threads)
-        asked = min(fit, memory() // MEMORY) if kind == "cpu" else fit
+        if kind == "cpu":
+            asked = min(cores() // hardware.threads, memory() // MEMORY)
+        else:
+            asked = len(gpus()) if kind == "cuda" else 1
     return max(1, min(asked, tasks))
 
 
 def device(hardware: Hardware) -> str:
     """cuda, mps or cpu: what `auto` becomes."""
-    import torch
-
     if hardware.device != "auto":
         return hardware.device
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def start_method(hardware: Hardware) -> str:
     """fork, which costs nothing and shares what is read already; spawn elsewhere than on Linux, and where there is a
     GPU, whose driver does not survive a fork, or more threads than one, which may hang after it."""
-    import torch
-
-    plain = sys.platform == "linux" and not torch.cuda.is_available() and hardware.threads == 1
-    return "fork" if plain else "spawn"
+    with_gpu = "torch" in sys.modules and sys.modules["torch"].cuda.is_available()
+    return "fork" if sys.platform == "linux" and not with_gpu and hardware.threads == 1 else "spawn"
 
 
 def gpus() -> list[str]:
@@ -109,17 +109,19 @@ def _stated(file: Path, name: str) -> int:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Compute with that many threads inside, in torch as in the libraries of numpy and scikit-learn."""
-    import torch
+    """Compute with that many threads inside: torch, if it is there, and the libraries of numpy and scikit-learn."""
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch = sys.modules.get("torch")  # whose import takes as long as many a stage that does without
+    before = torch.get_num_threads() if torch else count
+    if torch:
+        torch.set_num_threads(count)
     try:
         with threadpool_limits(count):
             yield
     finally:
-        torch.set_num_threads(before)
+        if torch:
+            torch.set_num_threads(before)
 
 
 def computing(device: str) -> dict[str, str]:

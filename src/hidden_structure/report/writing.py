@@ -51,7 +51,8 @@ def write(folder: Path, study: Study, tables_folder: Path, params: str) -> None:
             _tell_of_glyphs(provenance.classes)
         ideas = sorted(chapters, key=lambda chapter: -len(chapter.pictures))  # those that take long first
         drawing = {f"figures of {chapter.idea}": (study, tables_folder, chapter.idea, new) for chapter in ideas}
-        drawn = tasks.run("figures", _draw, drawing, Path(temporary), study.tasks, study.hardware)
+        cores = study.hardware.model_copy(update={"device": "cpu", "threads": 1})
+        drawn = tasks.run("figures", _draw, drawing, Path(temporary), study.tasks, cores)
         sizes = {name: tuple(size) for figures in drawn.values() for name, size in figures.items()}
         _write_curves(tables_folder, new / "curves")
         _write_tables(chapters, new)
