@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from tiny import ROOT
 
 from hidden_structure.cli import main as command
-from hidden_structure.frame import params
+from hidden_structure.frame import params, studies
 from hidden_structure.networks.build import initialise
 from hidden_structure.seeding import torch_generator
 
@@ -59,7 +59,12 @@ def test_every_snippet_runs(document, code, readers, capsys):
 
 @pytest.mark.parametrize(("document", "text"), blocks("yaml"), ids=lambda value: value[:40].split("\n")[0])
 def test_every_key_of_a_snippet_is_one_of_params(document, text):
-    for name, value in YAML(typ="safe", pure=True).load(text).items():
+    content = YAML(typ="safe", pure=True).load(text)
+    if "study" in content:  # a whole one
+        params.Study.model_validate(studies.complete(content))
+        assert content.get("preset", "cifar10-94") in studies.presets()
+        return
+    for name, value in content.items():
         keys = set(params.Study.model_fields[name].annotation.__args__[0].model_fields) if name in PARTS else None
         keys = keys or set(params.Study.model_fields[name].annotation.model_fields)
         assert set(value or {}) <= keys, f"{document}: {name}"
