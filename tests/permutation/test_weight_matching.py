@@ -219,3 +219,15 @@ def test_how_weights_are_stored_does_not_matter(index):
         symmetry = derive(randomise(network), tensors(*IMAGES))
         found.append(match_weights(symmetry, *states, generator()).after)
     assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_a_second_ascent_never_ends_lower_and_mostly_higher_where_layers_share_their_units():
+    reached = []
+    for seed in range(5):
+        networks = [own("resnet", 20, 8, "batch", seed=(2 * seed + end)) for end in range(2)]
+        symmetry, states = derive(networks[0], images_for("resnet")), [network.state_dict() for network in networks]
+        reached.append([match_weights(symmetry, *states, generator(seed), restarts).after for restarts in (1, 2)])
+    assert all(second >= first for first, second in reached)
+    assert sum(second > first for first, second in reached) > 2
+    first, second = (sum(values) for values in zip(*reached, strict=True))
+    assert second > 1.01 * first

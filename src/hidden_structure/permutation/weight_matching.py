@@ -6,11 +6,14 @@ two or more dimensions; biases and the scales of normalisation layers, all near 
 
 Coordinate ascent stops at a poor optimum if it starts from chance: then the weights that read a group's units, whose
 own outputs are not aligned yet, vote as loudly as those that make them. So layers are first aligned from the input on,
-each by the weights that make its units alone, and the exact ascent starts from there (benchmarks/README.md).
+each by the weights that make its units alone, and the exact ascent starts from there. A second ascent follows a
+homotopy: the readers' votes grow in steps from none to all, and layers are aligned by each anew. It mostly ends higher
+where many layers share their units, as in residual networks, and takes longer; further ones start from chance
+(benchmarks/README.md).
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +36,8 @@ from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, check_state, compose, draw, identity, permute_tensor
 
 TOLERANCE = 1e-7  # of sum |A| |B|: above the rounding of float32 sums, in which the ascent could go in circles
+VOTES = (0.0, 0.25, 0.5, 0.75)  # of the weights that read a family's units, on the way to the exact ascent
+SWEEPS = 5  # by each at most: with unequal votes no objective rises, and layers may go in circles
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Ascent:
         self.scored: dict[Term, tuple[int, Tensor]] = {}
         self.units_of_a: dict[Term, Tensor] = {}
         self.prices: dict[Family, np.ndarray] = {}  # of families that are matched again and again
-        self.settled: dict[Family, tuple] = {}  # whether with readers, and the weights' versions, when it was optimal
+        self.settled: dict[Family, tuple] = {}  # the votes, and the weights' versions, when it was optimal
 
     def _terms(self) -> dict[Family, list[Term]]:
         family_of = {member: family for family in self.families for member in family.members}
@@ -93,11 +98,11 @@ class Ascent:
             self.scored[term] = (self.version[term.name], scores)
         return self.scored[term][1]
 
-    def _scores(self, terms: list[Term], with_readers: bool) -> dict[str, Tensor]:
+    def _scores(self, terms: list[Term], votes: float) -> dict[str, Tensor]:
         scores: dict[str, Tensor] = {}
         for term in terms:
-            if with_readers or not term.reads:
-                share = self._score(term)
+            if votes or not term.reads:
+                share = votes * self._score(term) if term.reads and votes != 1 else self._score(term)
                 scores[term.group] = scores[term.group] + share if term.group in scores else share
         return scores
 
@@ -105,14 +110,14 @@ class Ascent:
         """sum of <A, pi(B)> over all weights, or those named."""
         return sum((self.a[name].double() * self.b[name].double()).sum().item() for name in names or self.a)
 
-    def improve(self, family: Family, with_readers: bool = True) -> bool:
-        """Match one family given all others, with or without the weights that read it; whether that moved anything.
+    def improve(self, family: Family, votes: float = 1.0) -> bool:
+        """Match one family given all others; whether that moved anything.
 
-        With them only what raises the objective is done, which where a weight holds the family twice is checked
-        by computing it.
+        votes: of the weights that read it, from 0 to 1. At 1 only what raises the objective is done, which where a
+        weight holds the family twice is checked by computing it.
         """
         terms = self.terms[family]
-        versions = (with_readers, *(self.version[term.name] for term in terms))
+        versions = (votes, *(self.version[term.name] for term in terms))
         if self.settled.get(family) == versions:
             return False
         exact = all(term.alone for term in terms)
@@ -122,13 +127,13 @@ class Ascent:
         else:  # a weight with a group and its children on several axes can vote on one of them at a time
             steps = [([term for term in terms if term.alone], True)]
             steps += [([term for term in terms if term.group == child], False) for child in family.children]
-        moves = [self._step(family, of, move_root, with_readers, exact) for of, move_root in steps if of]
+        moves = [self._step(family, of, move_root, votes, exact) for of, move_root in steps if of]
         if exact or not any(moves):
-            self.settled[family] = (with_readers, *(self.version[term.name] for term in terms))
+            self.settled[family] = (votes, *(self.version[term.name] for term in terms))
         return any(moves)
 
-    def _step(self, family: Family, terms: list[Term], move_root: bool, with_readers: bool, exact: bool) -> bool:
-        scores = self._scores(terms, with_readers)
+    def _step(self, family: Family, terms: list[Term], move_root: bool, votes: float, exact: bool) -> bool:
+        scores = self._scores(terms, votes)
         if not scores:
             return False
         moved = self._best(family, scores, move_root)
@@ -137,7 +142,7 @@ class Ascent:
         own = self.terms[family]
         touched = {term.name for term in own}
         weights = {name: permute_tensor(self.symmetry, moved, name, self.b[name]) for name in touched}
-        if with_readers and not exact:
+        if votes == 1 and not exact:
             old = self.objective(touched)
             before, self.b = self.b, self.b | weights
             if self.objective(touched) - old <= self.tolerance:
@@ -179,6 +184,13 @@ class Ascent:
         for family in self.families:
             self.improve(family)
 
+    def approach(self, votes: Sequence[float], sweeps: int) -> None:
+        """Align layers from the input on by each of these votes, until nothing moves, or for so many sweeps."""
+        for share in votes:
+            for _ in range(sweeps):
+                if not sum([self.improve(family, share) for family in self.families]):
+                    break
+
     def climb(self, order: list[Family]) -> None:
         """Exact ascent until no family of a whole sweep gains."""
         gained = True
@@ -205,11 +217,11 @@ def match_weights(
     restarts: int = 1,
     start: Permutation | None = None,
 ) -> Matched:
-    """The best of `restarts` ascents, never worse than the start.
+    """The best of `restarts` ascents, never worse than the start: a plain one, one by a homotopy, others from chance.
 
     Args:
         a, b: state dicts of two networks with these symmetries.
-        generator: draws the start and the order of all ascents but the first.
+        generator: draws the start and the order of those from chance.
         start: the permutation of B to start from; None: none.
 
     Raises InputError if the networks differ in their weights, or a weight is not finite.
@@ -220,13 +232,17 @@ def match_weights(
     origin, before = (ascent.permutation, dict(ascent.b)), ascent.objective()
     found = []
     for restart in range(restarts):
-        if restart:
+        votes, sweeps, order = VOTES[:1], 1, ascent.families[::-1]
+        if restart == 1:
+            ascent.permutation, ascent.b = origin
+            ascent.move(identity(symmetry))
+            votes, sweeps = VOTES, SWEEPS
+        elif restart:
             ascent.permutation, ascent.b = origin
             ascent.move(draw(symmetry, generator))
-        for family in ascent.families:
-            ascent.improve(family, with_readers=False)
-        shuffled = torch.randperm(len(ascent.families), generator=generator).tolist()
-        ascent.climb([ascent.families[index] for index in shuffled] if restart else ascent.families[::-1])
+            order = [order[index] for index in torch.randperm(len(order), generator=generator).tolist()]
+        ascent.approach(votes, sweeps)
+        ascent.climb(order)
         found.append((ascent.objective(), ascent.permutation))
     after, permutation = max(found, key=lambda pair: pair[0])
     if after < before:
