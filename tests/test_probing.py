@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery import probing
@@ -128,14 +130,45 @@ def test_that_optimum_is_scikit_learns_too():
     assert value.item() == pytest.approx(peer_value.item(), rel=1e-8)
 
 
-def test_the_damped_method_finds_the_optimum_of_the_plain_one(monkeypatch):
+def test_neither_chunks_nor_a_coarse_preconditioner_move_the_optimum(monkeypatch):
     features, labels = problem()
     plain = probing.fit(features, labels, 4, 1e-3)
-    monkeypatch.setattr(probing, "NEWTON_STEPS", 2)
-    damped = probing.fit(features, labels, 4, 1e-3)
-    values = [objective(each.weight, each.bias, features, labels, 1e-3).item() for each in (plain, damped)]
+    monkeypatch.setattr(probing, "CHUNK_VALUES", 8 * 7)
+    monkeypatch.setattr(probing, "BLOCK_VALUES", 4 * 3**2)  # two principal axes, and the bias
+    other = probing.fit(features, labels, 4, 1e-3)
+    values = [objective(each.weight, each.bias, features, labels, 1e-3).item() for each in (plain, other)]
     assert values[0] == pytest.approx(values[1], rel=1e-9)
-    torch.testing.assert_close(damped.weight, plain.weight, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other.weight, plain.weight, rtol=1e-4, atol=1e-4)
+    assert torch.equal(other.predict(features), plain.predict(features))
+
+
+def test_products_are_those_with_the_hessian():
+    features, labels = problem(samples=60)
+    found = probing._Problem.of(features, labels, 4, 1e-2)
+    weight, direction = (
+        torch.randn(4, 9, generator=torch_generator(name)).double() for name in ("weight", "direction")
+    )
+    step, point = 1e-5 * direction, found.at(weight)
+    numeric = (found.at(weight + step).gradient - found.at(weight - step).gradient) / 2e-5
+    product = found.product(point, point.probabilities.argmax(1), direction)
+    torch.testing.assert_close(product, numeric, rtol=1e-4, atol=1e-5)
+
+
+def test_no_copy_of_the_features_is_made():
+    """Beside chunks, blocks and probabilities."""
+    features, labels = problem(samples=60_000, dimension=64)
+    biggest = []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            result = function(*arguments, **(keywords or {}))
+            storages = (one.untyped_storage() for one in tree_leaves(result) if isinstance(one, torch.Tensor))
+            biggest.extend(one.nbytes() for one in storages if one.data_ptr() != features.data_ptr())
+            return result
+
+    with Watched():
+        probing.fit(features, labels, 4, 1e-2)
+    assert max(biggest) < features.nbytes / 4
 
 
 def test_without_a_penalty_separable_classes_are_still_learnt():
@@ -148,8 +181,7 @@ def test_what_has_no_optimum_is_refused(monkeypatch):
     features, labels = problem()
     with pytest.raises(InputError, match="NaN or infinity"):
         probing.fit(features * torch.nan, labels, 4, 1e-4)
-    monkeypatch.setattr(probing, "NEWTON_STEPS", 2)
-    monkeypatch.setattr(probing, "DAMPED_STEPS", 2)
+    monkeypatch.setattr(probing, "STEPS", 2)
     with pytest.raises(
         InputError, match=r"about .* nats above it, of features whose standard .*: raise cluster\.l2 \(0\.0001\)"
     ):

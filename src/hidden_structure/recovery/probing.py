@@ -3,30 +3,33 @@
 Objective: mean cross-entropy + l2/2 ||W||_F^2 in the features' own coordinates; the bias is not penalised. It is
 convex, so the optimum does not depend on how it is found. Features of a collapsed network make it so ill-conditioned
 that first-order methods, L-BFGS among them, need thousands of steps or stall; here Newton's method solves for each
-step by preconditioned conjugate gradients (Nocedal, Wright, "Numerical Optimization", algorithm 7.1), which needs
-products with the Hessian only, each as costly as a gradient.
+step by preconditioned conjugate gradients in a trust region (Steihaug, SIAM J. Numer. Anal. 20, 1983; Nocedal, Wright,
+"Numerical Optimization", algorithm 7.2), which needs products with the Hessian only, each as costly as a gradient.
 
-Samples that a step leaves on the wrong side, with a probability of 1, have a gradient but no curvature, and nothing
-penalises the bias, so that the next step may be of any length: so it is where features are collapsed and some labels
-wrong. Where Newton's method fails, it starts again damped (Levenberg, Marquardt): as if all weights had a further
-penalty mu, in the scale of their features, which is lowered as long as the objective falls as foreseen.
+The objective and its gradient are computed in float64, which alone decide where the optimum is; products with the
+Hessian, which only decide how fast it is reached, in float32. Features are read in chunks, so that no copy is made.
+
+The region limits by how much a step changes the logits (root mean square). Samples that a step leaves on the wrong
+side, with a probability of 1, have a gradient but no curvature, and nothing penalises the bias, so that the next step
+could be of any length: so it is where features are collapsed and some labels wrong.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
 
 from hidden_structure.frame.errors import InputError
 
 TOLERANCE = 1e-10  # nats: the Newton decrement, an estimate of what the objective still lies above its optimum
-NEWTON_STEPS, DAMPED_STEPS, PRODUCTS = 100, 300, 1000  # at most, and products with the Hessian a step
-WILD = 1e6  # objectives: a step that foresees a fall by more, though no objective is below 0, has met no curvature
-UNDAMPED = 1e-12  # mu below which it is 0
-BLOCK_VALUES, BLOCK_PRODUCTS = 2**20, 2**33  # of the preconditioner: at most these, 8 MB and half a second
+STEPS, PRODUCTS = 300, 1000  # at most, and products with the Hessian a step
+CHUNK_VALUES = 2**18  # features read at once: 2 MB in float64
+BLOCK_VALUES = 2**22  # of the preconditioner at most: 32 MB
+SAMPLES = 8  # a dimension, that principal axes are computed from
+BLOCK_ROWS = 1  # samples that each of its numbers in a row is made of: it need not be exact
+STALE = 10  # products after which the next step has another preconditioner
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class LinearProbe:
 
     def predict(self, features: Tensor) -> Tensor:
         """Classes int64 (n,) of features (n, d)."""
-        return (features.double() @ self.weight.T + self.bias).argmax(1)
+        rows = _rows(features)
+        return torch.cat([(part.double() @ self.weight.T + self.bias).argmax(1) for part in features.split(rows)])
 
 
 @torch.no_grad()
 def fit(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProbe:
-    """The optimal linear layer, computed in float64.
+    """The optimal linear layer, in float64.
 
     Args:
         features: floats (N, d).
@@ -50,143 +54,227 @@ def fit(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProb
 
     Raises InputError if something is not finite, or the optimum is out of reach.
     """
-    if not features.isfinite().all():
+    if not all(part.isfinite().all() for part in features.split(_rows(features))):
         raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
-    mean = features.double().mean(0)
-    inputs = torch.cat([features.double() - mean, mean.new_ones(len(features), 1)], 1)  # the last column is the bias's
-    penalty = mean.new_full((inputs.shape[1],), l2)
-    penalty[-1] = 0
-    problem = _Problem(inputs, labels, one_hot(labels, classes).double(), penalty)
+    problem = _Problem.of(features, labels, classes, l2)
     weight, above = _newton(problem)
     if not above <= TOLERANCE:
-        weight, above = _damped_newton(problem)
-    if not above <= TOLERANCE:
-        spread = inputs[:, :-1].square().mean(0).sqrt()
+        spread = problem.spread()
         raise InputError(
-            f"the linear probe did not reach its optimum in {NEWTON_STEPS} steps and {DAMPED_STEPS} damped ones; it is"
-            f" about {above:.1g} nats above it, of features whose standard deviations go from {spread.min():.1g} to"
-            f" {spread.max():.1g}: raise cluster.l2 ({l2:g}), which makes the problem easier, or look at the features"
+            f"the linear probe did not reach its optimum in {STEPS} steps; it is about {above:.1g} nats above it, of"
+            f" features whose standard deviations go from {spread.min():.1g} to {spread.max():.1g}: raise cluster.l2"
+            f" ({l2:g}), which makes the problem easier, or look at the features"
         )
-    return LinearProbe(weight[:, :-1].clone(), weight[:, -1] - weight[:, :-1] @ mean)
+    return LinearProbe(weight[:, :-1].clone(), weight[:, -1] - weight[:, :-1] @ problem.mean)
+
+
+def _rows(features: Tensor) -> int:
+    return max(1, CHUNK_VALUES // features.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Where the descent is: the objective, its gradient (C, d + 1), and the probabilities float32 (N, C)."""
+
+    weight: Tensor
+    value: float
+    gradient: Tensor
+    probabilities: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """inputs (N, d + 1), the last column for the bias; targets (N, C); penalty (d + 1,). Weights are (C, d + 1)."""
+    """Weights are float64 (C, d + 1), the last column the bias, of features less their mean.
 
-    inputs: Tensor
+    axes (d, d), variances (d,): principal axes of the features, roughly, and the variances along them.
+    """
+
+    features: Tensor
     labels: Tensor
-    targets: Tensor
-    penalty: Tensor
+    classes: int
+    l2: float
+    mean: Tensor
+    axes: Tensor
+    variances: Tensor
 
-    def objective(self, weight: Tensor, logits: Tensor) -> float:
-        return cross_entropy(logits, self.labels).item() + (self.penalty * weight.square()).sum().item() / 2
+    @classmethod
+    def of(cls, features: Tensor, labels: Tensor, classes: int, l2: float) -> "_Problem":
+        mean = sum(part.double().sum(0) for part in features.split(_rows(features))) / len(features)
+        some = features[:: max(1, len(features) // (SAMPLES * len(mean)))]
+        centred = (part.double() - mean for part in some.split(_rows(features)))
+        variances, axes = torch.linalg.eigh(sum(part.T @ part for part in centred) / len(some))
+        return cls(features, labels, classes, l2, mean, axes.flip(1), variances.flip(0).clamp(min=0))
 
-    def gradient(self, weight: Tensor, probabilities: Tensor) -> Tensor:
-        return (probabilities - self.targets).T @ self.inputs / len(self.inputs) + self.penalty * weight
+    def chunks(self, kind: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+        """Which rows, and the features of these less their mean and a one for the bias: (n, d + 1)."""
+        rows, size = _rows(self.features), self.features.shape[1]
+        mean, held = self.mean.to(kind), torch.ones(min(rows, len(self.features)), size + 1, dtype=kind)
+        for start in range(0, len(self.features), rows):
+            part = slice(start, start + rows)
+            own = self.features[part]
+            inputs = held[: len(own)]
+            torch.sub(own, mean, out=inputs[:, :-1]) if own.dtype == kind else inputs[:, :-1].copy_(own).sub_(mean)
+            yield part, inputs
+
+    def spread(self) -> Tensor:
+        total = sum(inputs[:, :-1].square().sum(0) for _, inputs in self.chunks(torch.float64))
+        return (total / len(self.features)).sqrt()
+
+    def at(self, weight: Tensor) -> _Point:
+        loss, gradient = 0.0, torch.zeros_like(weight)
+        probabilities = torch.empty(len(self.features), self.classes)
+        for part, inputs in self.chunks(torch.float64):
+            own, place = self.labels[part, None], torch.arange(len(inputs))
+            logs = (inputs @ weight.T).log_softmax(1)
+            loss -= logs.gather(1, own).sum().item()
+            errors = logs.exp_()
+            probabilities[part] = errors
+            errors[place, own[:, 0]] -= 1
+            gradient += errors.T @ inputs
+        gradient /= len(self.features)
+        gradient[:, :-1] += self.l2 * weight[:, :-1]
+        value = loss / len(self.features) + self.l2 * weight[:, :-1].square().sum().item() / 2
+        return _Point(weight, value, gradient, probabilities)
+
+    def product(self, point: _Point, likeliest: Tensor, direction: Tensor) -> Tensor:
+        """The Hessian times direction (C, d + 1).
+
+        Only differences from the likeliest class count: so that float32 holds what little another one has.
+        """
+        result, narrow = torch.zeros_like(direction), direction.float()
+        for part, inputs in self.chunks(torch.float32):
+            most, own = likeliest[part, None], point.probabilities[part]
+            change = inputs @ narrow.T
+            change -= change.gather(1, most)
+            change -= torch.linalg.vecdot(own, change)[:, None]
+            change *= own
+            change.scatter_(1, most, 0)
+            change.scatter_(1, most, -change.sum(1, keepdim=True))
+            result += (change.T @ inputs).double()
+        result /= len(self.features)
+        result[:, :-1] += self.l2 * direction[:, :-1]
+        return result
+
+    def length(self, step: Tensor) -> float:
+        """By how much a step changes logits: root mean square over samples, of all classes together."""
+        return math.sqrt(max(0.0, self._inner(step, step)))
+
+    def share_within(self, step: Tensor, direction: Tensor, radius: float) -> float:
+        """How much of the direction can be added to a step that is within the radius."""
+        square, half = self._inner(direction, direction), self._inner(step, direction)
+        left = max(0.0, radius**2 - self._inner(step, step))
+        return left / (half + math.sqrt(half**2 + square * left)) if left else 0.0
+
+    def _inner(self, one: Tensor, other: Tensor) -> float:
+        along = ((one[:, :-1] @ self.axes) * (other[:, :-1] @ self.axes)) @ self.variances
+        return (along.sum() + one[:, -1] @ other[:, -1]).item()
 
 
 def _newton(problem: _Problem) -> tuple[Tensor, float]:
     """From zero to the optimum, or where a step leads nowhere; and how much the objective was above it, by estimate,
-    before the last step."""
-    weight = problem.inputs.new_zeros(problem.targets.shape[1], problem.inputs.shape[1])
-    logits, decrement = problem.inputs @ weight.T, math.inf
-    for _ in range(NEWTON_STEPS):
-        probabilities, value = logits.softmax(1), problem.objective(weight, logits)
-        gradient = problem.gradient(weight, probabilities)
-        step = _newton_step(problem.inputs, probabilities, problem.penalty, gradient, WILD * value)
-        decrement, change, scale = -(gradient * step).sum().item(), problem.inputs @ step.T, 1.0
-        if not decrement / 2 <= WILD * value:
-            return weight, math.inf
-        while scale > 1e-8:
-            new = problem.objective(weight + scale * step, logits + scale * change)
-            if new <= value - 1e-4 * scale * decrement:
-                break
-            scale /= 2
-        else:
-            if decrement / 2 > TOLERANCE:
-                return weight, decrement / 2
-        weight, logits = weight + scale * step, logits + scale * change
-        if decrement / 2 <= TOLERANCE:  # before this step
-            break
-    return weight, decrement / 2
-
-
-def _damped_newton(problem: _Problem) -> tuple[Tensor, float]:
-    """As `_newton`. Classes share no bias, which changes nothing and would be free to grow."""
-    weight = problem.inputs.new_zeros(problem.targets.shape[1], problem.inputs.shape[1])
-    logits, unit = problem.inputs @ weight.T, problem.inputs.square().mean(0)
-    value, mu, above = problem.objective(weight, logits), 1.0, math.inf
-    for _ in range(DAMPED_STEPS):
-        probabilities = logits.softmax(1)
-        gradient = problem.gradient(weight, probabilities)
-        step = _newton_step(problem.inputs, probabilities, problem.penalty + mu * unit, gradient, WILD * value)
+    before the last step. Classes share no bias, which changes nothing and would be free to grow."""
+    point = problem.at(problem.mean.new_zeros(problem.classes, len(problem.mean) + 1))
+    radius, above, precondition, products = math.inf, math.inf, None, math.inf
+    for _ in range(STEPS):
+        if products > STALE:
+            precondition = None  # before there is another
+            precondition, products = _preconditioner(problem, point), 0
+        step, foreseen, inside, done = _newton_step(problem, point, precondition, radius)
+        products += done
         step -= step.mean(0)
-        above = -(gradient * step).sum().item() / 2
-        new = weight + step
-        new_logits = problem.inputs @ new.T
-        fall = value - problem.objective(new, new_logits)
-        foreseen = above + mu * (unit * step.square()).sum().item() / 2
-        if fall >= 1e-4 * foreseen:
-            weight, logits, value = new, new_logits, value - fall
-        if mu == 0 and above <= TOLERANCE:
-            return weight, above
-        if above <= TOLERANCE:
-            mu = 0.0
-        elif fall < 0.25 * foreseen or not math.isfinite(fall):
-            mu = max(4 * mu, UNDAMPED)
+        decrement, scale = -(point.gradient * step).sum().item(), 1.0
+        while scale > 1e-6:
+            new = problem.at(point.weight + scale * step)
+            if new.value <= point.value - 1e-4 * scale * decrement:
+                break
+            scale /= 4
+        else:
+            return point.weight, above if decrement / 2 > TOLERANCE else decrement / 2
+        above = decrement / 2 if inside else math.inf
+        length, fall = scale * problem.length(step), point.value - new.value
+        if scale < 1 or fall < 0.25 * foreseen:
+            radius = length / 2
         elif fall > 0.5 * foreseen:
-            mu = mu / 4 if mu > UNDAMPED else 0.0
-    return weight, max(above, 2 * TOLERANCE)
+            radius = max(radius, 4 * length)
+        point = new
+        if above <= TOLERANCE:  # before this step
+            break
+    return point.weight, above
 
 
 def _newton_step(
-    inputs: Tensor, probabilities: Tensor, penalty: Tensor, gradient: Tensor, enough_fall: float
-) -> Tensor:
+    problem: _Problem, point: _Point, precondition: Callable[[Tensor], Tensor], radius: float
+) -> tuple[Tensor, float, bool, int]:
     """Roughly -(Hessian)^-1 gradient; the more exactly, the nearer the optimum, or the last steps would be slow.
 
-    It stops at a step that, were the objective quadratic, would lower it by more than enough_fall.
+    Also the fall that it foresees, whether it lies inside the radius, and how many products it took.
     """
-    precondition = _preconditioner(inputs, probabilities, penalty)
-    step, residual = torch.zeros_like(gradient), -gradient
+    likeliest = point.probabilities.argmax(1)
+    step, residual, foreseen = torch.zeros_like(point.gradient), -point.gradient, 0.0
     direction = preconditioned = precondition(residual)
-    size = start = (residual * preconditioned).sum()
-    enough, fall = start * min(0.1, start.item() ** 0.5), 0.0
-    for _ in range(PRODUCTS):
+    size = start = (residual * preconditioned).sum().item()
+    enough = start * min(0.1, start**0.5)
+    for done in range(PRODUCTS):
         if size <= enough:
-            break
-        change = inputs @ direction.T
-        change = probabilities * (change - (probabilities * change).sum(1, keepdim=True))
-        product = change.T @ inputs / len(inputs) + penalty * direction
-        curvature = (direction * product).sum()
+            return step, foreseen, True, done
+        product = problem.product(point, likeliest, direction)
+        curvature = (direction * product).sum().item()
         if curvature <= 0:  # rounding, where l2 = 0 leaves directions flat
-            break
-        step = step + size / curvature * direction
-        fall += (size * size / curvature).item() / 2
-        if not fall <= enough_fall:
-            break
-        residual = residual - size / curvature * product
+            return (step, foreseen, True, done + 1) if done else (direction, size, False, 1)
+        share = size / curvature
+        if problem.length(step + share * direction) > radius:
+            share = problem.share_within(step, direction, radius)
+            foreseen += share * size - share**2 * curvature / 2
+            return step + share * direction, foreseen, False, done + 1
+        step = step + share * direction
+        foreseen += share * size / 2
+        residual = residual - share * product
         preconditioned = precondition(residual)
-        previous, size = size, (residual * preconditioned).sum()
+        previous, size = size, (residual * preconditioned).sum().item()
         direction = preconditioned + size / previous * direction
-    return step
+    return step, foreseen, True, PRODUCTS
 
 
-def _preconditioner(inputs: Tensor, probabilities: Tensor, penalty: Tensor) -> Callable[[Tensor], Tensor]:
-    """The inverse of the Hessian's diagonal blocks, one a class; of their mean where those would cost too much."""
-    samples, size = inputs.shape
-    uncertainty = probabilities * (1 - probabilities)
-    if uncertainty.shape[1] * size**2 > BLOCK_VALUES:
-        uncertainty = uncertainty.mean(1, keepdim=True)
-    rows = max(2 * size, BLOCK_PRODUCTS // (uncertainty.shape[1] * size**2))  # some samples do: it need not be exact
-    stride = -(-samples // rows)
-    some = inputs[::stride]
-    blocks = torch.stack([(some * weight[:, None]).T @ some for weight in uncertainty[::stride].T]) / len(some)
-    blocks += penalty.diag()
-    diagonals = blocks.diagonal(dim1=1, dim2=2)
-    diagonals += 1e-9 * diagonals.amax(1, keepdim=True) + torch.finfo(blocks.dtype).tiny
-    factors = torch.linalg.cholesky(blocks)
-    return lambda residual: torch.cholesky_solve(residual[:, :, None], factors)[:, :, 0]
+def _preconditioner(problem: _Problem, point: _Point) -> Callable[[Tensor], Tensor]:
+    """The inverse of an estimate of the Hessian's diagonal blocks, one a class.
+
+    Along as many principal axes as there is room for, from the samples whose class is the least certain and from some
+    of the others, drawn evenly in proportion to that; along other axes as if features were their variances alone.
+    """
+    classes, size = problem.classes, len(problem.mean)
+    kept = min(size, math.isqrt(BLOCK_VALUES // classes) - 1)
+    rows = min(BLOCK_ROWS * (kept + 1), len(problem.features))
+    basis, mean = problem.axes[:, :kept].float(), problem.mean.float()
+    inverses = problem.mean.new_empty(classes, kept + 1, kept + 1)
+    others = problem.mean.new_empty(classes, size - kept)
+    evenly = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
+    for label in range(classes):
+        own = point.probabilities[:, label].double()
+        uncertainty = own * (1 - own)
+        whole = uncertainty.mean()
+        most, certain = uncertainty.topk(rows)
+        sums = uncertainty.index_fill_(0, certain, 0).cumsum(0)
+        drawn = torch.searchsorted(sums, evenly * sums[-1]).clamp(max=len(own) - 1)
+        inputs = problem.mean.new_ones(2 * rows, kept + 1)
+        inputs[:, :-1] = (problem.features[torch.cat([certain, drawn])].float() - mean) @ basis
+        inputs *= torch.cat([most, (sums[-1] / rows).expand(rows)]).sqrt()[:, None]
+        block = inputs.T @ inputs / len(own)
+        diagonal = block.diagonal()
+        diagonal[:-1] += problem.l2
+        diagonal *= 1 + 1e-9
+        diagonal += 1e-9 * diagonal.max() + torch.finfo(block.dtype).tiny
+        inverses[label] = torch.cholesky_inverse(torch.linalg.cholesky(block))
+        others[label] = problem.l2 + whole * problem.variances[kept:]
+    others += 1e-9 * others.max() if others.numel() else 0
+
+    def apply(residual: Tensor) -> Tensor:
+        along = residual[:, :-1] @ problem.axes
+        inside = torch.cat([along[:, :kept], residual[:, -1:]], 1)
+        solved = torch.bmm(inverses, inside[:, :, None])[:, :, 0]
+        turned = torch.cat([solved[:, :-1], along[:, kept:] / others], 1) @ problem.axes.T
+        return torch.cat([turned, solved[:, -1:]], 1)
+
+    return apply
 
 
 def accuracy(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:
