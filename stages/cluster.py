@@ -8,7 +8,8 @@ import torch
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Hardware, Section, Seed, Some, Tasks, Train
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Cluster, Hardware, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.recovery import controls

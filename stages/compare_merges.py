@@ -12,7 +12,8 @@ from hidden_structure.datasets.labels import bits_per_sample, class_counts, merg
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Hardware, Merges, Network, Section, Seed, Some, Tasks
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Cluster, Hardware, Merges, Network, Seed, Some, Tasks
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.merges.likeness import alike, likeness, recover_merge

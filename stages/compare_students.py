@@ -9,7 +9,8 @@ import torch
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Distill, Hardware, Section, Tasks, only
+from hidden_structure.frame.section import Section, only
+from hidden_structure.frame.sections import Cluster, Distill, Hardware, Tasks
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores

@@ -8,7 +8,8 @@ from hidden_structure.distillation.steps import Plan, distill, stored_teacher, s
 from hidden_structure.frame import artifacts, command, params, paths, results
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Distill, Hardware, Network, Section, Seed, Some, Tasks, Train, only
+from hidden_structure.frame.section import Section, only
+from hidden_structure.frame.sections import Cluster, Distill, Hardware, Network, Seed, Some, Tasks, Train
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read

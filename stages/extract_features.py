@@ -6,7 +6,8 @@ from pathlib import Path
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Features, Hardware, Network, Section, Seed, Some, Tasks, Train
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Features, Hardware, Network, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.networks.features import PENULTIMATE, extract

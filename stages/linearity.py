@@ -4,7 +4,8 @@ from hidden_structure.connectivity.pairing import aligned_pairs, content, named
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Hardware, Linearity, Permute, Section, Spawn, Tasks
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Hardware, Linearity, Permute, Spawn, Tasks
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.linearity.measures import measure
 from hidden_structure.training.device import describe

@@ -6,7 +6,8 @@ from hidden_structure.datasets.labels import describe, merge, tables
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Merge, Section
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Merge
 
 
 class Reads(Section):

@@ -4,7 +4,8 @@ from hidden_structure.datasets.load import load
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Data, Section
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Data
 
 
 class Reads(Section):

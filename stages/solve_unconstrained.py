@@ -3,7 +3,8 @@
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Hardware, Section, Tasks, Unconstrained, only
+from hidden_structure.frame.section import Section, only
+from hidden_structure.frame.sections import Hardware, Tasks, Unconstrained
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.unconstrained.experiments import escaped, solved, weighed
 from hidden_structure.unconstrained.minority import merging_ratio

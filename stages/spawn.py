@@ -9,7 +9,8 @@ from hidden_structure.connectivity.spawning import Run, forks, runs, waves
 from hidden_structure.frame import artifacts, command, params, paths, results, tasks
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Hardware, Section, Spawn, Tasks
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Hardware, Spawn, Tasks
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training import resume
 from hidden_structure.training.device import describe

@@ -10,7 +10,8 @@ import numpy as np
 from hidden_structure.frame import artifacts, command, params, paths, results, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Split, Tasks, only
+from hidden_structure.frame.section import Section, only
+from hidden_structure.frame.sections import Cluster, Hardware, Network, Split, Tasks
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.merges.split import draw, guess_accuracy, measure
 from hidden_structure.merges.variants import Variant, features_file, train

@@ -6,7 +6,8 @@ Killed and started again it goes on where it was.
 from hidden_structure.frame import artifacts, command, params, results, tasks
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Cluster, Hardware, Network, Section, Sweep, Tasks
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Cluster, Hardware, Network, Sweep, Tasks
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.merges.sweep import Plan, compute, grid
 from hidden_structure.training.device import describe

@@ -8,7 +8,8 @@ from pathlib import Path
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Hardware, Network, Section, Seed, Some, Tasks, Train
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Hardware, Network, Seed, Some, Tasks, Train
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training import distributed, loop, run
 from hidden_structure.training.device import describe

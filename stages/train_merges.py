@@ -9,7 +9,8 @@ from hidden_structure.datasets.labels import merge, merge_name, tables
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
-from hidden_structure.frame.sections import Hardware, Merge, Merges, Network, Section, Tasks, Train
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Hardware, Merge, Merges, Network, Tasks, Train
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.merges.variants import Variant, features_file, train
 from hidden_structure.training.device import describe

@@ -10,7 +10,8 @@ from tiny import ROOT
 
 from hidden_structure.frame import params, studies, yaml_files
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.sections import Cluster, only
+from hidden_structure.frame.section import only
+from hidden_structure.frame.sections import Cluster
 
 FILES = sorted((ROOT / "studies").glob("*.yaml"))
 SMALL = {"study": "small", "data": {"source": "digits"}, "merge": {"classes": 5}}

@@ -11,9 +11,9 @@ from pydantic import ValidationError, model_validator
 from hidden_structure.frame import yaml_files
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.problems import first_problem
+from hidden_structure.frame.section import Cut, Section
 from hidden_structure.frame.sections import (
     Cluster,
-    Cut,
     Data,
     Distill,
     Features,
@@ -25,7 +25,6 @@ from hidden_structure.frame.sections import (
     Network,
     Permute,
     Report,
-    Section,
     Spawn,
     Split,
     Sweep,

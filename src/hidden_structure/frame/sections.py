@@ -1,12 +1,14 @@
 """The sections of params.yaml: which values each key may have; defaults.yaml says what it means."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hidden_structure.frame.problems import first_problem
+from hidden_structure.frame.section import Section
 from hidden_structure.frame.values import (
     DISTILLATIONS,
+    FREE_FEATURES,
     WIDEST,
     Classes,
     Epochs,
@@ -26,33 +28,6 @@ from hidden_structure.frame.values import (
     ascending,
     plain,
 )
-
-FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Cut(Section):
-    """Some keys of a section."""
-
-    section: ClassVar[type[Section]]
-
-    def __reduce__(self) -> tuple:  # which class of this name it is pickle cannot find by the name
-        return _cut_again, (self.section, dict(self))
-
-
-def only(section: type[Section], *names: str) -> type[Cut]:
-    """The section cut down to these keys: what a stage declares that reads nothing else of it."""
-    fields = {name: (section.__annotations__[name], section.model_fields[name]) for name in names}
-    cut = create_model(section.__name__, __base__=Cut, **fields)
-    cut.section = section
-    return cut
-
-
-def _cut_again(section: type[Section], values: dict[str, Any]) -> Cut:
-    return only(section, *values).model_construct(**values)
 
 
 class Hardware(Section):

@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 NETWORKS = r"^(mlp|resnet|vgg|speedrun|torchvision:[a-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 WIDEST = 65_536  # units of a layer
+FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
 
 
 def distinct(values: list) -> list:
