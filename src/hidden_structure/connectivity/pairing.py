@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from hidden_structure.connectivity.line import State
 from hidden_structure.connectivity.spawning import Pair, pairs
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.params import Study
+from hidden_structure.frame.params import Network, Study
+from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
@@ -58,8 +60,7 @@ def aligned(pair: Pair, method: str, inputs: Inputs) -> tuple[nn.Module, State, 
     a, b = (artifacts.read_state(paths.spawned(pair.cell.name, *end), network) for end in (pair.a, pair.b))
     if method == "none":
         return network, a, b
-    images = inputs.images["train"]
-    symmetry = derive(network, images.normalise(images.pixels[:2]))
+    symmetry = _symmetry(inputs, pair.cell.network.model_dump_json())
     file = paths.permutation(pair.id, method)
     held = {name: ("i", entries.dim()) for name, entries in identity(symmetry).items()}
     found = artifacts.read_arrays(file, held)
@@ -67,3 +68,11 @@ def aligned(pair: Pair, method: str, inputs: Inputs) -> tuple[nn.Module, State, 
         return network, a, apply(symmetry, {name: torch.from_numpy(array) for name, array in found.items()}, b)
     except InputError as error:
         raise artifacts.unfit(str(error), file) from error
+
+
+@lru_cache(maxsize=4)
+def _symmetry(inputs: Inputs, description: str) -> Symmetry:
+    """Of the network's architecture, as JSON: the same for all its pairs, of which one process measures many."""
+    network = place(inputs.build(Network.model_validate_json(description)), inputs.device)
+    images = inputs.images["train"]
+    return derive(network, images.normalise(images.pixels[:2]))
