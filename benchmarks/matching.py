@@ -236,7 +236,7 @@ def measure(case: str, peer_python: str, quick: bool) -> tuple[Column, Column]:
             column["objective unmatched"] = f"{product(weights(symmetry, a), weights(symmetry, b)):.1f}"
         columns.append(column)
     columns[0]["ours, without aligning layers first"] = unaligned(symmetry, a, other, repeats)
-    for restarts, what in ((2, "and by a homotopy"), (6, "and from four other starts")):
+    for restarts, what in ((2, "two ascents, and one by a homotopy"), (6, "six, and one by a homotopy")):
         columns[0][f"ours, {what}"] = restarted(symmetry, a, other, restarts, min(repeats, 3))
     return columns[0], columns[1]
 

@@ -6,10 +6,9 @@ two or more dimensions; biases and the scales of normalisation layers, all near 
 
 Coordinate ascent stops at a poor optimum if it starts from chance: then the weights that read a group's units, whose
 own outputs are not aligned yet, vote as loudly as those that make them. So layers are first aligned from the input on,
-each by the weights that make its units alone, and the exact ascent starts from there. A second ascent follows a
-homotopy: the readers' votes grow in steps from none to all, and layers are aligned by each anew. It mostly ends higher
-where many layers share their units, as in residual networks, and takes longer; further ones start from chance
-(benchmarks/README.md).
+each by the weights that make its units alone, and the exact ascent starts from there. Others start from chance, and one
+follows a homotopy: the readers' votes grow in steps from none to all, and layers are aligned by each anew. It ends the
+highest where many layers share their units, as in residual networks, and takes longer (benchmarks/README.md).
 """
 
 from collections import Counter
@@ -217,11 +216,11 @@ def match_weights(
     restarts: int = 1,
     start: Permutation | None = None,
 ) -> Matched:
-    """The best of `restarts` ascents, never worse than the start: a plain one, one by a homotopy, others from chance.
+    """The best of `restarts` ascents, never worse than the start; of several, one more by a homotopy.
 
     Args:
         a, b: state dicts of two networks with these symmetries.
-        generator: draws the start and the order of those from chance.
+        generator: draws the start and the order of all ascents but the first.
         start: the permutation of B to start from; None: none.
 
     Raises InputError if the networks differ in their weights, or a weight is not finite.
@@ -232,17 +231,18 @@ def match_weights(
     origin, before = (ascent.permutation, dict(ascent.b)), ascent.objective()
     found = []
     for restart in range(restarts):
-        votes, sweeps, order = VOTES[:1], 1, ascent.families[::-1]
-        if restart == 1:
-            ascent.permutation, ascent.b = origin
-            ascent.move(identity(symmetry))
-            votes, sweeps = VOTES, SWEEPS
-        elif restart:
+        if restart:
             ascent.permutation, ascent.b = origin
             ascent.move(draw(symmetry, generator))
-            order = [order[index] for index in torch.randperm(len(order), generator=generator).tolist()]
-        ascent.approach(votes, sweeps)
-        ascent.climb(order)
+        ascent.approach(VOTES[:1], 1)
+        shuffled = torch.randperm(len(ascent.families), generator=generator).tolist()
+        ascent.climb([ascent.families[index] for index in shuffled] if restart else ascent.families[::-1])
+        found.append((ascent.objective(), ascent.permutation))
+    if restarts > 1:
+        ascent.permutation, ascent.b = origin
+        ascent.move(identity(symmetry))
+        ascent.approach(VOTES, SWEEPS)
+        ascent.climb(ascent.families[::-1])
         found.append((ascent.objective(), ascent.permutation))
     after, permutation = max(found, key=lambda pair: pair[0])
     if after < before:
