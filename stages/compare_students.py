@@ -3,7 +3,8 @@
 from itertools import chain
 
 import numpy as np
-import sklearn.cluster  # noqa: F401  here, and not by every task, where tasks are forked
+import sklearn.decomposition
+import sklearn.metrics  # noqa: F401
 import torch
 
 from hidden_structure.frame import artifacts, command, params, paths

@@ -11,6 +11,7 @@ import numpy as np
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
+from hidden_structure.recovery.kmeans import cluster
 from hidden_structure.seeding import Name, seed_of
 
 TSNE_INPUT = 50  # components kept before t-SNE, as its authors do: its neighbour search slows down with dimension
@@ -124,19 +125,9 @@ def kmeans(points: np.ndarray, clusters: int, restarts: int, seed: int) -> np.nd
 
     Raises InputError if there are fewer points, or fewer different ones, than clusters.
     """
-    import warnings
-
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
     if len(points) < clusters:
         raise InputError(f"k-means needs {clusters} samples in a super-class of {clusters} classes, got {len(points)}")
-    model = KMeans(clusters, n_init=restarts, random_state=seed)
-    # One thread: several would add up the centres in whichever order they finish.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of too few different points, which is an error here
-        found = model.fit_predict(points)
+    found, _ = cluster(points, clusters, restarts, seed)
     if (different := len(np.unique(found))) < clusters:
         raise InputError(
             f"k-means found {different} different points where it needs {clusters}: the features have collapsed or died"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import sklearn.cluster  # noqa: F401  here, and not by every task, where tasks are forked
+import sklearn.metrics  # noqa: F401  here, and not by every task, where tasks are forked
 import torch
 from torch import Tensor
 
