@@ -1,7 +1,7 @@
 """What a preset costs and reaches: one network a seed, on CIFAR-10 or CIFAR-100.
 
-`python benchmarks/presets.py cifar10-94 --data data/cifar10 --seeds 0 1 2 3 4` trains them as tasks, one a core, and
-writes benchmarks/presets/cifar10-94.csv; killed and started again it goes on where it was. Seconds are of the
+`python benchmarks/presets.py cifar10-fast --data data/cifar10 --seeds 0 1 2 3 4` trains them as tasks, one a core, and
+writes benchmarks/presets/cifar10-fast.csv; killed and started again it goes on where it was. Seconds are of the
 processor, and PFLOP 6 times multiplications times images. Nothing is chosen by the test images: the last epoch counts.
 """
 

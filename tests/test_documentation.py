@@ -62,7 +62,7 @@ def test_every_key_of_a_snippet_is_one_of_params(document, text):
     content = YAML(typ="safe", pure=True).load(text)
     if "study" in content:  # a whole one
         params.Study.model_validate(studies.complete(content))
-        assert content.get("preset", "cifar10-94") in studies.presets()
+        assert content.get("preset", "cifar10-fast") in studies.presets()
         return
     for name, value in content.items():
         keys = set(params.Study.model_fields[name].annotation.__args__[0].model_fields) if name in PARTS else None

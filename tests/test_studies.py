@@ -190,8 +190,8 @@ def test_another_network_than_the_presets_keeps_its_recipe_alone():
 
 def test_an_unknown_preset_is_named_with_those_there_are(tmp_path):
     file = tmp_path / "small.yaml"
-    file.write_text("study: small\npreset: cifar10-99\ndata: {source: digits}\n")
-    with pytest.raises(InputError, match="there is no cifar10-99: choose cifar10-94"):
+    file.write_text("study: small\npreset: cifar10-slow\ndata: {source: digits}\n")
+    with pytest.raises(InputError, match="there is no cifar10-slow: choose cifar10-fast"):
         studies.read(file)
 
 
