@@ -110,6 +110,18 @@ def test_nc1_of_nearly_collapsed_float32_features():
     assert measure(features, labels, means, None).nc1 == pytest.approx(expected, rel=0.01)
 
 
+def test_means_of_collapsed_float32_features_are_as_exact_as_float64_makes_them():
+    """Their error is far below what the samples leave uncertain."""
+    labels = torch.arange(20000) % 4
+    noise = torch.randn(20000, 16, generator=torch_generator("noise"))
+    features = 100 * torch.randn(4, 16, generator=torch_generator("means"))[labels] + 1e-3 * noise
+    origin, offsets = metrics._class_means(features, labels, labels.bincount().double())
+    expected = torch.stack([features[labels == label].double().mean(0) for label in range(4)])
+    assert (origin + offsets - expected).abs().max() < 1e-4 * 1e-3 / 5000**0.5
+    features[:, 3] = 0.1
+    assert not metrics._class_means(features, labels, labels.bincount().double())[1][:, 3].any()
+
+
 def test_dead_units_leave_fewer_directions():
     features, labels, weight, bias = random_problem(classes=6, dimension=3, dtype=torch.float64)
     padded = torch.cat([features, torch.full((200, 5), 0.1, dtype=torch.float64)], 1)

@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.recovery import probing
+from hidden_structure.recovery import curvature, probing
 from hidden_structure.seeding import torch_generator
 
 
@@ -134,7 +134,7 @@ def test_neither_chunks_nor_a_coarse_preconditioner_move_the_optimum(monkeypatch
     features, labels = problem()
     plain = probing.fit(features, labels, 4, 1e-3)
     monkeypatch.setattr(probing, "CHUNK_VALUES", 8 * 7)
-    monkeypatch.setattr(probing, "BLOCK_VALUES", 4 * 3**2)  # two principal axes, and the bias
+    monkeypatch.setattr(curvature, "BLOCK_VALUES", 4 * 3**2)  # two principal axes, and the bias
     other = probing.fit(features, labels, 4, 1e-3)
     values = [objective(each.weight, each.bias, features, labels, 1e-3).item() for each in (plain, other)]
     assert values[0] == pytest.approx(values[1], rel=1e-9)
@@ -148,9 +148,10 @@ def test_products_are_those_with_the_hessian():
     weight, direction = (
         torch.randn(4, 9, generator=torch_generator(name)).double() for name in ("weight", "direction")
     )
-    step, point = 1e-5 * direction, found.at(weight)
+    step = 1e-5 * direction
     numeric = (found.at(weight + step).gradient - found.at(weight - step).gradient) / 2e-5
-    product = found.product(point, point.probabilities.argmax(1), direction)
+    found.at(weight)
+    product = found.product(found.probabilities.argmax(1), direction)
     torch.testing.assert_close(product, numeric, rtol=1e-4, atol=1e-5)
 
 
@@ -186,3 +187,11 @@ def test_what_has_no_optimum_is_refused(monkeypatch):
         InputError, match=r"about .* nats above it, of features whose standard .*: raise cluster\.l2 \(0\.0001\)"
     ):
         probing.fit(features, labels, 4, 1e-4)
+
+
+def test_contrasts_part_first_what_is_confused_most_and_end_with_all_classes():
+    certain, confused = torch.eye(4) * 0.9 + 0.025, torch.tensor([[0.5, 0.0, 0.5, 0.0], [0.0, 0.4, 0.0, 0.6]])
+    pairs = list(curvature.pairs(torch.cat([certain, confused])))
+    assert {frozenset(one + other) for one, other in pairs[:2]} == {frozenset({0, 2}), frozenset({1, 3})}
+    assert sorted(pairs[-1][0] + pairs[-1][1]) == [0, 1, 2, 3]
+    assert len(pairs) == 3

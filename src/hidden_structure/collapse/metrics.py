@@ -142,15 +142,18 @@ def _class_counts(labels: Tensor, classes: int) -> Tensor:
 def _class_means(features: Tensor, labels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     """The first sample (d,) and the class means less it (C, d), float64: a unit that is constant gives exact zeros.
 
-    Added one by one in float64: float32 sums of nearly equal numbers, as collapsed features are, drift to one side.
+    What is added up are differences from the first sample of the same class: sums of nearly equal numbers, as collapsed
+    features are, drift to one side in float32, while their differences are exact. Over chunks the sums are float64.
     """
-    origin = features[0].double()
-    sums = origin.new_zeros(len(counts), len(origin))
-    for part, chunk in _chunks(features, labels):
-        sums.index_add_(0, chunk, part.double() - origin)
+    places = torch.arange(len(labels), device=labels.device)
+    firsts = torch.full_like(counts, len(labels), dtype=torch.int64).scatter_reduce(0, labels, places, "amin")
+    origin, bases = features[0].double(), features[firsts].to(_working_type(features))
+    sums, chunk_sums = bases.new_zeros(bases.shape, dtype=torch.float64), torch.empty_like(bases)
+    for residuals, chunk in _residuals(features, labels, bases):
+        sums += chunk_sums.zero_().index_add_(0, chunk, residuals)
     if not sums.isfinite().all():
         raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
-    return origin, sums / counts[:, None]
+    return origin, bases.double() - origin + sums / counts[:, None]
 
 
 def _residuals(features: Tensor, labels: Tensor, means: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -22,13 +22,12 @@ import torch
 from torch import Tensor
 
 from hidden_structure.frame.errors import InputError
+from hidden_structure.recovery.curvature import preconditioner
 
 TOLERANCE = 1e-10  # nats: the Newton decrement, an estimate of what the objective still lies above its optimum
 STEPS, PRODUCTS = 300, 1000  # at most, and products with the Hessian a step
 CHUNK_VALUES = 2**18  # features read at once: 2 MB in float64
-BLOCK_VALUES = 2**22  # of the preconditioner at most: 32 MB
 SAMPLES = 8  # a dimension, that principal axes are computed from
-BLOCK_ROWS = 1  # samples that each of its numbers in a row is made of: it need not be exact
 STALE = 10  # products after which the next step has another preconditioner
 
 
@@ -74,19 +73,19 @@ def _rows(features: Tensor) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """Where the descent is: the objective, its gradient (C, d + 1), and the probabilities float32 (N, C)."""
+    """Where the descent is: the objective and its gradient (C, d + 1)."""
 
     weight: Tensor
     value: float
     gradient: Tensor
-    probabilities: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """Weights are float64 (C, d + 1), the last column the bias, of features less their mean.
 
-    axes (d, d), variances (d,): principal axes of the features, roughly, and the variances along them.
+    axes (d, d), variances (d,): principal axes of the features, roughly, and the variances along them. probabilities:
+    float32 (N, C), at the last point that was looked at.
     """
 
     features: Tensor
@@ -96,6 +95,7 @@ class _Problem:
     mean: Tensor
     axes: Tensor
     variances: Tensor
+    probabilities: Tensor
 
     @classmethod
     def of(cls, features: Tensor, labels: Tensor, classes: int, l2: float) -> "_Problem":
@@ -103,7 +103,16 @@ class _Problem:
         some = features[:: max(1, len(features) // (SAMPLES * len(mean)))]
         centred = (part.double() - mean for part in some.split(_rows(features)))
         variances, axes = torch.linalg.eigh(sum(part.T @ part for part in centred) / len(some))
-        return cls(features, labels, classes, l2, mean, axes.flip(1), variances.flip(0).clamp(min=0))
+        return cls(
+            features,
+            labels,
+            classes,
+            l2,
+            mean,
+            axes.flip(1),
+            variances.flip(0).clamp(min=0),
+            torch.empty(len(features), classes),
+        )
 
     def chunks(self, kind: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
         """Which rows, and the features of these less their mean and a one for the bias: (n, d + 1)."""
@@ -122,28 +131,27 @@ class _Problem:
 
     def at(self, weight: Tensor) -> _Point:
         loss, gradient = 0.0, torch.zeros_like(weight)
-        probabilities = torch.empty(len(self.features), self.classes)
         for part, inputs in self.chunks(torch.float64):
             own, place = self.labels[part, None], torch.arange(len(inputs))
             logs = (inputs @ weight.T).log_softmax(1)
             loss -= logs.gather(1, own).sum().item()
             errors = logs.exp_()
-            probabilities[part] = errors
+            self.probabilities[part] = errors
             errors[place, own[:, 0]] -= 1
             gradient += errors.T @ inputs
         gradient /= len(self.features)
         gradient[:, :-1] += self.l2 * weight[:, :-1]
         value = loss / len(self.features) + self.l2 * weight[:, :-1].square().sum().item() / 2
-        return _Point(weight, value, gradient, probabilities)
+        return _Point(weight, value, gradient)
 
-    def product(self, point: _Point, likeliest: Tensor, direction: Tensor) -> Tensor:
-        """The Hessian times direction (C, d + 1).
+    def product(self, likeliest: Tensor, direction: Tensor) -> Tensor:
+        """The Hessian, at the last point, times direction (C, d + 1).
 
         Only differences from the likeliest class count: so that float32 holds what little another one has.
         """
         result, narrow = torch.zeros_like(direction), direction.float()
         for part, inputs in self.chunks(torch.float32):
-            most, own = likeliest[part, None], point.probabilities[part]
+            most, own = likeliest[part, None], self.probabilities[part]
             change = inputs @ narrow.T
             change -= change.gather(1, most)
             change -= torch.linalg.vecdot(own, change)[:, None]
@@ -154,6 +162,9 @@ class _Problem:
         result /= len(self.features)
         result[:, :-1] += self.l2 * direction[:, :-1]
         return result
+
+    def preconditioner(self) -> Callable[[Tensor], Tensor]:
+        return preconditioner(self.features, self.mean, self.axes, self.variances, self.probabilities, self.l2)
 
     def length(self, step: Tensor) -> float:
         """By how much a step changes logits: root mean square over samples, of all classes together."""
@@ -178,7 +189,7 @@ def _newton(problem: _Problem) -> tuple[Tensor, float]:
     for _ in range(STEPS):
         if products > STALE:
             precondition = None  # before there is another
-            precondition, products = _preconditioner(problem, point), 0
+            precondition, products = problem.preconditioner(), 0
         step, foreseen, inside, done = _newton_step(problem, point, precondition, radius)
         products += done
         step -= step.mean(0)
@@ -209,7 +220,7 @@ def _newton_step(
 
     Also the fall that it foresees, whether it lies inside the radius, and how many products it took.
     """
-    likeliest = point.probabilities.argmax(1)
+    likeliest = problem.probabilities.argmax(1)
     step, residual, foreseen = torch.zeros_like(point.gradient), -point.gradient, 0.0
     direction = preconditioned = precondition(residual)
     size = start = (residual * preconditioned).sum().item()
@@ -217,7 +228,7 @@ def _newton_step(
     for done in range(PRODUCTS):
         if size <= enough:
             return step, foreseen, True, done
-        product = problem.product(point, likeliest, direction)
+        product = problem.product(likeliest, direction)
         curvature = (direction * product).sum().item()
         if curvature <= 0:  # rounding, where l2 = 0 leaves directions flat
             return (step, foreseen, True, done + 1) if done else (direction, size, False, 1)
@@ -233,48 +244,6 @@ def _newton_step(
         previous, size = size, (residual * preconditioned).sum().item()
         direction = preconditioned + size / previous * direction
     return step, foreseen, True, PRODUCTS
-
-
-def _preconditioner(problem: _Problem, point: _Point) -> Callable[[Tensor], Tensor]:
-    """The inverse of an estimate of the Hessian's diagonal blocks, one a class.
-
-    Along as many principal axes as there is room for, from the samples whose class is the least certain and from some
-    of the others, drawn evenly in proportion to that; along other axes as if features were their variances alone.
-    """
-    classes, size = problem.classes, len(problem.mean)
-    kept = min(size, math.isqrt(BLOCK_VALUES // classes) - 1)
-    rows = min(BLOCK_ROWS * (kept + 1), len(problem.features))
-    basis, mean = problem.axes[:, :kept].float(), problem.mean.float()
-    inverses = problem.mean.new_empty(classes, kept + 1, kept + 1)
-    others = problem.mean.new_empty(classes, size - kept)
-    evenly = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
-    for label in range(classes):
-        own = point.probabilities[:, label].double()
-        uncertainty = own * (1 - own)
-        whole = uncertainty.mean()
-        most, certain = uncertainty.topk(rows)
-        sums = uncertainty.index_fill_(0, certain, 0).cumsum(0)
-        drawn = torch.searchsorted(sums, evenly * sums[-1]).clamp(max=len(own) - 1)
-        inputs = problem.mean.new_ones(2 * rows, kept + 1)
-        inputs[:, :-1] = (problem.features[torch.cat([certain, drawn])].float() - mean) @ basis
-        inputs *= torch.cat([most, (sums[-1] / rows).expand(rows)]).sqrt()[:, None]
-        block = inputs.T @ inputs / len(own)
-        diagonal = block.diagonal()
-        diagonal[:-1] += problem.l2
-        diagonal *= 1 + 1e-9
-        diagonal += 1e-9 * diagonal.max() + torch.finfo(block.dtype).tiny
-        inverses[label] = torch.cholesky_inverse(torch.linalg.cholesky(block))
-        others[label] = problem.l2 + whole * problem.variances[kept:]
-    others += 1e-9 * others.max() if others.numel() else 0
-
-    def apply(residual: Tensor) -> Tensor:
-        along = residual[:, :-1] @ problem.axes
-        inside = torch.cat([along[:, :kept], residual[:, -1:]], 1)
-        solved = torch.bmm(inverses, inside[:, :, None])[:, :, 0]
-        turned = torch.cat([solved[:, :-1], along[:, kept:] / others], 1) @ problem.axes.T
-        return torch.cat([turned, solved[:, -1:]], 1)
-
-    return apply
 
 
 def accuracy(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:
