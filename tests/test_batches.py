@@ -122,6 +122,14 @@ def test_reflection_pads_with_the_image_itself():
     assert torch.equal(padded, expected.permute(0, 2, 3, 1).to(torch.uint8))
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_reflection_pads_as_far_as_the_image_is_large(size):
+    pixels = torch.arange(size * size, dtype=torch.uint8).reshape(1, size, size, 1)
+    padded = batches._padded(pixels, size, "reflect")
+    assert padded.shape == (1, 3 * size, 3 * size, 1)
+    assert set(padded.unique().tolist()) <= set(pixels.unique().tolist())
+
+
 def test_alternating_flips_show_both_sides_of_every_image_in_two_epochs():
     flips = [batches.alternating_flips(100, number, torch_generator("flips", 0)) for number in range(3)]
     assert torch.equal(flips[0], ~flips[1])

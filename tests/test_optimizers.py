@@ -103,6 +103,21 @@ def test_muon_moves_hidden_tensors_by_orthogonal_matrices_whatever_their_layout_
             assert torch.allclose(step, gradients[name], atol=1e-5)  # SGD's first, without momentum yet
 
 
+def test_a_step_takes_the_same_share_of_all_weights_away_however_fast_they_learn():
+    trained = initialise(SPEEDRUN, (32, 32, 3), 10, 0)
+    train = recipe(optimizer="muon", weight_decay=0.1, momentum=0.0, nesterov=False, shift_rate=4.0, others_rate=8.0)
+    learning = [parameter for parameter in trained.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        nn.init.ones_(parameter)  # shifts begin at 0
+        parameter.grad = torch.zeros_like(parameter)
+    before = [parameter.detach().clone() for parameter in learning]
+    both = optimizer(trained, train)
+    set_rate(both, train.lr)
+    both.step()
+    for old, parameter in zip(before, learning, strict=True):
+        torch.testing.assert_close(parameter.detach(), old * (1 - train.lr * train.weight_decay))
+
+
 def test_the_head_and_all_vectors_are_left_to_sgd_and_fixed_filters_alone():
     trained = network()
     muon = optimizer(trained, recipe(optimizer="muon"))

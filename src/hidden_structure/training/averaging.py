@@ -42,14 +42,8 @@ def after_step(average: Average, network: nn.Module, train: Train, step: int, st
     average. lookahead: the network goes on from the average each time, which keeps a share of itself that grows with
     the cube of progress (Jordan 2024, arXiv 2404.00498, section 3.4, after Zhang et al. 2019).
     """
-    decay, last = train.averaging_decay**train.averaging_every, step == steps
-    if train.averaging == "lookahead":
-        if step % train.averaging_every == 0:
-            average.update(network, decay * (step / steps) ** 3, back=True)
-        if last:
-            average.update(network, 1.0, back=True)
-    else:
-        if step % train.averaging_every == 0:
-            average.update(network, decay, back=False)
-        if last:
-            average.update(network, 1.0, back=True)
+    lookahead, decay = train.averaging == "lookahead", train.averaging_decay**train.averaging_every
+    if step % train.averaging_every == 0:
+        average.update(network, decay * (step / steps) ** 3 if lookahead else decay, back=lookahead)
+    if step == steps:
+        average.update(network, 1.0, back=True)

@@ -139,7 +139,8 @@ def _padded(pixels: Tensor, crop: int, padding: str = "zero") -> Tensor:
         return pad(pixels, (0, 0, crop, crop, crop, crop))
     height, width = ((torch.arange(-crop, size + crop).abs(), size) for size in pixels.shape[1:3])
     rows, columns = (
-        torch.minimum(places, 2 * (size - 1) - places).to(pixels.device) for places, size in (height, width)
+        torch.minimum(places, 2 * (size - 1) - places).clamp_min(0).to(pixels.device)
+        for places, size in (height, width)
     )
     return pixels.index_select(1, rows).index_select(2, columns)
 

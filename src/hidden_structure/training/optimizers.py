@@ -62,7 +62,7 @@ class MuonAndSGD:
     more dimensions but the head's, a convolution's as a matrix with a row a filter; SGD for all else, at
     `train.others_rate` times the rate.
 
-    Both decay weights by rate times `train.weight_decay` a step.
+    Both decay weights by the rate times `train.weight_decay` a step; SGD's momentum multiplies that, as it does steps.
     """
 
     def __init__(self, network: nn.Module, train: Train, fused: bool) -> None:
@@ -76,6 +76,8 @@ class MuonAndSGD:
         ]
         kept = [group | {"params": [one for one in group["params"] if one not in hidden]} for group in groups]
         scaled = [group | {"scale": train.others_rate * group.get("scale", 1.0)} for group in kept if group["params"]]
+        for group in scaled:  # as for shifts: what a decay takes away a step is rate times decay
+            group["weight_decay"] = group.get("weight_decay", train.weight_decay) / train.others_rate
         self.optimizers: list[torch.optim.Optimizer] = [_sgd(scaled, train, fused)]
         if self.matrices:
             options = {"momentum": train.momentum, "nesterov": train.nesterov, "weight_decay": train.weight_decay}
