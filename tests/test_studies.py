@@ -1,7 +1,6 @@
 """Short studies and complete ones: what is said, what is inherited, what is left out."""
 
 import copy
-import pickle
 
 import pytest
 from hypothesis import given
@@ -10,8 +9,6 @@ from tiny import ROOT
 
 from hidden_structure.frame import params, studies, yaml_files
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.section import only
-from hidden_structure.frame.sections import Cluster
 
 FILES = sorted((ROOT / "studies").glob("*.yaml"))
 SMALL = {"study": "small", "data": {"source": "digits"}, "merge": {"classes": 5}}
@@ -195,8 +192,7 @@ def test_an_unknown_preset_is_named_with_those_there_are(tmp_path):
         studies.read(file)
 
 
-def test_some_keys_of_a_section_travel_to_another_process():
-    cut = only(Cluster, "l2", "restarts").model_validate({"l2": 1e-3, "restarts": 4})
-    again = pickle.loads(pickle.dumps(cut))  # what multiprocessing does, with data of its own making
-    assert (again.l2, again.restarts) == (cut.l2, cut.restarts)
-    assert set(type(again).model_fields) == {"l2", "restarts"}
+def test_no_more_epochs_are_clean_than_there_are():
+    assert valid(SMALL | {"train": {"epochs": 5, "snapshots": 2, "clean": 5}}).train.clean == 5
+    with pytest.raises(ValueError, match="clean: there are only 5 epochs"):
+        valid(SMALL | {"train": {"epochs": 5, "snapshots": 2, "clean": 6}})

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.sections import Style
+from hidden_structure.frame.style import Style
 from hidden_structure.report import plotting
 from hidden_structure.report.fitting import fit
 from hidden_structure.report.plotting import COLUMN, PAGE, add_letters, new_figure, plain, save, style, without_glyph
@@ -298,7 +298,7 @@ from matplotlib.font_manager import fontManager
 if len(sys.argv) > 1:  # a font with more glyphs, under the name of one that is looked for
     known = next(entry for entry in fontManager.ttflist if entry.name == "STIXGeneral" and entry.style == "normal")
     fontManager.ttflist.append(replace(known, name="Noto Sans CJK JP"))
-from hidden_structure.frame.sections import Style
+from hidden_structure.frame.style import Style
 from hidden_structure.report.plotting import new_figure, plain, save, style
 
 def draw(name, path):

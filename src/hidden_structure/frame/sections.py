@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.section import Section
+from hidden_structure.frame.style import Style
 from hidden_structure.frame.values import (
     DISTILLATIONS,
     FREE_FEATURES,
@@ -28,6 +29,9 @@ from hidden_structure.frame.values import (
     ascending,
     plain,
 )
+
+# What the state of an optimizer depends on, which a child takes over from its trunk.
+OF_THE_OPTIMIZER = ("optimizer", "decay_vectors", "shift_rate", "others_rate")
 
 
 class Hardware(Section):
@@ -106,6 +110,8 @@ class Train(Section):
             raise ValueError("nesterov: true needs momentum above 0")
         if self.snapshots > self.epochs + 1:
             raise ValueError(f"snapshots: at most {self.epochs + 1}, the start and every epoch")
+        if self.clean > self.epochs:
+            raise ValueError(f"clean: there are only {self.epochs} epochs")
         return self
 
 
@@ -128,8 +134,9 @@ class Spawn(Section):
                 recipe = Train.model_validate(self.train.model_dump() | changed)
             except ValidationError as error:
                 raise ValueError(f"children.{index}: {first_problem(error, Train)}") from error
-            if recipe.optimizer != self.train.optimizer:
-                raise ValueError(f"children.{index}: a child keeps its trunk's optimizer, {self.train.optimizer}")
+            for key in OF_THE_OPTIMIZER:
+                if getattr(recipe, key) != (kept := getattr(self.train, key)):
+                    raise ValueError(f"children.{index}: a child keeps its trunk's {key}, {kept}")
             if max(self.epochs) >= recipe.epochs:
                 raise ValueError(f"epochs: children must part before the last of {recipe.epochs} epochs")
         if len(self.seeds) % 2:
@@ -283,17 +290,6 @@ class Cluster(Section):
     components: Annotated[int, Field(ge=1, le=100_000)]
     restarts: Restarts
     l2: Weight
-
-
-class Style(Section):
-    """How figures are drawn and saved: what a journal asks for."""
-
-    width: Annotated[float, Field(ge=2, le=20)]
-    font: Text
-    size: Annotated[float, Field(ge=4, le=24)]
-    formats: Set[Literal["pdf", "svg", "png", "pgf"]]
-    dpi: Annotated[int, Field(ge=72, le=2400)]
-    mplstyle: Text | None
 
 
 class Report(Section):

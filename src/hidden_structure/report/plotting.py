@@ -25,7 +25,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.sections import Style
+from hidden_structure.frame.style import Style
 from hidden_structure.report.latex import escape
 from hidden_structure.report.words import true_minus
 
