@@ -41,9 +41,8 @@ def main() -> None:
     file = stored_teacher(settings, study.seeds)
     stored = artifacts.read_tensors(file) if file else {}
     arrays = *inputs.arrays, *coarse.values(), *(stored[name] for name in sorted(stored))
-    cluster = Cluster.model_construct(**study.cluster.model_dump())  # which can be pickled
     with workplace("distill", described, arrays) as folder:
-        own = settings, study.network, study.train, study.seeds, cluster, study.hardware, coarse_of, folder
+        own = settings, study.network, study.train, study.seeds, study.cluster, study.hardware, coarse_of, folder
         found = distill(Plan(*own), study.tasks)
         students = [(method, seed) for method in settings.methods for seed in settings.seeds]
         artifacts.publish(paths.STUDENTS, {paths.student(*each): student_file(folder, *each) for each in students})

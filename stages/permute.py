@@ -43,9 +43,8 @@ def main() -> None:
     inputs, settings = read(study.hardware), study.permute
     independent = [pair for pair in pairs(study) if pair.k is None and settings.methods]
     files = [paths.spawned(pair.cell.name, *end) for pair in independent for end in (pair.a, pair.b)]
-    weights = (tensor.numpy() for file in files for tensor in artifacts.read_tensors(file).values())
     described = study.model_dump(include={"permute", "spawn"}) | describe(inputs.device, inputs.precision, 1)
-    with workplace("permute", described, (*inputs.arrays, *weights)) as folder:
+    with workplace("permute", described, (*inputs.arrays, *artifacts.arrays_of(files))) as folder:
         widest = sorted(independent, key=lambda pair: pair.cell.width, reverse=True)  # which take longest, first
         arguments = {pair.id: (pair, study.hardware, settings, folder) for pair in widest}
         found = tasks.run("matching pairs", matched, arguments, folder, study.tasks, study.hardware)

@@ -39,14 +39,13 @@ def main() -> None:
         return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
-    restarts, l2 = study.cluster.restarts, study.cluster.l2
     described = study.model_dump(include={"cluster", "network", "split"}) | hardware
     with workplace("split", described, inputs.arrays) as folder:
         own = settings, study.hardware, folder
         named: dict = {f"seed {seed}": (seed, *own, study.network) for seed in settings.seeds}
         trained = tasks.run("split", train_seed, named, folder, study.tasks, study.hardware)
         rows = [row for found in trained.values() for row in found]
-        named = {f"seed {row['seed']}, epoch {row['epoch']}": (row, *own, restarts, l2) for row in rows}
+        named = {f"seed {row['seed']}, epoch {row['epoch']}": (row, *own, study.cluster) for row in rows}
         measured = tasks.run("split, measuring", measure_epoch, named, folder, study.tasks, study.hardware)
         results.write("split", list(measured.values()), hardware)
 
@@ -59,13 +58,13 @@ def train_seed(seed: int, settings: Split, hardware: Hardware, folder: Path, net
     return train(variant, inputs, folder, snapshot_epochs(recipe.epochs, recipe.snapshots))
 
 
-def measure_epoch(row: dict, settings: Split, hardware: Hardware, folder: Path, restarts: int, l2: float) -> dict:
+def measure_epoch(row: dict, settings: Split, hardware: Hardware, folder: Path, cluster: Cluster) -> dict:
     """The row, and what was measured of the network after that epoch."""
     inputs, key = read(hardware), ("split", row["seed"], row["epoch"])
     parts = drawn(inputs, settings, row["seed"])
     tensors = artifacts.read_tensors(features_file(folder, *key), paths.FEATURES)
     found = row | {"guess_accuracy": guess_accuracy(*parts)}
-    found |= measure(tensors, *parts, inputs.labels["test"], restarts, l2, *key)
+    found |= measure(tensors, *parts, inputs.labels["test"], cluster.restarts, cluster.l2, *key)
     print({name: found[name] for name in ("seed", "epoch", "parts_distance", "probe_accuracy")}, flush=True)
     return found
 

@@ -38,37 +38,34 @@ def train_every_seed(study: Reads, supervision: str) -> None:
         hardware = describe(inputs.device, inputs.precision, processes)
         described = study.model_dump(include={"hardware", "network", "train"}) | hardware
         with workplace(f"train@{supervision}", described, inputs.arrays) as folder:
-            own = supervision, study.network, study.train, study.hardware, folder
-            named = {f"{supervision}, seed {seed}": (seed, *own) for seed in study.seeds}
+            named = {f"{supervision}, seed {seed}": (study, supervision, seed, folder) for seed in study.seeds}
             found = tasks.run(f"train@{supervision}", train, named, folder, study.tasks, study.hardware)
             if rank == 0:
                 epochs = loop.snapshot_epochs(study.train.epochs, study.train.snapshots)
-                files = {(seed, epoch): kept(folder, seed, epoch) for seed in study.seeds for epoch in epochs}
-                snapshots = {paths.snapshot(supervision, *network): file for network, file in files.items()}
-                models = {paths.model(supervision, seed): files[seed, epochs[-1]] for seed in study.seeds}
+                files = {seed: [paths.snapshot(supervision, seed, epoch) for epoch in epochs] for seed in study.seeds}
+                snapshots = {file: folder / file for own in files.values() for file in own}
+                models = {paths.model(supervision, seed): folder / own[-1] for seed, own in files.items()}
                 publish(supervision, snapshots, models, [row for rows in found.values() for row in rows], hardware)
 
 
-def kept(folder: Path, seed: int, epoch: int) -> Path:
-    return folder / str(seed) / f"{epoch:05d}.safetensors"
-
-
-def train(seed: int, supervision: str, network: Network, recipe: Train, hardware: Hardware, folder: Path) -> list[dict]:
-    """A row an epoch of one network; its weights after those of its snapshots are in the folder."""
-    inputs, epochs = read(hardware, supervision), loop.snapshot_epochs(recipe.epochs, recipe.snapshots)
+def train(study: Reads, supervision: str, seed: int, folder: Path) -> list[dict]:
+    """A row an epoch of one network; its weights after those of its snapshots are in files below the folder."""
+    inputs, recipe = read(study.hardware, supervision), study.train
     training, test = ((inputs.images[split], inputs.targets(split)) for split in ("train", "test"))
-    file = folder / str(seed) / "state.safetensors"
+    epochs, state_file = loop.snapshot_epochs(recipe.epochs, recipe.snapshots), folder / f"{seed}.safetensors"
 
     def keep(state: loop.TrainingState) -> None:
         if state.epoch in epochs:
             state.history[-1] |= run.evaluate(state.network, {"test": test}, inputs.precision, recipe)
             accuracy = state.history[-1]["test_accuracy"]
             print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
-            artifacts.write_tensors(kept(folder, seed, state.epoch), state.network.state_dict())
+            weights = state.network.state_dict()
+            artifacts.write_tensors(folder / paths.snapshot(supervision, seed, state.epoch), weights)
         if state.epoch == recipe.epochs and recipe.flip:  # a network that knows both sides of an image
             state.history[-1]["both_sides"] = loop.evaluate(state.network, *test, inputs.precision, both_sides=True)[1]
 
-    state = run.train(inputs.initialise(network, seed), recipe, seed, *training, inputs.precision, file, after=keep)
+    network = inputs.initialise(study.network, seed)
+    state = run.train(network, recipe, seed, *training, inputs.precision, state_file, after=keep)
     return [{"seed": seed} | row for row in state.history]
 
 

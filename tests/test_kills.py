@@ -174,7 +174,7 @@ def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL, env=environment)
     deadline = time.monotonic() + 60
-    while not list(killed.glob("artifacts/resume/*/0/00000.safetensors")) and time.monotonic() < deadline:
+    while not list(killed.glob("artifacts/resume/**/0/00000.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGSTOP)
     beside = tiny.in_process(killed, "train.py", "fine")

@@ -19,7 +19,8 @@ import torch
 
 from hidden_structure.frame import machine, progress, ray_cluster, tasks
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.sections import Hardware, Tasks
+from hidden_structure.frame.section import only
+from hidden_structure.frame.sections import Hardware, Merge, Tasks
 
 HARDWARE = Hardware(device="cpu", precision="float32", threads=1)
 NAMES = ("a", "b", "lr 0.1, seed 3", "µ/ü")
@@ -111,6 +112,19 @@ def test_results_and_bytes_are_those_of_one_process_and_lines_arrive_whole(tmp_p
     assert len(processes) == 2
     assert str(os.getpid()) not in processes
     assert {process for _, _, process in log(tmp_path / "1")} == {str(os.getpid())}
+
+
+def classes_of(merge: Merge, name: str) -> dict:
+    return {name: merge.classes, "keys": sorted(type(merge).model_fields)}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_some_keys_of_a_section_can_be_handed_to_a_task(tmp_path, monkeypatch, method):
+    """Though no module holds the class that they have."""
+    monkeypatch.setattr(machine, "start_method", lambda hardware: method)
+    cut = only(Merge, "classes", "seed").model_validate({"classes": 4, "seed": 0})
+    found = run(tmp_path, classes_of, {name: (cut, name) for name in "ab"})
+    assert found == {name: {name: 4, "keys": ["classes", "seed"]} for name in "ab"}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

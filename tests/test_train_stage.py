@@ -123,8 +123,8 @@ def test_a_run_killed_while_it_cleans_up_starts_afresh(study, monkeypatch):
     before = results(study)
     finished = list(study.glob("artifacts/resume/finished-*"))
     assert len(finished) == 1
-    assert list(finished[0].glob("*/00000.safetensors"))
-    for snapshot in finished[0].glob("*/00000.safetensors"):
+    assert list(finished[0].rglob("00000.safetensors"))
+    for snapshot in finished[0].rglob("00000.safetensors"):
         snapshot.unlink()
     runpy.run_path(str(tiny.ROOT / "stages/train.py"), run_name="__main__")
     assert results(study) == before

@@ -36,8 +36,9 @@ def named(pair: Pair, method: str) -> str:
 def content(pairs: Iterable[tuple[Pair, str]]) -> Iterator[np.ndarray]:
     """All weights and permutations of these pairs. Raises InputError if a file is missing or damaged."""
     pairs = list(pairs)
-    for file in {paths.spawned(pair.cell.name, *end): None for pair, _ in pairs for end in (pair.a, pair.b)}:
-        yield from (tensor.numpy() for tensor in artifacts.read_tensors(file).values())
+    yield from artifacts.arrays_of(
+        {paths.spawned(pair.cell.name, *end): None for pair, _ in pairs for end in (pair.a, pair.b)}
+    )
     for pair, method in pairs:
         if method != "none":
             yield from artifacts.read_arrays(paths.permutation(pair.id, method)).values()
