@@ -10,13 +10,10 @@ benchmarks/probe.py`.
 """
 
 import argparse
-import multiprocessing
-import resource
 import warnings
-from multiprocessing.connection import Connection
-from time import process_time
 
 import torch
+from apart import apart, cost
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -95,25 +92,13 @@ def objective(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) ->
     return (loss / len(labels) + L2 / 2 * weight.square().sum()).item()
 
 
-def measure(method: str, case: str, given: argparse.Namespace, connection: Connection) -> None:
+def measure(method: str, case: str, given: argparse.Namespace) -> tuple[float, float, float]:
+    """Seconds, memory over that of the features, and the objective reached."""
     features, labels = problem(case, given.samples, given.dimension)
     small = features[:1000, :10], labels[:1000] % 2
     METHODS[method](*small, 2, 10)  # loads the libraries
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, process_time()
-    weight, bias = METHODS[method](features, labels, CASES[case], given.iterations)
-    seconds = process_time() - start
-    rise = 2**10 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / features.nbytes
-    connection.send((seconds, 1 + rise, objective(features, labels, weight, bias)))
-
-
-def run(method: str, case: str, given: argparse.Namespace) -> tuple[float, float, float]:
-    receiving, sending = multiprocessing.Pipe(duplex=False)
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=measure, args=(method, case, given, sending))
-    process.start()
-    found = receiving.recv()
-    process.join()
-    return found
+    found = cost(lambda: METHODS[method](features, labels, CASES[case], given.iterations))
+    return found.processors, 1 + 2**20 * found.rise / features.nbytes, objective(features, labels, *found.result)
 
 
 if __name__ == "__main__":
@@ -126,7 +111,7 @@ if __name__ == "__main__":
     print("| seconds / memory / above the best objective | " + " | ".join(METHODS) + " | fastest other over this |")
     print("|---" * (len(METHODS) + 2) + "|")
     for case in given.cases:
-        found = {method: run(method, case, given) for method in METHODS}
+        found = {method: apart(measure, method, case, given) for method in METHODS}
         best = min(objective for *_, objective in found.values())
         cells = [f"{s:.1f} / {m:.2f} / {objective / best - 1:.0e}" for s, m, objective in found.values()]
         mine, *others = (seconds for seconds, *_ in found.values())

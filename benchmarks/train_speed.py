@@ -1,17 +1,20 @@
 """Training images per second against the usual loop: DataLoader and torchvision transforms, float32.
 
 Both train the same network from the same bytes with the same optimizer on the same device; the usual loop may use the
-number of workers that suits it best. The overhead is the share of an epoch's time that is not spent inside forward,
-backward and optimizer step, each call of which is timed. Repeats alternate, and the medians are compared:
-`python benchmarks/train_speed.py`.
+number of workers that suits it best, whose seconds count as its own. The overhead is the share of an epoch's time that
+is not spent inside forward, backward and optimizer step, each call of which is timed. Every epoch runs in a process of
+its own, after one that warms up; repeats alternate, and medians are compared: `python benchmarks/train_speed.py`.
 """
 
 import argparse
 import time
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 import torch
+from apart import Cost, apart, cost
+from presets import petaflop
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
@@ -21,8 +24,8 @@ from hidden_structure.frame import params
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed, numpy_generator
 from hidden_structure.training import loop
-from hidden_structure.training.batches import on_device
-from hidden_structure.training.device import compute_deterministically, pick_device, pick_precision
+from hidden_structure.training.batches import Images, on_device
+from hidden_structure.training.device import compute_deterministically, describe, pick_device, pick_precision
 
 CASES = {  # name -> network, image shape, batches of 128, crop, flip
     "speedrun": (params.Network(name="speedrun", depth=None, width=64, norm="batch"), (32, 32, 3), 10, 2, True),
@@ -32,7 +35,7 @@ CASES = {  # name -> network, image shape, batches of 128, crop, flip
 BATCH = 128
 
 
-class Images(Dataset):
+class Files(Dataset):
     """As torchvision's data sets are: an image at a time, through PIL and the transforms."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, transform: transforms.Compose) -> None:
@@ -46,12 +49,6 @@ class Images(Dataset):
         return self.transform(image), int(self.labels[index])
 
 
-def clock(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
 def usual_loop(loader: DataLoader, network: nn.Module, recipe: params.Train, device: torch.device) -> None:
     optimizer = torch.optim.SGD(
         network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -63,79 +60,136 @@ def usual_loop(loader: DataLoader, network: nn.Module, recipe: params.Train, dev
         optimizer.step()
 
 
-def measure(name: str, repeats: int) -> str:
-    network, shape, batches, crop, flip = CASES[name]
-    changes = {"epochs": 1, "batch_size": BATCH, "crop": crop, "flip": flip, "schedule": "constant", "lr": 0.01}
-    compute_deterministically(1)
-    study = params.load()
-    recipe = study.train.model_copy(update=changes)
-    hardware = params.Hardware(device="auto", precision="auto", threads=1)
-    device = pick_device(hardware)
-    precision = pick_precision(hardware, device)
-    count, draw = batches * BATCH, numpy_generator("benchmark", name)
-    pixels, labels = draw.integers(0, 256, (count, *shape), dtype=np.uint8), draw.integers(0, 10, count)
-    mean, std = np.full(shape[2], 0.5), np.full(shape[2], 0.25)
-    images, targets = on_device(pixels, mean, std, device), torch.from_numpy(labels).to(device)
-    augmentation = [transforms.RandomCrop(shape[0], crop), transforms.RandomHorizontalFlip()] if flip else []
-    transform = transforms.Compose([*augmentation, transforms.ToTensor(), transforms.Normalize(mean, std)])
+@dataclass(frozen=True)
+class Work:
+    """One of CASES, ready to be trained on for an epoch."""
 
-    def fresh() -> nn.Module:
+    shape: tuple[int, int, int]
+    network: params.Network
+    recipe: params.Train
+    device: torch.device
+    precision: torch.dtype
+    pixels: np.ndarray
+    labels: np.ndarray
+    augmentation: list
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, name: str) -> "Work":
+        network, shape, batches, crop, flip = CASES[name]
+        compute_deterministically(1)
+        changes = {"epochs": 1, "batch_size": BATCH, "crop": crop, "flip": flip, "schedule": "constant", "lr": 0.01}
+        hardware = params.Hardware(device="auto", precision="auto", threads=1)
+        device, draw = pick_device(hardware), numpy_generator("benchmark", name)
+        pixels = draw.integers(0, 256, (batches * BATCH, *shape), dtype=np.uint8)
+        return cls(
+            shape,
+            network,
+            params.load().train.model_copy(update=changes),
+            device,
+            pick_precision(hardware, device),
+            pixels,
+            draw.integers(0, 10, len(pixels)),
+            [transforms.RandomCrop(shape[0], crop), transforms.RandomHorizontalFlip()] if flip else [],
+            np.full(shape[2], 0.5),
+            np.full(shape[2], 0.25),
+        )
+
+    def fresh(self) -> nn.Module:
         with global_seed("benchmark"):
-            return build(network, shape, 10)
+            return build(self.network, self.shape, 10)
 
-    def ours(type_: torch.dtype) -> None:
-        loop.fit(loop.start(fresh(), recipe, device), images, targets, recipe, 0, type_)
+    def images(self) -> Images:
+        return on_device(self.pixels, self.mean, self.std, self.device)
 
-    def overhead() -> float:
-        inside, step = 0.0, loop.step
+    def ours(self, precision: torch.dtype) -> None:
+        targets, state = (
+            torch.from_numpy(self.labels).to(self.device),
+            loop.start(self.fresh(), self.recipe, self.device),
+        )
+        loop.fit(state, self.images(), targets, self.recipe, 0, precision)
+        self.wait()
 
-        def timed(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
-            nonlocal inside
-            begin = clock(device)
-            result = step(*arguments)
-            inside += clock(device) - begin
-            return result
+    def usual(self, workers: int) -> None:
+        transform = transforms.Compose(
+            [*self.augmentation, transforms.ToTensor(), transforms.Normalize(self.mean, self.std)]
+        )
+        data = Files(self.pixels, self.labels, transform)
+        loader = DataLoader(data, BATCH, shuffle=True, num_workers=workers)
+        usual_loop(loader, self.fresh().to(self.device), self.recipe, self.device)
+        self.wait()
 
-        state = loop.start(fresh(), recipe, device)
-        loop.step = timed
-        try:
-            begin = clock(device)
-            loop.fit(state, images, targets, recipe, 0, precision)
-            return 1 - inside / (clock(device) - begin)
-        finally:
-            loop.step = step
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
 
-    def usual(workers: int) -> None:
-        loader = DataLoader(Images(pixels, labels, transform), BATCH, shuffle=True, num_workers=workers)
-        usual_loop(loader, fresh().to(device), recipe, device)
+    def flop(self) -> float:
+        """Of training on one image."""
+        return 1e15 * petaflop(self.fresh(), self.images(), 1) / len(self.pixels)
 
-    runs = {
-        "ours": lambda: ours(precision),
-        "ours in float32": lambda: ours(torch.float32),
-        "usual, 0 workers": lambda: usual(0),
-        "usual, 2 workers": lambda: usual(2),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for repeat in range(repeats + 1):
-        for label, run in runs.items():
-            start = clock(device)
-            run()
-            if repeat:  # the first of each warms up
-                seconds[label].append(clock(device) - start)
-    speed = {label: count / median(times) for label, times in seconds.items()}
-    best = max(speed["usual, 0 workers"], speed["usual, 2 workers"])
-    lines = [f"{name}, {device.type}, {str(precision).removeprefix('torch.')}, {torch.get_num_threads()} threads"]
-    lines += [f"  {label:18} {rate:9.0f} images/s" for label, rate in speed.items()]
-    lines += [
-        f"  ratio to the usual loop: {speed['ours'] / best:.2f} ({speed['ours in float32'] / best:.2f} in float32)"
+
+RUNS = {
+    "this project": lambda work: work.ours(work.precision),
+    "this project in float32": lambda work: work.ours(torch.float32),
+    "usual loop": lambda work: work.usual(0),
+    "usual loop, 2 workers": lambda work: work.usual(2),
+}
+
+
+def measure(name: str, way: str) -> Cost:
+    """Of one epoch, after another one that warms up."""
+    work = Work.of(name)
+    RUNS[way](work)
+    return cost(lambda: RUNS[way](work))
+
+
+def overhead(name: str) -> float:
+    """Share of an epoch's time that is spent outside forward, backward and optimizer step."""
+    work, inside, step = Work.of(name), 0.0, loop.step
+
+    def timed(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal inside
+        work.wait()
+        begin = time.perf_counter()
+        result = step(*arguments)
+        work.wait()
+        inside += time.perf_counter() - begin
+        return result
+
+    loop.step = timed
+    work.ours(work.precision)
+    inside = 0.0
+    whole = cost(lambda: work.ours(work.precision)).wall
+    return 1 - inside / whole
+
+
+def table(name: str, repeats: int) -> str:
+    work = Work.of(name)
+    runs = [{way: apart(measure, name, way) for way in RUNS} for _ in range(repeats)]
+    computing = describe(work.device, work.precision, 1)
+    lines = [
+        f"{name}: {1e-6 * work.flop():.0f} MFLOP an image; {', '.join(map(str, computing.values()))}\n",
+        "| | images/s | core-seconds an epoch of 50,000 | TFLOP/s | peak memory, MiB |",
+        "|---|---|---|---|---|",
     ]
-    overheads = [overhead() for _ in range(repeats)]
-    return "\n".join([*lines, f"  overhead of the loop: {100 * median(overheads):.1f} %"])
+    speed = {way: len(work.pixels) / median(run[way].wall for run in runs) for way in RUNS}
+    for way in RUNS:
+        processors = 50_000 / len(work.pixels) * median(run[way].processors for run in runs)
+        peak = max(run[way].peak for run in runs)
+        rate = 1e-12 * work.flop() * speed[way]
+        lines.append(f"| {way} | {speed[way]:.0f} | {processors:.1f} | {rate:.3f} | {peak:.0f} |")
+    best = max(speed["usual loop"], speed["usual loop, 2 workers"])
+    ours, exact = speed["this project"], speed["this project in float32"]
+    lines.append(f"\nratio to the usual loop: {ours / best:.2f} ({exact / best:.2f} in float32)")
+    share = median(apart(overhead, name) for _ in range(repeats))
+    return "\n".join([*lines, f"overhead of the loop: {100 * share:.1f} %\n"])
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
-    for case in CASES:
-        print(measure(case, repeats), flush=True)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    given = parser.parse_args()
+    for case in given.cases:
+        print(table(case, given.repeats), flush=True)

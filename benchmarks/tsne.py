@@ -8,13 +8,10 @@ benchmarks/tsne.py`.
 """
 
 import argparse
-import multiprocessing
-import resource
-from multiprocessing.connection import Connection
 from statistics import median
-from time import process_time
 
 import numpy as np
+from apart import apart, cost
 from openTSNE import TSNE, affinity
 from sklearn.decomposition import PCA
 
@@ -55,23 +52,12 @@ def divergence(values: np.ndarray, points: np.ndarray) -> float:
     return float((pairs.data * (np.log(pairs.data) + np.log1p(distances) + np.log(total))).sum())
 
 
-def measure(method: str, samples: int, connection: Connection) -> None:
+def measure(method: str, samples: int) -> tuple[float, float, float]:
+    """Seconds, MiB, and the divergence reached."""
     values = features(samples)
     METHODS[method](values[:200])  # loads the libraries
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, process_time()
-    points = METHODS[method](values)
-    seconds = process_time() - start
-    rise = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
-    connection.send((seconds, rise, divergence(values, points)))
-
-
-def run(method: str, samples: int) -> tuple[float, float, float]:
-    receiving, sending = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=measure, args=(method, samples, sending))
-    process.start()
-    found = receiving.recv()
-    process.join()
-    return found
+    found = cost(lambda: METHODS[method](values))
+    return found.processors, found.rise, divergence(values, found.result)
 
 
 if __name__ == "__main__":
@@ -82,7 +68,7 @@ if __name__ == "__main__":
     print("| points | openTSNE, s | this project, s | openTSNE over it | memory, MB | divergence |")
     print("|---|---|---|---|---|---|")
     for samples in given.samples:
-        runs = [{method: run(method, samples) for method in METHODS} for _ in range(given.repeats)]
+        runs = [{method: apart(measure, method, samples) for method in METHODS} for _ in range(given.repeats)]
         found = {method: [median(each[method][part] for each in runs) for part in range(3)] for method in METHODS}
         theirs, ours = found["openTSNE"], found["this project"]
         print(
