@@ -7,14 +7,16 @@ its own, after one that warms up; repeats alternate, and medians are compared: `
 """
 
 import argparse
+import csv
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 import torch
 from apart import Cost, apart, cost
-from presets import petaflop
+from presets import TABLES, petaflop
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
@@ -33,6 +35,7 @@ CASES = {  # name -> network, image shape, batches of 128, crop, flip
     "MLP 3 x 512": (params.Network(name="mlp", depth=3, width=512, norm="none"), (28, 28, 1), 150, 0, False),
 }
 BATCH = 128
+MEASURED = {"speedrun": "cifar10-94", "ResNet-20": "cifar10-resnet20"}  # presets whose table says what they reach
 
 
 class Files(Dataset):
@@ -173,17 +176,33 @@ def table(name: str, repeats: int) -> str:
         "| | images/s | core-seconds an epoch of 50,000 | TFLOP/s | peak memory, MiB |",
         "|---|---|---|---|---|",
     ]
+    cost_of: dict[str, float] = {}
     speed = {way: len(work.pixels) / median(run[way].wall for run in runs) for way in RUNS}
     for way in RUNS:
         processors = 50_000 / len(work.pixels) * median(run[way].processors for run in runs)
         peak = max(run[way].peak for run in runs)
         rate = 1e-12 * work.flop() * speed[way]
         lines.append(f"| {way} | {speed[way]:.0f} | {processors:.1f} | {rate:.3f} | {peak:.0f} |")
+        cost_of[way] = processors
     best = max(speed["usual loop"], speed["usual loop, 2 workers"])
     ours, exact = speed["this project"], speed["this project in float32"]
     lines.append(f"\nratio to the usual loop: {ours / best:.2f} ({exact / best:.2f} in float32)")
     share = median(apart(overhead, name) for _ in range(repeats))
+    if (file := TABLES / f"{MEASURED.get(name)}.csv").is_file():
+        lines.append(reached(list(csv.DictReader(file.open())), cost_of))
     return "\n".join([*lines, f"overhead of the loop: {100 * share:.1f} %\n"])
+
+
+def reached(networks: list[dict[str, str]], seconds: Mapping[str, float]) -> str:
+    """What it costs to train such networks as far as their table says, at these core-seconds an epoch."""
+    accuracy = mean(float(row["test_accuracy"]) for row in networks)
+    both = mean(float(row["both_sides_accuracy"]) for row in networks)
+    epochs, pflop = int(networks[0]["epochs"]), float(networks[0]["pflop"])
+    ours, usual = (epochs * seconds[way] for way in ("this project", "usual loop"))
+    return (
+        f"{100 * accuracy:.2f} % of CIFAR-10's test set, {100 * both:.2f} % by both sides (n = {len(networks)}), in "
+        f"{epochs} epochs: {pflop:.3f} PFLOP, {ours:.0f} core-seconds, {usual:.0f} in the usual loop"
+    )
 
 
 if __name__ == "__main__":
