@@ -10,10 +10,9 @@ from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Features, Hardware, Network, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
-from hidden_structure.networks.features import PENULTIMATE, extract
+from hidden_structure.networks.features import PENULTIMATE
 from hidden_structure.networks.weights import load_state
-from hidden_structure.training.batches import evaluation_batches
-from hidden_structure.training.device import autocast, describe
+from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 
 NETWORKS = {"fine": "fine", "coarse": "coarse", "untrained": "coarse"}  # name -> supervision
@@ -60,10 +59,8 @@ def extract_network(study: Reads, name: str, seed: int, file: Path) -> None:
     load_state(network, artifacts.read_state(weights(name, seed), network))
     network.to(inputs.device)
     layers, tensors = list(dict.fromkeys([PENULTIMATE, *study.features.layers])), {}
-    for split, images in inputs.images.items():
-        batches = evaluation_batches(images, study.features.batch_size)
-        with autocast(inputs.device, inputs.precision):
-            extracted = extract(network, batches, layers, len(images.pixels))
+    for split in inputs.images:
+        extracted = inputs.features(network, split, layers, study.features.batch_size)
         tensors |= {f"{split}/{layer}": values for layer, values in extracted.items()}
     artifacts.write_tensors(file, tensors)
 

@@ -15,10 +15,9 @@ from hidden_structure.frame.section import Section, only
 from hidden_structure.frame.sections import Features, Hardware, Network, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
-from hidden_structure.networks.features import PENULTIMATE, extract, head
+from hidden_structure.networks.features import PENULTIMATE, head
 from hidden_structure.networks.weights import load_state
-from hidden_structure.training.batches import evaluation_batches
-from hidden_structure.training.device import autocast, describe
+from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import snapshot_epochs
 
@@ -54,13 +53,12 @@ def main() -> None:
 def measure_network(study: Reads, supervision: str, seed: int) -> list[dict]:
     """A row of metrics for each epoch."""
     inputs, rows = read(study.hardware, supervision), []
-    images, targets = inputs.images["train"], torch.from_numpy(inputs.labels["train"])
+    targets = torch.from_numpy(inputs.labels["train"])
     network = inputs.build(study.network).to(inputs.device)
     for epoch, file in track(snapshots(study, supervision, seed).items(), "collapse"):
         load_state(network, artifacts.read_state(file, network))
-        batches, last = evaluation_batches(images, study.features.batch_size), head(network)
-        with autocast(inputs.device, inputs.precision):
-            features = extract(network, batches, [PENULTIMATE], len(targets))[PENULTIMATE]
+        features = inputs.features(network, "train", [PENULTIMATE], study.features.batch_size)[PENULTIMATE]
+        last = head(network)
         bias = None if last.bias is None else last.bias.detach().cpu()
         with about(f"epoch {epoch}"):
             metrics = asdict(measure(features, targets, last.weight.detach().cpu(), bias))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import synthetic_results as synthetic
 
 from hidden_structure.frame import params
@@ -27,6 +28,7 @@ def results(classes: int = 10, coarse: int = 5, names: list[str] | None = None, 
         "labels": synthetic.labels(coarse_of, names, merged),
         "collapse": synthetic.collapse({"fine": classes, "coarse": coarse}, seeds),
         "cluster": _clusters(synthetic.cluster(coarse_of, names, merged, seeds)),
+        "follow-recovery": [_followed(seed, epoch) for seed in seeds for epoch in synthetic.EPOCHS],
         "split": [_snapshot(seed, *numbers) for seed in seeds for numbers in _SNAPSHOTS],
         "sweep": [_recipe(lr, decay, seed) for lr in LRS for decay in DECAYS for seed in seeds],
     }
@@ -45,6 +47,16 @@ def _clusters(cluster: dict) -> dict:
         if row["source"] == "coarse" and row["reducer"] == synthetic.REDUCERS[0]:
             row["probe_accuracy"] = 0.926 + 0.001 * row["seed"]
     return cluster
+
+
+def _followed(seed: int, epoch: int) -> dict:
+    """Found soon, and kept."""
+    level = 1 - np.exp(-epoch / 5)
+    scores = {"agreement": 0.55 + 0.4 * level, "recovered": 0.5 + 0.42 * level, "labels": 0.6 + 0.33 * level}
+    apart = {"explained": 0.05 + 0.5 * level, "spread": 0.5 - 0.4 * level}
+    return {"seed": seed, "epoch": epoch, "reducer": "pca"} | {
+        name: value + 0.001 * seed for name, value in (scores | apart).items()
+    }
 
 
 _SNAPSHOTS = (  # epoch, training accuracy, agreement, accuracy of a linear layer

@@ -10,6 +10,7 @@ EMPTY = {
     "measure_collapse.py": ("collapse", []),
     "extract_features.py": None,
     "cluster.py": ("cluster", None),
+    "follow_recovery.py": ("follow-recovery", []),
     "train_merges.py": ("train-merges", []),
     "compare_merges.py": ("merges", None),
     "split.py": ("split", []),

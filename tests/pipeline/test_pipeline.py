@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 FIRST = {"prepare-data", "check", "merge-labels", "train@fine", "train@coarse", "measure-collapse", "extract-features"}
 LAST = {"make-tables", "report"}
 CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
-OTHER = {"cluster", "train-merges", "compare-merges", "split", "sweep", "solve-unconstrained"}
+OTHER = {"follow-recovery", "cluster", "train-merges", "compare-merges", "split", "sweep", "solve-unconstrained"}
 ALL = FIRST | OTHER | CONNECTIVITY | LAST | {"distill", "compare-students"}
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -100,7 +100,9 @@ def test_the_life_of_a_study(tmp_path):
     clone.git("checkout", "--quiet", "-b", "slower")
     clone.write_params(train={"lr": 0.05})
     students = {"distill", "compare-students"}  # of a teacher that is trained by the recipe of the study
-    trained = FIRST - {"prepare-data", "merge-labels"} | {"cluster", "compare-merges"} | students | LAST
+    trained = (
+        FIRST - {"prepare-data", "merge-labels"} | {"follow-recovery", "cluster", "compare-merges"} | students | LAST
+    )
     assert clone.reproduce() == trained, "networks with a recipe of their own are not trained again"
     clone.commit()
     changed = json.loads(clone.dvc("params", "diff", "main", "--json"))["params.yaml"]
@@ -117,7 +119,7 @@ def test_the_life_of_a_study(tmp_path):
     assert clone.git("diff", "main", "--stat", "--", "reports") == ""
 
     clone.write_params(cluster={"l2": 1e-3}, merge={"method": "random"}, permute={"restarts": 1})
-    probed = {"cluster", "compare-merges", "split", "sweep"}
+    probed = {"follow-recovery", "cluster", "compare-merges", "split", "sweep"}
     matched = {"permute", "interpolate", "linearity"}
     assert clone.changed() == {"check", "merge-labels"} | probed | matched | LAST, "no student is taught again"
 

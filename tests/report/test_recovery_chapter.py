@@ -14,6 +14,7 @@ from hidden_structure.tables.recovery import arrays
 
 HYPOTHESES = {"gain", "gap", "agreement"}
 CONTROLS = {"control-pixels", "control-untrained"}
+OUTLASTING = {"outlasting-agreement", "outlasting-labels"}
 HOSTILE = ["$x", "a$b$", "_hidden", "two\nlines", r"\frac{", "$\\undefined$", "{}", "%s", "x" * 300, "", "<b>", "a&b"]
 
 
@@ -52,7 +53,7 @@ def copied(found: dict, source: str, to: str = "coarse") -> dict:
 def test_what_the_source_says_is_supported():
     found = claims(made.results())
     assert {name for name, claim in found.items() if claim.verdict == "supported"} == {*found}
-    assert set(found) == {*HYPOTHESES, *CONTROLS, "room", "collapsed"}
+    assert set(found) == {*HYPOTHESES, *CONTROLS, *OUTLASTING, "room", "collapsed"}
 
 
 @pytest.mark.parametrize("source", ["pixels", "untrained"])
@@ -97,6 +98,34 @@ def test_networks_that_have_not_collapsed_are_said_first():
     first = written(found).findings[0]
     assert "had not collapsed" in first
     assert claims(found)["collapsed"].verdict == "contradicted"
+
+
+def test_what_is_lost_after_its_best_epoch_has_not_outlasted_collapse():
+    found = made.results()
+    for row in found["follow-recovery"]:
+        if row["epoch"] == 200:
+            row["agreement"] -= 0.2
+    judged = claims(found)
+    assert judged["outlasting-agreement"].verdict == "contradicted"
+    assert judged["outlasting-labels"].verdict == "supported"
+    assert any("at its best epoch" in sentence for sentence in written(found).findings)
+
+
+def test_nothing_outlasts_a_collapse_that_did_not_come_nor_what_was_never_found():
+    found = made.results()
+    for row in found["collapse"]:
+        row["nc1"] = 3.0
+    assert {claims(found)[name].verdict for name in OUTLASTING} == {"not assessable"}
+    found = made.results()
+    for row in found["follow-recovery"]:
+        row["agreement"] = 0.53
+    assert claims(found)["outlasting-agreement"].verdict == "not assessable"
+
+
+def test_networks_that_were_not_followed_have_no_claim_on_it():
+    found = made.results() | {"follow-recovery": []}
+    assert not OUTLASTING & set(claims(found))
+    assert "following" not in [picture.name for picture in written(found).pictures]
 
 
 def test_a_control_can_be_beaten_near_chance():
@@ -162,7 +191,7 @@ def test_a_control_is_no_objection_to_what_fails_anyway():
 def test_figures_are_drawn_of_any_classes(classes, coarse, seeds, names, tmp_path):
     study = made.STUDY.model_copy(update={"seeds": seeds})
     found = written(made.results(classes, coarse, names, seeds), study)
-    assert [picture.name for picture in found.pictures] == ["maps", "distances", "recovery", "agreement"]
+    assert [picture.name for picture in found.pictures] == ["maps", "distances", "recovery", "agreement", "following"]
     with style(study.report.style):
         for picture in found.pictures:
             save(picture.draw(), tmp_path / f"{picture.name}.png")

@@ -37,6 +37,19 @@ def test_a_super_class_has_one_score_a_seed_of_the_first_reducer():
     assert rows[0]["seeds"] == made.SEEDS
 
 
+def test_a_network_that_was_followed_has_a_row_with_its_collapse_beside_what_it_kept():
+    found = made.results()
+    rows = tabulate(made.STUDY, found.get)["following"]
+    assert [row["seed"] for row in rows] == made.SEEDS
+    own = [row for row in found["collapse"] if (row["supervision"], row["seed"]) == ("coarse", 1)]
+    assert rows[1]["nc1"] == [row["nc1"] for row in own]
+    assert rows[1]["epochs"] == [row["epoch"] for row in own]
+    assert tabulate(made.STUDY, (found | {"follow-recovery": []}).get)["following"] == []
+    found["follow-recovery"] = [row for row in found["follow-recovery"] if row["seed"] != 2]
+    with pytest.raises(InputError, match="seed 2"):
+        tabulate(made.STUDY, found.get)
+
+
 def test_a_seed_without_clusters_is_named():
     found = made.results()
     found["cluster"]["oracle"].pop()

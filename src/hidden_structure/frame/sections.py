@@ -286,6 +286,7 @@ class Features(Section):
 
 class Cluster(Section):
     reducers: Some[Literal["tsne", "pca", "raw"]]
+    followed: Literal["tsne", "pca", "raw"] | None
     perplexity: Annotated[float, Field(ge=1, le=10_000)]
     components: Annotated[int, Field(ge=1, le=100_000)]
     restarts: Restarts

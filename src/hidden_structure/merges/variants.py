@@ -9,10 +9,8 @@ import torch
 
 from hidden_structure.frame import artifacts, params
 from hidden_structure.networks.build import initialise
-from hidden_structure.networks.features import LOGITS, PENULTIMATE, extract, head
+from hidden_structure.networks.features import LOGITS, PENULTIMATE, head
 from hidden_structure.training import loop, run
-from hidden_structure.training.batches import evaluation_batches
-from hidden_structure.training.device import autocast
 from hidden_structure.training.inputs import Inputs
 
 BATCH_SIZE = 500  # images at once when features are read
@@ -68,10 +66,8 @@ def features_file(folder: Path, name: str, seed: int, epoch: int) -> Path:
 
 def _write(state: loop.TrainingState, variant: Variant, inputs: Inputs, file: Path) -> dict[str, float]:
     tensors, accuracies = dict(head(state.network).named_parameters()), {}
-    for split, images in inputs.images.items():
-        batches = evaluation_batches(images, BATCH_SIZE)
-        with autocast(inputs.device, inputs.precision):
-            found = extract(state.network, batches, [PENULTIMATE, LOGITS], len(images.pixels))
+    for split in inputs.images:
+        found = inputs.features(state.network, split, [PENULTIMATE, LOGITS], BATCH_SIZE)
         tensors[split] = found[PENULTIMATE]
         if split in variant.labels:
             decided = found[LOGITS].argmax(1).numpy()

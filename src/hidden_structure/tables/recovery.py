@@ -13,6 +13,7 @@ from hidden_structure.seeding import numpy_generator
 REDUCERS = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means alone"}
 SOURCES = {"coarse": "trained features", "pixels": "control: pixels", "untrained": "control: untrained network"}
 SCORES = ("agreement", "ari", "nmi")
+FOLLOWED = ("agreement", "recovered", "labels", "explained", "spread")
 SHUFFLES = 200  # of which the level of chance is the mean
 DIGITS = 4  # of a distance: a class has as many as there are classes
 
@@ -26,6 +27,8 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     samples). Rows with source `labels` are of the linear layer on the true ones.
     `superclasses`: one a super-class and source, by the first reducer: scores for each of `seeds`, and `chance`, the
     mean agreement of labels that are shuffled inside it and then named as clusters are.
+    `following`: one a coarse network (`seed`), with lists over `epochs`, 0 the initialisation: its `nc1`, and what
+    `recovery/following.py` measured after each of clusters by `reducer`. Empty where it was not followed.
     `distances`: one an original class, its mean squared distances to all, in the order of the rows.
 
     None of them where the study trains no networks of its own.
@@ -52,6 +55,7 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
             for row in _superclasses([rows[seed, source, first] for seed in study.seeds], study.seeds, labels)
         ],
         "distances": _distances(cluster["class_distances"]),
+        "following": [*_following(study, results)],
     }
 
 
@@ -125,6 +129,20 @@ def _superclasses(rows: Sequence[Mapping], seeds: Sequence[int], labels: Mapping
         scores = {score: [row["superclasses"][name][score] for row in rows] for score in SCORES}
         network = {"source": rows[0]["source"], "label": SOURCES[rows[0]["source"]]}
         yield network | shape | {"chance": chance, "seeds": list(seeds)} | scores
+
+
+def _following(study: Study, results: Callable[[str], Any]) -> Iterator[dict]:
+    rows = {(row["seed"], row["epoch"]): row for row in results("follow-recovery") or ()}
+    if not rows:
+        return
+    nc1 = {(row["seed"], row["epoch"]): row["nc1"] for row in results("collapse") if row["supervision"] == "coarse"}
+    for seed in study.seeds:
+        epochs = sorted(epoch for own, epoch in rows if own == seed)
+        if not epochs or not nc1.keys() >= {(seed, epoch) for epoch in epochs}:
+            raise InputError(f"the results do not follow the coarse network of seed {seed}: run `dvc repro`")
+        lists = {name: [rows[seed, epoch][name] for epoch in epochs] for name in FOLLOWED}
+        network = {"seed": seed, "reducer": rows[seed, epochs[0]]["reducer"], "epochs": epochs}
+        yield network | {"nc1": [nc1[seed, epoch] for epoch in epochs]} | lists
 
 
 def _distances(found: Mapping) -> list[dict]:

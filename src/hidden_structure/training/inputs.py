@@ -1,5 +1,6 @@
 """The common start of most stages: the device and precision of the study, its images and its labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import build, initialise
+from hidden_structure.networks.features import extract
 from hidden_structure.seeding import Name
-from hidden_structure.training.batches import Images, on_device
-from hidden_structure.training.device import compute_deterministically, pick_device, pick_precision
+from hidden_structure.training.batches import Images, evaluation_batches, on_device
+from hidden_structure.training.device import autocast, compute_deterministically, pick_device, pick_precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,13 @@ class Inputs:
     def build(self, network: params.Network) -> nn.Module:
         """A network for these images and labels, on the CPU, that is to be given weights."""
         return build(network, self.image_shape, len(self.labels["names"]))
+
+    def features(self, network: nn.Module, split: str, layers: Sequence[str], batch_size: int) -> dict[str, Tensor]:
+        """What the layers of a network, on the device, put out for all images of a split, in evaluation mode and in the
+        study's precision: name -> float32 CPU tensor (N, ...)."""
+        images = self.images[split]
+        with autocast(self.device, self.precision):
+            return extract(network, evaluation_batches(images, batch_size), layers, len(images.pixels))
 
     def initialise(self, network: params.Network, seed: Name) -> nn.Module:
         """A network for these images and labels, on the CPU, whose initial weights depend on the seed alone."""

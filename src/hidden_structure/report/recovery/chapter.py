@@ -9,7 +9,7 @@ from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.collapse.claims import of
 from hidden_structure.report.findings import in_order, interval_of, signed
 from hidden_structure.report.recovery import figures
-from hidden_structure.report.recovery.claims import CONTROLS, IDEA, accuracies, chance, claims, guess
+from hidden_structure.report.recovery.claims import CONTROLS, IDEA, accuracies, best_and_end, chance, claims, guess
 from hidden_structure.report.statistics import mean, rounded
 
 
@@ -17,8 +17,9 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     """None where the study trains no networks of its own."""
     if study.train is None:
         return None
-    training, collapse, recovery, superclasses = map(tables, ("training", "collapse", "recovery", "superclasses"))
-    found = claims(study, training, collapse, recovery, superclasses)
+    read = ("training", "collapse", "recovery", "superclasses", "following")
+    training, collapse, recovery, superclasses, following = map(tables, read)
+    found = claims(study, training, collapse, recovery, superclasses, following)
     accuracy = accuracies(study, training, recovery)
     named = {claim.id.partition(".")[2]: claim.values for claim in found}
     return Chapter(
@@ -28,7 +29,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         "classes apart, so well that clusters of them can take the place of the labels it never saw?",
         findings=[
             *_collapsed(collapse, found),
-            *in_order(_sentences(study, accuracy, recovery, superclasses, found)),
+            *in_order(_sentences(study, accuracy, recovery, superclasses, following, found)),
             _spent(tables("bits")),
         ],
         claims=found,
@@ -57,6 +58,7 @@ def _sentences(
     accuracy: Mapping[str, Sequence[float]],
     recovery: Sequence[Mapping],
     superclasses: Sequence[Mapping],
+    following: Sequence[Mapping],
     found: Sequence[Claim],
 ) -> Iterator[tuple[Claim, str]]:
     claim = {one.id.partition(".")[2]: one for one in found}
@@ -86,6 +88,23 @@ def _sentences(
             f"Against clusters of {words} ({named[name]}) those of the coarse network's features change the linear "
             f"layer's accuracy by {signed(100 * own.measured, 1)} percentage points{interval_of(own, 100, 1)}",
         )
+    yield from _kept(claim, following)
+
+
+def _kept(claim: Mapping[str, Claim], following: Sequence[Mapping]) -> Iterator[tuple[Claim, str]]:
+    """What became of it from the epoch at which it was the highest to the end."""
+    words = {
+        "agreement": "Agreement of clusters with the original labels",
+        "labels": "Test accuracy of a linear layer on true labels",
+    }
+    for name, said in words.items():
+        if own := claim.get(f"outlasting-{name}"):
+            best, end = (with_error(values) for values in best_and_end(following, name))
+            first, last = (with_error(values) for values in best_and_end(following, "nc1", name))
+            yield (
+                own,
+                f"{said} is {best} at its best epoch, where NC1 is {first}, and {end} at the end, where it is {last}",
+            )
 
 
 def _first(study: Study, row: Mapping) -> bool:
@@ -149,6 +168,23 @@ def _bars(recovery: Sequence[Mapping], accuracy: Mapping[str, Sequence[float]]) 
     return bars
 
 
+def _following(following: Sequence[Mapping], superclasses: Sequence[Mapping], guessed: float) -> Picture:
+    how = figures.REDUCER[following[0]["reducer"]]
+    return Picture(
+        "following",
+        "What is inside super-classes as these collapse",
+        "Against NC1 of the super-classes, which falls to the right as they collapse; marks are the epochs that were "
+        "kept, means over networks with one standard error, the initialisation hollow. Left: how many training samples "
+        "get their original label back, above the grey line of shuffled labels. Middle: what linear layers on these "
+        "features make of the original classes, with recovered labels and with true ones; dashed is a guess inside the "
+        "super-class. Right: share of the variance inside super-classes that lies between their classes, and that "
+        "between classes over that between super-classes.",
+        f"The coarse networks on the labels that they were trained on; clusters by {how} inside each super-class at "
+        "every kept epoch, in evaluation mode and without augmentation. NC1 and both shares are of the training set.",
+        lambda: figures.following(following, chance(superclasses), guessed),
+    )
+
+
 def _pictures(study: Study, tables: Tables, accuracy: Mapping[str, Sequence[float]]) -> list[Picture]:
     classes, superclasses, samples = map(tables, ("classes", "superclasses", "map"))
     method = "t-SNE" if "tsne" in study.cluster.reducers else "PCA"
@@ -204,4 +240,6 @@ def _pictures(study: Study, tables: Tables, accuracy: Mapping[str, Sequence[floa
             lambda: figures.agreement(superclasses),
         ),
     ]
+    if following := tables("following"):
+        drawn.append(_following(following, superclasses, guessed))
     return drawn if samples else drawn[1:]  # tables of earlier versions have no map

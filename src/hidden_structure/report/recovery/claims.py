@@ -4,13 +4,13 @@ Where clusters of pixels or of an untrained network's features fulfil a criterio
 of what training keeps: the claim is then not assessable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
 from hidden_structure.report.collapse import claims as collapse
 from hidden_structure.report.controls import unless_control
-from hidden_structure.report.statistics import differences
+from hidden_structure.report.statistics import differences, mean
 
 IDEA = "recovery"
 YANG = "Yang, Steinhardt, Hu 2023"
@@ -19,6 +19,8 @@ GAIN_FROM = 0.9
 NEARLY = 0.03  # in accuracy
 AGREEMENT_FROM = 0.8  # of the way from naming at random to 1
 CONTROL_FROM = 0.01  # in accuracy
+LOST = {"agreement": 0.05, "labels": 0.02}  # of the way from chance to 1; in accuracy
+FOUND_FROM = 0.1  # of the way from chance to 1: what was never found is not kept either
 CONTROLS = {"pixels": "the images' pixels", "untrained": "an untrained network's features"}
 SETTING = "accuracy itself, not the share; CIFAR-10 merged modulo 5 with the source's network, trained to convergence"
 
@@ -29,8 +31,9 @@ def claims(
     measured: Sequence[Mapping],
     recovery: Sequence[Mapping],
     superclasses: Sequence[Mapping],
+    following: Sequence[Mapping],
 ) -> list[Claim]:
-    """All arguments but the study: rows of the tables `training`, `collapse`, `recovery` and `superclasses`.
+    """All arguments but the study: rows of the tables `training`, `collapse`, `recovery`, `superclasses`, `following`.
 
     Of several reducers the claims are on the first.
     """
@@ -38,13 +41,15 @@ def claims(
     accuracy = accuracies(study, training, recovery)
     seeds = tuple(map(str, sorted(study.seeds)))
     room = _room(accuracy, seeds)
+    collapsed = _collapsed(measured)
     return [
-        _collapsed(measured),
+        collapsed,
         room,
         _gain(study, accuracy, seeds, trained["coarse"] or unless(room)),
         _gap(accuracy, seeds, trained["fine"] or trained["coarse"]),
         _agreement(study, recovery, superclasses, seeds, trained["coarse"]),
         *(_control(name, accuracy, seeds, trained["coarse"]) for name in CONTROLS),
+        *_outlasting(following, chance(superclasses), trained["coarse"] or unless(collapsed)),
     ]
 
 
@@ -68,6 +73,16 @@ def chance(superclasses: Sequence[Mapping]) -> float:
     """Agreement over all training samples of labels shuffled inside each super-class and named as clusters are."""
     rows = [row for row in superclasses if row["source"] == "coarse"]
     return sum(row["chance"] * row["samples"] for row in rows) / sum(row["samples"] for row in rows)
+
+
+def best_and_end(following: Sequence[Mapping], name: str, of: str | None = None) -> tuple[list[float], list[float]]:
+    """A quantity of each network, at the epoch at which the mean over networks (of another one) is highest, and last.
+
+    One epoch for all, so that it is no maximum over noise of each.
+    """
+    means = [mean(values) for values in zip(*(row[of or name] for row in following), strict=True)]
+    best = means.index(max(means))
+    return [row[name][best] for row in following], [row[name][-1] for row in following]
 
 
 def guess(classes: Sequence[Mapping]) -> float:
@@ -192,6 +207,41 @@ def _agreement(
         source=YANG,
         unmet=unmet or unless_control(criterion, values, {words: above.get(c, ()) for c, words in CONTROLS.items()}),
     )
+
+
+def _outlasting(following: Sequence[Mapping], level: float, unmet: str) -> Iterator[Claim]:
+    """Nothing where the networks were not followed."""
+    if not following or level == 1:
+        return
+    found = max(mean(values) for values in zip(*(row["agreement"] for row in following), strict=True))
+    if (found - level) / (1 - level) < FOUND_FROM:
+        unmet = unmet or "clusters found hardly more than chance at any epoch"
+    words = "at the end less at the epoch of the highest mean over networks"
+    claims = {
+        "agreement": (
+            "clusters of the coarse network's features find of the merged classes",
+            f"agreement of recovered with original labels over the training set, from the {level:.3f} of shuffled "
+            f"labels (0) to all (1), {words}",
+            1 / (1 - level),
+        ),
+        "labels": (
+            "a linear layer with true labels reads of the merged classes in the coarse network's features",
+            f"test accuracy of a linear layer on true labels, {words} (fraction)",
+            1.0,
+        ),
+    }
+    for name, (statement, quantity, scale) in claims.items():
+        yield Claim(
+            id=f"{IDEA}.outlasting-{name}",
+            idea=IDEA,
+            kind="ours",
+            statement=f"What {statement} outlasts collapse.",
+            criterion=Criterion(quantity, at_least=-LOST[name], origin="ours: hardly less; the source gives no curve"),
+            values=tuple(scale * (end - best) for best, end in zip(*best_and_end(following, name), strict=True)),
+            seeds=tuple(str(row["seed"]) for row in following),
+            source=YANG,
+            unmet=unmet,
+        )
 
 
 def _control(name: str, accuracy: Mapping[str, Sequence[float]], seeds: tuple[str, ...], unmet: str) -> Claim:

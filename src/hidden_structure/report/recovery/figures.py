@@ -16,6 +16,7 @@ ENTRIES = 10  # of one map's legend
 LABELS = 45  # along one side of the matrix
 NUMBERED = 12  # classes up to which the matrix has its numbers in it
 GREY = "#555555"
+REDUCER = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means"}
 SOURCES = {"coarse": (COLOURS[1], "o"), "pixels": (COLOURS[0], "s"), "untrained": (COLOURS[2], "D")}
 REFERENCE = {"fine": (COLOURS[3], "P"), "labels": (COLOURS[4], "^")}
 
@@ -150,6 +151,42 @@ def agreement(rows: Sequence[Mapping]) -> Figure:
         handles.append(Line2D([], [], linestyle="", color=GREY, marker="|", markersize=9, label="shuffled labels"))
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=2)
     return figure
+
+
+def following(rows: Sequence[Mapping], chance: float, guess: float) -> Figure:
+    """Clusters, linear layers and separation of the merged classes against NC1; rows: of the table `following`."""
+    figure = new_figure(PAGE, 0.4 * PAGE)
+    found, read, apart = figure.subplots(1, 3)
+    nc1 = np.array([row["nc1"] for row in rows])
+    for axes, columns in (
+        (found, {"agreement": ("clusters", COLOURS[1], "o")}),
+        (read, {"labels": ("true labels", COLOURS[4], "^"), "recovered": ("recovered labels", COLOURS[1], "o")}),
+        (apart, {"explained": ("over all inside", COLOURS[2], "D"), "spread": ("over super-classes", COLOURS[3], "P")}),
+    ):
+        for name, style in columns.items():
+            _against(axes, nc1, np.array([row[name] for row in rows]), *style)
+        axes.set_xscale("log")
+        axes.invert_xaxis()
+        axes.set_xlabel("NC1 of the super-classes")
+        axes.grid(axis="y", linewidth=0.4)
+    found.axhline(chance, color=GREY, linewidth=0.8, label="shuffled labels")
+    read.axhline(guess, color=GREY, linewidth=0.8, linestyle="--", label="guess inside the super-class")
+    found.set_ylabel("training samples (fraction)")
+    read.set_ylabel("test accuracy (fraction)")
+    apart.set(ylabel="variance between classes (share)", yscale="log")
+    for axes in (found, read, apart):
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), fontsize="small")
+    return figure
+
+
+def _against(axes: Axes, nc1: np.ndarray, values: np.ndarray, words: str, colour: str, marker: str) -> None:
+    """Means over networks (n, epochs), of NC1 geometric ones; the first epoch's mark is hollow."""
+    x, y = np.exp(np.log(nc1).mean(0)), values.mean(0)
+    error = values.std(0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
+    faces = ["white", *[colour] * (len(x) - 1)]
+    axes.errorbar(x, y, yerr=error, color=colour, linewidth=1, elinewidth=0.8, capsize=1.5)
+    axes.scatter(x, y, s=14, marker=marker, c=faces, edgecolors=colour, zorder=3, linewidths=0.8)
+    axes.plot([], [], color=colour, marker=marker, label=words)
 
 
 def _columns(panels: int) -> int:
