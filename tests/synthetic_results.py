@@ -34,7 +34,13 @@ def collapse(classes: dict[str, int], seeds: list[int]) -> list[dict]:
                 for of in ("means", "rows"):
                     row |= {f"nc2_{name}_{of}": 0.3 * level for name in ("norms", "angle", "equiangular")}
                     row[f"nc2_cosine_{of}"] = -1 / (count - 1) + 0.1 * level * (of == "rows")
-                rows.append(row | {"nc3": level, "nc4": 0.5 * level})
+                beside = {
+                    "wrong": 0.2 * level,
+                    "wrong_model": 0.15 * level**0.9,
+                    "gap": 5 / level,
+                    "gap_model": 6 / level,
+                }
+                rows.append(row | {"nc3": level, "nc4": 0.5 * level} | beside)
     return rows
 
 

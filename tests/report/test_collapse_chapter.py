@@ -10,6 +10,7 @@ from hidden_structure.report.collapse.claims import excess, score
 from hidden_structure.report.plotting import save, style
 
 PROPERTIES = {"nc1", "simplex", "nc3", "nc4"}
+MODEL = {"model-gap", "model-wrong"}
 
 
 def claims(found: dict) -> dict[str, Claim]:
@@ -35,10 +36,31 @@ def collapsed() -> dict:
 
 def test_each_supervision_has_one_claim_a_property_and_its_preconditions():
     found = claims(made.results())
-    assert len(found) == 2 * (len(PROPERTIES) + 2)
+    assert len(found) == 2 * (len(PROPERTIES) + len(MODEL) + 2)
     for supervision in ("fine", "coarse"):
-        assert set(verdicts(collapsed(), supervision)) == {*PROPERTIES, "terminal", "trained"}
+        assert set(verdicts(collapsed(), supervision)) == {*PROPERTIES, *MODEL, "terminal", "trained"}
         assert set(verdicts(collapsed(), supervision).values()) == {"supported"}
+
+
+@pytest.mark.parametrize("column", ["gap", "wrong"])
+def test_a_network_three_times_from_the_model_contradicts_it_and_one_without_decay_is_not_judged(column):
+    found = collapsed()
+    for row in found["collapse"]:
+        row[f"{column}_model"] = row[column] * (3.0 if row["seed"] else 3.1)
+    assert verdicts(found, "fine")[f"model-{column}"] == "contradicted"
+    for row in found["collapse"]:
+        row[f"{column}_model"] = 0.0
+    assert verdicts(found, "fine")[f"model-{column}"] == "not assessable"
+
+
+def test_results_of_earlier_versions_have_no_model_beside_them():
+    found = collapsed()
+    for row in found["collapse"]:
+        for name in ("wrong", "wrong_model", "gap", "gap_model"):
+            del row[name]
+    assert not MODEL & set(verdicts(found, "fine"))
+    made_of = chapter(made.STUDY, made.tables(found))
+    assert "model" not in [picture.name for picture in made_of.pictures]
 
 
 def test_of_two_classes_no_angle_is_claimed():
@@ -119,7 +141,7 @@ def test_a_number_that_is_none_is_told():
 def test_figures_are_drawn_of_any_number_of_classes_and_networks(classes, coarse, seeds, tmp_path):
     study = made.STUDY.model_copy(update={"seeds": seeds})
     found = chapter(study, made.tables(made.results(classes, coarse, seeds=seeds), study))
-    assert {picture.name for picture in found.pictures} == {"learning-curves", "collapse"} | (
+    assert {picture.name for picture in found.pictures} == {"learning-curves", "collapse", "model"} | (
         {"angles"} if classes > 2 else set()
     )
     with style(study.report.style):
@@ -130,7 +152,7 @@ def test_figures_are_drawn_of_any_number_of_classes_and_networks(classes, coarse
 def test_the_last_epoch_has_a_tick_and_every_test_a_mark():
     found = chapter(made.STUDY, made.tables(collapsed()))
     with style(made.STUDY.report.style):
-        learning, nc, _ = (picture.draw() for picture in found.pictures)
+        learning, nc, *_ = (picture.draw() for picture in found.pictures)
     for axes in (*learning.axes, nc.axes[0]):
         assert axes.get_xticks()[-1] == 200 == axes.get_xlim()[1]
     tested = [line for line in learning.axes[0].lines if "test" in line.get_label()]

@@ -16,6 +16,10 @@ QUANTITIES = {  # column -> name in the results
     "nc3": "nc3",
     "nc4": "nc4",
 }
+BESIDE = {  # the same, beside what the unconstrained features model says; results of earlier versions have none
+    "wrong": {"network": "wrong", "model": "wrong_model"},
+    "gap": {"network": "gap", "model": "gap_model"},
+}
 
 
 def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
@@ -26,7 +30,9 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     `collapse`: the epochs whose weights were kept, 0 the initialisation, with what was measured of class means and of
     the last layer's rows at each: `norms` std / mean of their norms, `cosine` and `spread` mean and standard deviation
     over pairs of their cosines, `angle` mean |cos + 1/(C-1)|; C is `classes`, and `dimension` that of the features,
-    None in results that do not hold it. Both are absent where the study trains no networks of its own.
+    None in results that do not hold it; `wrong`, the probability of a wrong class, and `gap`, of the logit of the right
+    class over a wrong one's, of the network beside those of the unconstrained features model. Both tables are absent
+    where the study trains no networks of its own.
 
     Raises InputError if a seed of the study is missing.
     """
@@ -69,6 +75,7 @@ def _collapse(rows: Sequence[Mapping], classes: int) -> dict:
             return [row[name] for row in rows]
         return {of: over_epochs(column) for of, column in name.items()}
 
-    measured = {column: over_epochs(name) for column, name in QUANTITIES.items()}
+    columns = QUANTITIES | (BESIDE if "wrong" in rows[0] else {})
+    measured = {column: over_epochs(name) for column, name in columns.items()}
     shape = {"classes": classes, "dimension": rows[0].get("dimension")}
     return shape | {"epochs": [row["epoch"] for row in rows]} | measured

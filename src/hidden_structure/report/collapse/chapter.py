@@ -6,7 +6,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Chapter, Numbers, Picture, Tables
 from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse import figures
-from hidden_structure.report.collapse.claims import BOUNDS, IDEA, claims, excess, of
+from hidden_structure.report.collapse.claims import BOUNDS, IDEA, MODEL, claims, excess, of
 from hidden_structure.report.findings import in_order
 from hidden_structure.report.statistics import mean, rounded, standard_error
 
@@ -66,6 +66,14 @@ def _learned(training: Sequence[Mapping]) -> Iterator[str]:
 def _sentences(collapse: Sequence[Mapping], found: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
     for claim in found:
         _, supervision, name = claim.id.split(".")
+        if (column := name.removeprefix("model-")) in MODEL:
+            networks = of(collapse, supervision)
+            own, model = (with_error([row[column][whose][-1] for row in networks]) for whose in ("network", "model"))
+            yield (
+                claim,
+                f"Trained on {supervision} labels: the {MODEL[column]} is {own} at the end, and {model} in the "
+                "unconstrained features model of the same norms and weight decay",
+            )
         if name in BOUNDS:
             said = END[name].format(**_ends(of(collapse, supervision)))
             yield claim, f"Trained on {supervision} labels: {said}"
@@ -146,6 +154,21 @@ def _pictures(training: Sequence[Mapping], collapse: Sequence[Mapping], samples:
             lambda: figures.collapse(collapse, samples["train"]),
         ),
     ]
+    if all("wrong" in row for row in collapse):
+        pictures.append(
+            Picture(
+                "model",
+                "Networks beside the unconstrained features model",
+                "Each network's way through training, its end marked; on the dashed line it does as the model says. "
+                "Left by how much the right class's logit exceeds a wrong one's, right the probability of a wrong "
+                "class. The model tells the first from the norms of last layer and features, if they form a simplex, "
+                "and the second from these and the last layer's weight decay, if training has come to rest.",
+                "On the training set, in evaluation mode and without augmentation; features less their mean. With rows "
+                "of norm w and features of norm h the model's optimum has an excess of w h C/(C\N{MINUS SIGN}1), and "
+                "wrong classes get the weight decay times w/h.",
+                lambda: figures.model(collapse),
+            )
+        )
     if any(row["classes"] > 2 for row in collapse):
         pictures.append(
             Picture(

@@ -14,6 +14,7 @@ from hidden_structure.report.statistics import finite
 
 IDEA = "collapse"
 PAPYAN = "Papyan, Han, Donoho 2020"
+ZHU = "Zhu, Ding, Zhou, Li, You, Sulam, Qu 2021"
 FITTED_FROM = 0.999  # training accuracy: zero error, but for what augmentation still makes of a sample
 # property -> the most it may be at the end, and as a ratio to what it was at initialisation
 BOUNDS = {
@@ -21,6 +22,11 @@ BOUNDS = {
     "simplex": (0.1, 0.5),  # directions drawn at random in 64 dimensions have cosines of about 0.1
     "nc3": (0.2, 0.2),  # 11 degrees between last layer and class means, of about 90 at initialisation
     "nc4": (0.01, 0.1),
+}
+FACTOR = 2.0  # between what the unconstrained features model predicts and what a network does
+MODEL = {  # column -> what it is
+    "gap": "excess of the right class's logit over a wrong one's",
+    "wrong": "probability of a wrong class",
 }
 
 
@@ -31,7 +37,12 @@ def claims(study: Study, training: Sequence[Mapping], collapse: Sequence[Mapping
         networks = of(collapse, supervision)
         met = terminal(training, supervision), trained(study, training, collapse, supervision)
         failed = next(filter(None, map(unless, met)), "")
-        found += [*met, *(_claim(name, networks, supervision, failed) for name in _properties(networks[0]["classes"]))]
+        own = [*(_beside(name, networks, supervision, failed) for name in MODEL if name in networks[0])]
+        found += [
+            *met,
+            *own,
+            *(_claim(name, networks, supervision, failed) for name in _properties(networks[0]["classes"])),
+        ]
     return found
 
 
@@ -114,6 +125,37 @@ def excess(network: Mapping) -> list[float]:
     least = (classes - rank) / (rank * (classes - 1))
     cosines = zip(network["cosine"]["means"], network["spread"]["means"], strict=True)
     return [math.sqrt(max(0.0, mean**2 + spread**2 - least)) for mean, spread in cosines]
+
+
+def off(name: str, network: Mapping) -> float:
+    """By what power of two the network's quantity differs from the model's at the end; infinite where either is 0."""
+    own, model = (network[name][of][-1] for of in ("network", "model"))
+    return abs(math.log2(own / model)) if own > 0 and model > 0 else math.inf
+
+
+def _beside(name: str, networks: Sequence[Mapping], supervision: str, failed: str) -> Claim:
+    values = tuple(off(name, network) for network in networks)
+    statements = {
+        "gap": "logits lie as far apart as in the unconstrained features model's optimum of the same norms",
+        "wrong": "last layer balances weight decay as in the unconstrained features model, which tells from its norms "
+        "what wrong classes get",
+    }
+    unmet = "" if all(map(math.isfinite, values)) else "the last layer is not decayed, or wrong classes get nothing"
+    return Claim(
+        id=f"{IDEA}.{supervision}.model-{name}",
+        idea=IDEA,
+        kind="ours",
+        statement=f"Trained on {supervision} labels, a network's {statements[name]}.",
+        criterion=Criterion(
+            f"{MODEL[name]}, of the network over the model's at the end: logarithm to base 2, without its sign",
+            at_most=math.log2(FACTOR),
+            origin=f"ours: a factor of {FACTOR:g}",
+        ),
+        values=() if unmet else values,
+        seeds=() if unmet else seeds(networks),
+        source=ZHU,
+        unmet=failed or unmet,
+    )
 
 
 def _score(over_epochs: Sequence[float], end: float, ratio: float) -> float:

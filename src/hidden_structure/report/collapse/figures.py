@@ -12,6 +12,7 @@ from hidden_structure.report.plotting import COLOURS, COLUMN, PAGE, new_figure
 
 SUPERVISION = {"fine": (COLOURS[0], "o"), "coarse": (COLOURS[1], "s")}  # colour and marker
 LINES = {"-": "class means", ":": "last layer's rows"}
+AS_MODELLED = {"color": "#555555", "linewidth": 0.8, "linestyle": "--"}
 MEANS, ROWS = {"linestyle": "-"}, {"linestyle": ":", "markerfacecolor": "white"}
 
 
@@ -98,6 +99,31 @@ def angles(rows: Sequence[Mapping]) -> Figure:
         axes.legend(loc="upper right")
         log_epochs(axes, last)
     panels[0].set_ylabel("cosine of two classes")
+    return figure
+
+
+def model(rows: Sequence[Mapping]) -> Figure:
+    """What networks do against what the unconstrained features model says; a line a network, from its first epoch on.
+
+    What is not above 0 has no place on these axes.
+    """
+    figure = new_figure(PAGE, 0.46 * PAGE)
+    labels = {"gap": "excess of the right logit", "wrong": "probability of a wrong class"}
+    for axes, (column, label) in zip(figure.subplots(1, 2), labels.items(), strict=True):
+        ways = [np.array([row[column][whose][1:] for row in rows]) for whose in ("model", "network")]
+        for row, x, y in zip(rows, *ways, strict=True):
+            colour, marker = SUPERVISION[row["supervision"]]
+            axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.6)
+            axes.plot(x[-1:], y[-1:], color=colour, marker=marker, linestyle="", zorder=3)
+        shown = [value for values in ways for value in values.ravel() if value > 0] or [1.0]
+        axes.plot([min(shown), max(shown)], [min(shown), max(shown)], **AS_MODELLED)
+        axes.set(xscale="log", yscale="log", xlabel=f"{label}, model", ylabel=f"{label}, network")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, label=f"{supervision} labels")
+        for supervision, (colour, marker) in SUPERVISION.items()
+    ]
+    handles.append(Line2D([], [], label="as the model says", **AS_MODELLED))
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 
 

@@ -1,0 +1,50 @@
+"""Trained networks beside the unconstrained features model: at the model's own optimum both predictions are exact."""
+
+import pytest
+import torch
+
+from hidden_structure.frame import params
+from hidden_structure.seeding import torch_generator
+from hidden_structure.unconstrained.bridge import beside, head_decay, measure
+from hidden_structure.unconstrained.model import Problem, closed_form, random_start, solve
+
+
+@pytest.mark.parametrize(("classes", "each"), [(3, 5), (10, 4), (2, 7)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_at_the_optimum_the_model_says_what_is(classes, each, bias):
+    problem = Problem((each,) * classes, 12, "cross-entropy", bias, 3e-3, 2e-3, 1e-2)
+    point = solve(problem, random_start(problem, torch_generator("bridge"))).point
+    found = beside(point.features, problem.labels, point.weight, point.bias, problem.weight_decay)
+    optimum = closed_form(problem)
+    assert found["wrong"] == pytest.approx(optimum.wrong, rel=1e-6)
+    assert found["wrong_model"] == pytest.approx(optimum.wrong, rel=1e-6)
+    assert found["gap"] == pytest.approx(found["gap_model"], rel=1e-6)
+    assert found["row_norm"] == pytest.approx(optimum.row_norm, rel=1e-6)
+    assert found["feature_norm"] == pytest.approx(optimum.feature_norm, rel=1e-6)
+
+
+def test_measured_by_chunks_it_is_what_all_at_once_gives_wherever_features_lie():
+    generator = torch.Generator().manual_seed(0)
+    features, weight = (torch.randn(*shape, generator=generator) for shape in ((3000, 200), (7, 200)))
+    labels, bias = torch.arange(3000) % 7, torch.randn(7, generator=generator)
+    found = measure(features, labels, weight, bias)
+    logits = features.double() @ weight.double().T + bias.double()
+    right = logits[range(3000), labels]
+    probabilities = logits.softmax(1)[range(3000), labels]
+    assert found["wrong"] == pytest.approx(((1 - probabilities) / 6).mean().item())
+    assert found["gap"] == pytest.approx((right - (logits.sum(1) - right) / 6).mean().item())
+    assert found["feature_norm"] == pytest.approx(
+        (features.double() - features.double().mean(0)).norm().item() / 3000**0.5
+    )
+    assert measure(features + 5, labels, weight, None)["feature_norm"] == pytest.approx(found["feature_norm"], rel=1e-5)
+
+
+def test_the_probability_of_wrong_classes_keeps_its_digits_where_it_is_tiny():
+    features, weight = torch.eye(3, dtype=torch.float64) * 100, torch.eye(3, dtype=torch.float64)
+    assert measure(features, torch.arange(3), weight, None)["wrong"] == pytest.approx(3.72e-44, rel=1e-2)
+
+
+def test_muon_leaves_the_last_layer_to_sgd_which_decays_it_less_the_faster_it_learns():
+    train = params.load().train
+    assert head_decay(train.model_copy(update={"weight_decay": 0.1})) == 0.1
+    assert head_decay(train.model_copy(update={"weight_decay": 0.1, "optimizer": "muon", "others_rate": 8.0})) == 0.0125
