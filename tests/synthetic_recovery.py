@@ -76,4 +76,5 @@ def _snapshot(seed: int, epoch: int, train: float, agreement: float, probe: floa
 def _recipe(lr: float, decay: float, seed: int) -> dict:
     scores = {"train_accuracy": 1.0, "test_accuracy": 0.95, "nc1": 0.1 * lr * (seed + 1), "agreement": 0.95}
     own = {"lr": lr, "weight_decay": decay, "seed": seed}
+    own |= {"gap": 8.0 + lr, "gap_model": 9.0, "wrong": 2e-3 + decay, "wrong_model": 3e-3 * lr + decay}
     return own | scores | {"probe_accuracy": 0.9, "oracle_accuracy": 0.94, "error": None}

@@ -86,6 +86,18 @@ def test_a_failed_square_is_hatched_and_the_others_hold_their_numbers(tmp_path):
     assert "diverged" in texts
 
 
+def test_every_network_is_a_mark_beside_the_model_where_it_was_measured(tmp_path):
+    found = recipe(made.results(), 0.1, 0.005, wrong=None)
+    picture = written(found).pictures[1]
+    with style(STUDY.report.style):
+        figure = picture.draw()
+        save(figure, tmp_path / "figure.png")
+    assert all(len(axes.lines) == len(found["sweep"]) - len(made.SEEDS) + 1 for axes in figure.axes)
+    for row in found["sweep"]:
+        del row["wrong"]
+    assert len(written(found).pictures) == 1
+
+
 def test_the_chapter_can_be_left_out():
     assert chapter(made.STUDY.model_copy(update={"sweep": None}), made.tables(made.results())) is None
     assert written(made.results() | {"sweep": []}) is None

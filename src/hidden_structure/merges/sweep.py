@@ -15,12 +15,15 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.merges import variants
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 from hidden_structure.training import inputs
+from hidden_structure.unconstrained import bridge
 
 SCORES = ("agreement", "nmi", "ari", "purity", "probe_accuracy")
+BESIDE = ("gap", "gap_model", "wrong", "wrong_model")
 MEASURES = (
     "train_accuracy",  # on coarse labels, as the next
     "test_accuracy",
     *(field.name for field in fields(metrics.Collapse)),  # of the training features, within coarse classes
+    *BESIDE,  # of the unconstrained features model
     *SCORES,  # of the recovered labels
     "oracle_accuracy",  # of a linear layer trained on the original labels
 )
@@ -81,8 +84,9 @@ def compute(plan: Plan, cell: Cell) -> dict:
         file = variants.features_file(plan.folder, name, cell.seed, recipe.epochs)
         tensors = artifacts.read_tensors(file, paths.FEATURES)
         train, test = tensors["train"], tensors["test"]
-        bias = tensors.get("bias")
-        found |= asdict(metrics.measure(train, torch.from_numpy(coarse["train"]), tensors["weight"], bias))
+        head = train, torch.from_numpy(coarse["train"]), tensors["weight"], tensors.get("bias")
+        beside = bridge.beside(*head, bridge.head_decay(recipe))
+        found |= asdict(metrics.measure(*head)) | {name: beside[name] for name in BESIDE}
         found["oracle_accuracy"] = probe_accuracy(merged.fine, train, test, merged, plan.cluster.l2)
         # Generators named as in the stage cluster, so that a cell with the study's own recipe is one of its networks.
         names = plan.cluster.reducers[0], "coarse", cell.seed

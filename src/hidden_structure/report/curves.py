@@ -8,6 +8,8 @@ from matplotlib.ticker import NullLocator
 
 from hidden_structure.report.statistics import over_training
 
+AS_MODELLED = {"color": "#555555", "linewidth": 0.8, "linestyle": "--", "label": "as the model says"}
+QUANTITIES = {"gap": "excess of the right logit", "wrong": "probability of a wrong class"}
 Curves = Sequence[tuple[Sequence[int], Sequence[float]]]  # epochs and values of one replication each
 
 
@@ -36,14 +38,31 @@ def linear_epochs(axes: Axes, last: int) -> None:
     axes.set_xlim(0, last)
 
 
-def logarithmic(axes: Axes) -> None:
-    """A logarithmic axis of values with plain numbers: decades, and 2 and 5 times them where it spans less than two."""
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
+def logarithmic(axes: Axes, name: str = "y") -> None:
+    """A logarithmic axis of values with plain numbers: decades, and 2 and 5 times them where it spans less than two; of
+    many decades, five along y and three along x, which has less room, every second one or third."""
+    axes.set(**{f"{name}scale": "log"})
+    axis = getattr(axes, f"{name}axis")
+    low, high = sorted(axis.get_view_interval())
+    every = int(np.log10(high / low) // {"x": 3, "y": 5}[name]) + 1
     steps = (1, 2, 5) if high / low < 100 else (1,)
-    ticks = [step * 10.0**power for power in range(-12, 12) for step in steps if low <= step * 10.0**power <= high]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.yaxis.set_minor_locator(NullLocator())
+    powers = range(-15, 15, every)
+    ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_minor_locator(NullLocator())
+
+
+def beside(axes: Axes, model: np.ndarray, network: np.ndarray) -> None:
+    """Two logarithmic axes of the same quantity, as a model says and as networks do, and where both are one.
+
+    What is not above 0 has no place there.
+    """
+    shown = [value for values in (model, network) for value in np.ravel(values) if value > 0] or [1.0]
+    ends = min(shown) / 1.5, max(shown) * 1.5
+    axes.plot(ends, ends, **AS_MODELLED)
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="model", ylabel="network")
+    for name in "xy":
+        logarithmic(axes, name)
 
 
 def down_to_none(axes: Axes, one: float) -> None:

@@ -7,12 +7,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hidden_structure.report.collapse.claims import BOUNDS, excess, of
-from hidden_structure.report.curves import Curves, curve, down_to_none, linear_epochs, log_epochs, logarithmic
+from hidden_structure.report.curves import (
+    AS_MODELLED,
+    QUANTITIES,
+    Curves,
+    beside,
+    curve,
+    down_to_none,
+    linear_epochs,
+    log_epochs,
+    logarithmic,
+)
 from hidden_structure.report.plotting import COLOURS, COLUMN, PAGE, new_figure
 
 SUPERVISION = {"fine": (COLOURS[0], "o"), "coarse": (COLOURS[1], "s")}  # colour and marker
 LINES = {"-": "class means", ":": "last layer's rows"}
-AS_MODELLED = {"color": "#555555", "linewidth": 0.8, "linestyle": "--"}
 MEANS, ROWS = {"linestyle": "-"}, {"linestyle": ":", "markerfacecolor": "white"}
 
 
@@ -108,21 +117,19 @@ def model(rows: Sequence[Mapping]) -> Figure:
     What is not above 0 has no place on these axes.
     """
     figure = new_figure(PAGE, 0.46 * PAGE)
-    labels = {"gap": "excess of the right logit", "wrong": "probability of a wrong class"}
-    for axes, (column, label) in zip(figure.subplots(1, 2), labels.items(), strict=True):
+    for axes, (column, label) in zip(figure.subplots(1, 2), QUANTITIES.items(), strict=True):
         ways = [np.array([row[column][whose][1:] for row in rows]) for whose in ("model", "network")]
         for row, x, y in zip(rows, *ways, strict=True):
             colour, marker = SUPERVISION[row["supervision"]]
             axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.6)
             axes.plot(x[-1:], y[-1:], color=colour, marker=marker, linestyle="", zorder=3)
-        shown = [value for values in ways for value in values.ravel() if value > 0] or [1.0]
-        axes.plot([min(shown), max(shown)], [min(shown), max(shown)], **AS_MODELLED)
-        axes.set(xscale="log", yscale="log", xlabel=f"{label}, model", ylabel=f"{label}, network")
+        beside(axes, *ways)
+        axes.set_title(label)
     handles = [
         Line2D([], [], color=colour, marker=marker, label=f"{supervision} labels")
         for supervision, (colour, marker) in SUPERVISION.items()
     ]
-    handles.append(Line2D([], [], label="as the model says", **AS_MODELLED))
+    handles.append(Line2D([], [], **AS_MODELLED))
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 

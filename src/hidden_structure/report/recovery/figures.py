@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from hidden_structure.report.curves import logarithmic
 from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure, plain
 from hidden_structure.report.statistics import mean, standard_error
 
@@ -161,19 +162,22 @@ def following(rows: Sequence[Mapping], chance: float, guess: float) -> Figure:
     for axes, columns in (
         (found, {"agreement": ("clusters", COLOURS[1], "o")}),
         (read, {"labels": ("true labels", COLOURS[4], "^"), "recovered": ("recovered labels", COLOURS[1], "o")}),
-        (apart, {"explained": ("over all inside", COLOURS[2], "D"), "spread": ("over super-classes", COLOURS[3], "P")}),
+        (
+            apart,
+            {"explained": ("over all inside them", COLOURS[2], "D"), "spread": ("over super-classes", COLOURS[3], "P")},
+        ),
     ):
         for name, style in columns.items():
             _against(axes, nc1, np.array([row[name] for row in rows]), *style)
-        axes.set_xscale("log")
+        logarithmic(axes, "x")
         axes.invert_xaxis()
-        axes.set_xlabel("NC1 of the super-classes")
+        axes.set_xlabel("NC1")
         axes.grid(axis="y", linewidth=0.4)
     found.axhline(chance, color=GREY, linewidth=0.8, label="shuffled labels")
-    read.axhline(guess, color=GREY, linewidth=0.8, linestyle="--", label="guess inside the super-class")
-    found.set_ylabel("training samples (fraction)")
-    read.set_ylabel("test accuracy (fraction)")
-    apart.set(ylabel="variance between classes (share)", yscale="log")
+    read.axhline(guess, color=GREY, linewidth=0.8, linestyle="--", label="guess")
+    logarithmic(apart)
+    for axes, label in ((found, "agreement"), (read, "test accuracy"), (apart, "variance")):
+        axes.set_ylabel(f"{label} (fraction)")
     for axes in (found, read, apart):
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), fontsize="small")
     return figure

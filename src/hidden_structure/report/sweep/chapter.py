@@ -39,7 +39,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         "classes that were merged can no longer be recovered?",
         findings=in_order(_sentences(study, sweep, found, coarse, floor)),
         claims=found,
-        pictures=[_picture(sweep)],
+        pictures=[_picture(sweep), *_model(sweep)],
         numbers=[_numbers(sweep)],
         headline={
             claim.id.partition(".")[2]: None if claim.measured is None else rounded(claim.measured) for claim in found
@@ -95,6 +95,21 @@ def _numbers(sweep: Sequence[Mapping]) -> Numbers:
         "labels in the training set. Means over the networks that could be measured, with their standard errors.",
         ("learning rate", "weight decay", "measured", "networks", *COLUMNS.values()),
         rows,
+    )
+
+
+def _model(sweep: Sequence[Mapping]) -> Iterator[Picture]:
+    if not any(row.get("wrong") for row in sweep):
+        return
+    yield Picture(
+        "sweep-model",
+        "The unconstrained features model over weight decay",
+        "One mark a network, brighter the more it decays, its shape the learning rate; on the dashed line it does as "
+        "the model says. Left by how much the right class's logit exceeds a wrong one's, right the probability of a "
+        "wrong class.",
+        "The networks of the grid at the end of training, on the training set in evaluation mode. The model tells the "
+        "first from the norms of last layer and features, and the second from these and the weight decay.",
+        lambda: figures.model(sweep),
     )
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from hidden_structure.report.plotting import PAGE, new_figure
+from hidden_structure.report.curves import AS_MODELLED, QUANTITIES, beside
+from hidden_structure.report.plotting import MARKERS, PAGE, new_figure
 from hidden_structure.report.statistics import mean, standard_error
 
 PANELS = {  # column of the table -> title
@@ -48,6 +51,29 @@ def heat_maps(rows: Sequence[Mapping]) -> Figure:
         axes.set_xlabel("weight decay")
     for axes in grid[:, 0]:
         axes.set_ylabel("learning rate")
+    return figure
+
+
+def model(rows: Sequence[Mapping]) -> Figure:
+    """What networks do at the end against what the unconstrained features model says of them."""
+    shown = [row for row in rows if row.get("wrong") and row["wrong_model"] and row["gap"] > 0]
+    lrs, decays = (sorted({row[key] for row in shown}) for key in ("lr", "weight_decay"))
+    colours = dict(zip(decays, colormaps["cividis"](np.linspace(0, 0.95, len(decays))), strict=True))
+    figure = new_figure(PAGE, 0.46 * PAGE)
+    for axes, (column, label) in zip(figure.subplots(1, 2), QUANTITIES.items(), strict=True):
+        for row in shown:
+            marker = MARKERS[lrs.index(row["lr"]) % len(MARKERS)]
+            axes.plot(row[f"{column}_model"], row[column], marker=marker, color=colours[row["weight_decay"]])
+        beside(axes, *(np.array([row[name] for row in shown]) for name in (f"{column}_model", column)))
+        axes.set_title(label)
+    own = {"linestyle": "", "marker": "o"}
+    handles = [Line2D([], [], color=colours[decay], label=f"weight decay {decay:g}", **own) for decay in decays]
+    handles += [
+        Line2D([], [], color="#555555", linestyle="", marker=marker, label=f"learning rate {lr:g}")
+        for lr, marker in zip(lrs, MARKERS, strict=False)
+    ]
+    handles.append(Line2D([], [], **AS_MODELLED))
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=4)
     return figure
 
 
