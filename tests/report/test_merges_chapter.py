@@ -52,6 +52,20 @@ def test_nothing_can_be_said_of_networks_that_are_not_trained():
     assert {claim.verdict for claim in found.values()} == {"not assessable"}
 
 
+def test_labels_are_worth_their_price_where_they_beat_original_ones_for_the_same_bits():
+    results = synthetic.results(SEEDS)
+    supported = {name: claim.verdict for name, claim in claims(results).items() if name.startswith("worth")}
+    assert supported
+    assert set(supported.values()) == {"supported"}
+    for row in results["train-merges"]:
+        row["bought"]["test_accuracy"] = 0.99
+    dear = claims(results)
+    assert {dear[name].verdict for name in supported} == {"contradicted"}
+    for row in results["train-merges"]:
+        del row["bought"]
+    assert not any(name.startswith("worth") for name in claims(results))
+
+
 def test_unrelated_classes_must_be_recovered_better_than_related_ones_network_by_network():
     results = synthetic.results(SEEDS)
     level = {"random": 0.9, "semantic": 0.6, "modulo": 0.8}

@@ -163,6 +163,7 @@ class Merges(Section):
     seeds: Some[Seed]
     train: Train
     kinds: Annotated[list[Merge], Field(min_length=1, max_length=1000)]
+    priced: bool
 
     @model_validator(mode="after")
     def _kinds_differ(self) -> "Merges":

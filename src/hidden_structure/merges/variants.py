@@ -1,7 +1,7 @@
 """Networks trained on other labels than the study's, or by another recipe, and what they make of the images."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ class Variant:
     """A network to be trained.
 
     labels: int64 (N,) of the training split, and of the test split where it has such labels too. section: where in
-    params.yaml the recipe stands.
+    params.yaml the recipe stands. samples: of the training split, which alone are labelled and learnt; None: all.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Variant:
     labels: dict[str, np.ndarray]
     classes: int
     section: str = "train"
+    samples: np.ndarray | None = None
 
 
 def train(variant: Variant, inputs: Inputs, folder: Path, epochs: Collection[int]) -> list[dict]:
@@ -52,7 +53,10 @@ def train(variant: Variant, inputs: Inputs, folder: Path, epochs: Collection[int
         if state.epoch in epochs:
             state.history[-1] |= _write(state, variant, inputs, features_file(folder, *own.values(), state.epoch))
 
-    data, options = (inputs.images["train"], labels, inputs.precision), {"after": write_features}
+    images = inputs.images["train"]
+    if variant.samples is not None:
+        images = replace(images, pixels=images.pixels[torch.from_numpy(variant.samples).to(inputs.device)])
+    data, options = (images, labels, inputs.precision), {"after": write_features}
     state = run.train(network, variant.train, variant.seed, *data, file, section=variant.section, **options)
     rows = {row["epoch"]: row for row in state.history}
     measured = [f"{split}_accuracy" for split in variant.labels]
@@ -71,6 +75,8 @@ def _write(state: loop.TrainingState, variant: Variant, inputs: Inputs, file: Pa
         tensors[split] = found[PENULTIMATE]
         if split in variant.labels:
             decided = found[LOGITS].argmax(1).numpy()
+            if split == "train" and variant.samples is not None:
+                decided = decided[variant.samples]
             accuracies[f"{split}_accuracy"] = float((decided == variant.labels[split]).mean())
     artifacts.write_tensors(file, tensors)
     said = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in accuracies.items())

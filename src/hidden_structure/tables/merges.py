@@ -28,8 +28,9 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     `classes`: one an original class, its super-class in the study's own merge and its samples.
     `neighbours`: one a super-class of two classes or more of that merge: how far apart each pair of its classes lies.
     `merges`: one a network, its merge, the bits a label says, and the test accuracy on the original classes of a linear
-    layer on recovered labels (`accuracy`) and on true ones (`ceiling`); also the networks on the original labels
-    (method `none`) and the controls of the study's own merge (method `control`).
+    layer on recovered labels (`accuracy`) and on true ones (`ceiling`); `bought`, where such were trained, is of a
+    network on as many original labels as say the same bits. Also the networks on the original labels (method `none`)
+    and the controls of the study's own merge (method `control`).
     `merged`: one a super-class of a merge with what its likeness, agreement and estimated numbers of clusters are, each
     a mean over the merge's networks; `estimated` holds one number a seed of `seeds`.
 
@@ -117,7 +118,13 @@ def _network(row: Mapping, trained: Mapping[tuple[str, int], Mapping]) -> dict:
         raise InputError(f"the results hold no network of merge {row['name']}, seed {row['seed']}: run `dvc repro`")
     numbers = {"accuracy": row["probe_accuracy"], "ceiling": row["oracle_accuracy"], "agreement": row["agreement"]}
     trained_to = {"trained": {split: own[f"{split}_accuracy"] for split in ("train", "test")}}
-    return {"name": row["name"], "label": label(row)} | _merge(row) | {"bits": row["bits"]} | numbers | trained_to
+    shape = {"name": row["name"], "label": label(row)} | _merge(row) | {"bits": row["bits"]}
+    bought = own.get("bought")
+    if bought is None:
+        return shape | numbers | trained_to
+    return (
+        shape | numbers | trained_to | {"bought": {"samples": bought["samples"], "accuracy": bought["test_accuracy"]}}
+    )
 
 
 def _merge(row: Mapping) -> dict:

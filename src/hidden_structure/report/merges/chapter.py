@@ -6,7 +6,7 @@ from statistics import fmean
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Chapter, Numbers, Picture, Tables
 from hidden_structure.report.claim import Claim
-from hidden_structure.report.findings import in_order, signed
+from hidden_structure.report.findings import in_order, interval_of, signed
 from hidden_structure.report.merges import figures
 from hidden_structure.report.merges.claims import IDEA, claims
 from hidden_structure.report.merges.measured import ESTIMATES, correlation, counted, networks, unrelated
@@ -59,6 +59,13 @@ def _sentences(
             whose = "a control" if name == "control" else f"networks on {name.partition('-')[2]} classes"
             kept = f"Clusters of {whose} keep {claim.measured:.2f} of the accuracy of networks on the original labels"
             yield claim, f"{kept}, where {claim.criterion.at_least or claim.criterion.at_most:.2f} is the bound"
+        if claim.values and name.startswith("worth"):
+            yield (
+                claim,
+                f"Recovered from labels of {name.partition('-')[2]} classes, the original ones are classified "
+                f"{signed(100 * claim.measured, 1)} percentage points against networks that have original labels for "
+                f"the same bits{interval_of(claim, 100, 1)}",
+            )
     for method, (words, _) in ESTIMATES.items():
         if found := counted(merged, method):
             yield (
@@ -110,7 +117,8 @@ def _pictures(
                 "A line is a way of labelling; the further down, the more a label says of its sample. What a filled "
                 "mark gains over the stroke was not in the labels: clustering found it. The hollow mark is what the "
                 "same features give a linear layer that is told the true labels; the dotted line is the network that "
-                "was. Grey squares are the controls: clusters of what no labels have shaped.",
+                "was. Grey squares are the controls: clusters of what no labels have shaped. A cross is a network on "
+                "the original labels of as many samples as say the same bits, where there is one.",
                 "Bits: entropy of the training labels. Linear layers on the features of the network trained on these "
                 "labels; recovered by the first reducer of the parameters. Means over seeds, bars one standard "
                 "deviation to either side, none with one seed.",
@@ -180,8 +188,8 @@ def _numbers(
                 "Networks on other labels",
                 "Means over seeds, fractions: test accuracy on the network's own labels, of linear layers on recovered "
                 "and on true labels on the original classes, and the share of training samples whose recovered label "
-                "is right.",
-                ("labels", "bits a sample", "seeds", "own labels", "recovered", "true labels", "agreement"),
+                "is right; and the test accuracy of networks on as many original labels as say the same bits.",
+                ("labels", "bits a sample", "seeds", "own labels", "recovered", "true labels", "agreement", "bought"),
                 [_network(rows) for rows in networks(merges).values()],
             )
         )
@@ -213,7 +221,8 @@ def _network(rows: Sequence[Mapping]) -> tuple:
             *([row[name] for row in rows] for name in ("accuracy", "ceiling", "agreement")),
         )
     ]
-    return rows[0]["label"], rounded(rows[0]["bits"]), len(rows), *numbers
+    bought = [row["bought"]["accuracy"] for row in rows if row.get("bought")]
+    return rows[0]["label"], rounded(rows[0]["bits"]), len(rows), *numbers, rounded(fmean(bought)) if bought else None
 
 
 def _interval(values: Sequence[float]) -> str | None:

@@ -1,6 +1,6 @@
 """The claims on other merges of the labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from hidden_structure.frame.params import Study
@@ -22,6 +22,7 @@ NGUYEN = "Nguyen, Kornblith 2023"
 YANG = "Yang, Steinhardt, Hu 2023"
 UNRELATED_BEYOND = 0.01  # share of training samples
 LIKENESS_BELOW = -0.1  # rank correlation
+WORTH_FROM = 0.01  # in accuracy
 COUNTED_BEYOND = 0.1  # share of super-classes: what a constant answer does, a method of counting must beat by so much
 
 
@@ -36,6 +37,7 @@ def claims(study: Study, merges: Sequence[Mapping], merged: Sequence[Mapping], c
         _unrelated(merges, unless(trained)),
         _likeness(merged, classes, unless(trained)),
         *_supervision(merges, unless(trained)),
+        *_worth(merges, unless(trained)),
         *(_counts(merged, method, unless(trained)) for method in ESTIMATES),
     ]
 
@@ -147,6 +149,29 @@ def _supervision(merges: Sequence[Mapping], unmet_trained: str) -> list[Claim]:
                 )
             )
     return found
+
+
+def _worth(merges: Sequence[Mapping], unmet: str) -> Iterator[Claim]:
+    """Of the modulo merges into fewer classes than there are, where such networks were trained."""
+    for rows in networks(merges).values():
+        if rows[0]["method"] == "modulo" and spent(merges, rows[0]) < 1 and all(row.get("bought") for row in rows):
+            yield Claim(
+                id=f"{IDEA}.worth-{rows[0]['classes']}",
+                idea=IDEA,
+                kind="ours",
+                statement=f"Labels of {rows[0]['classes']} classes for all samples are worth more than the original "
+                "labels of as many as say the same bits.",
+                criterion=Criterion(
+                    "test accuracy on the original classes of a linear layer on recovered labels less that of a "
+                    "network of the same seed on original labels for the same bits, in as many steps (fraction)",
+                    at_least=WORTH_FROM,
+                    origin="ours: a percentage point",
+                ),
+                values=tuple(row["accuracy"] - row["bought"]["accuracy"] for row in rows),
+                seeds=tuple(str(row["seed"]) for row in rows),
+                source=YANG,
+                unmet=unmet,
+            )
 
 
 def _floor(share: float) -> float:

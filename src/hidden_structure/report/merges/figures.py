@@ -67,6 +67,8 @@ def supervision(merges: Sequence[Mapping], classes: int) -> Figure:
             axes.plot(rows[0]["classes"] / classes, place, "|", color=GREY, markersize=8, markeredgewidth=1.4)
         if "ceiling" in rows[0] and rows[0]["ceiling"] is not None:
             _mean(axes, place, [row["ceiling"] for row in rows], "D", COLOURS[5], "none")
+        if bought := [row["bought"]["accuracy"] for row in rows if row.get("bought")]:
+            _mean(axes, place, bought, "x", COLOURS[3], COLOURS[3])
         _mean(axes, place, [row["accuracy"] for row in rows], "s" if colour == GREY else "o", colour, colour)
     axes.axvline(original, color=COLOURS[0], linewidth=0.8, linestyle=":")
     named = [f"{rows[0]['label']} · {rows[0]['bits']:.2f} bits" for rows in lines]
@@ -81,6 +83,8 @@ def supervision(merges: Sequence[Mapping], classes: int) -> Figure:
         _mark("control", GREY, "s"),
         _mark("network on original labels", COLOURS[0], "o"),
     ]
+    if any(row.get("bought") for row in merges):
+        handles.append(_mark("original labels for the same bits", COLOURS[3], "x"))
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 
