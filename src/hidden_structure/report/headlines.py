@@ -8,8 +8,9 @@ from hidden_structure.frame.errors import InputError
 
 STUDIES = {"digits": "digits", "cifar10": "CIFAR-10"}  # -> head of its column
 CLAIMS = (
-    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "recovery.gain", "recovery.gap"),
-    *("merges.unrelated", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
+    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
+    *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
+    *("merges.unrelated", "merges.worth-5", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
     *("connectivity.matched.weights", "connectivity.repair", "linearity.parted", "linearity.matched.weights"),
 )
 BEGIN, END = "<!-- headlines -->\n", "<!-- end of headlines -->"
