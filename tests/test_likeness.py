@@ -102,7 +102,7 @@ def test_a_merge_of_identical_classes_is_not_recovered_and_one_of_different_clas
     means[2] = means[0]  # merged with class 0; classes 1 and 3 differ
     features = (means[fine] + draw.standard_normal((2000, 6))).astype(np.float32)
     merged = Merged(fine, fine % 2, fine, np.arange(4) % 2, ["same", "different"])
-    settings = Cluster(reducers=["raw"], perplexity=30.0, components=2, restarts=3, l2=1e-3)
+    settings = Cluster(reducers=["raw"], followed=None, perplexity=30.0, components=2, restarts=3, l2=1e-3)
     tensor = torch.from_numpy(features)
     row = cluster_and_probe(features, tensor, tensor, merged, settings, "raw", "names", 0).row
     scores = {name: above_chance(own["agreement"], 2) for name, own in row["superclasses"].items()}

@@ -227,8 +227,8 @@ def test_whoever_is_stopped_leaves_no_process_behind_and_keeps_what_is_done(tmp_
         workers = {psutil.Process(int(process)) for _, _, process in log(tmp_path)}
         assert len(workers) == 2
         (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
-        _, stderr = running.communicate(timeout=30)
-        left = psutil.wait_procs(workers, timeout=10)[1]
+        _, stderr = running.communicate(timeout=300)
+        left = psutil.wait_procs(workers, timeout=100)[1]
     assert not left
     assert running.returncode == (130 if number == signal.SIGINT else -number)
     if number == signal.SIGINT:
