@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame import params
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 from hidden_structure.seeding import Name
@@ -29,11 +31,10 @@ def follow(
         "agreement": found.row["agreement"],
         "recovered": found.row["probe_accuracy"],
         "labels": probe_accuracy(merged.fine, train, test, merged, settings.l2),
-    } | separation(train, merged.fine, merged.coarse_of)
+    } | separation(class_distances(train, torch.from_numpy(merged.fine), len(merged.coarse_of)), merged.coarse_of)
 
 
-@torch.no_grad()
-def separation(features: Tensor, fine: np.ndarray, coarse_of: np.ndarray) -> dict[str, float]:
+def separation(distances: Tensor, coarse_of: np.ndarray) -> dict[str, float]:
     """How far the merged classes lie apart, classes weighing the same.
 
     explained: share of the variance inside super-classes that lies between the means of their classes; 0 where these
@@ -42,23 +43,23 @@ def separation(features: Tensor, fine: np.ndarray, coarse_of: np.ndarray) -> dic
     falls as a super-class shrinks as a whole.
 
     Args:
-        features: floats (N, d). fine: int64 (N,) in 0..C-1, every class with a sample. coarse_of: int64 (C,).
+        distances: float64 (C, C), mean squared distances of samples as `collapse.metrics.class_distances` gives them.
+        coarse_of: int64 (C,), the super-class of each class.
     """
-    labels, groups = torch.from_numpy(fine), torch.from_numpy(coarse_of)
-    values = features.double() - features.double().mean(0)
-    means = _means(values, labels, len(coarse_of))
-    within = (values - means[labels]).square().sum(1)
-    within = within.new_zeros(len(coarse_of)).index_add_(0, labels, within) / labels.bincount()
-    centres = _means(means, groups, int(groups.max()) + 1)
-    between = (means - centres[groups]).square().sum(1).mean()
-    coarse = (centres - centres.mean(0)).square().sum(1).mean()
-    inside = between + within.mean()
+    within = distances.diagonal() / 2
+    apart = (distances - within[:, None] - within).fill_diagonal_(0)  # squared distances of class means
+    gram = -_centred(_centred(apart).T) / 2  # of class means less their mean
+    member = one_hot(torch.from_numpy(coarse_of)).double()
+    average = member / member.sum(0)
+    inside = torch.eye(len(gram), dtype=gram.dtype) - member @ average.T  # what a class mean has beyond its super-class
+    between = (inside @ gram @ inside.T).diagonal().mean().clamp(min=0)
+    coarse = _centred(_centred(average.T @ gram @ average).T).diagonal().mean().clamp(min=0)
+    whole = between + within.mean()
     return {
-        "explained": (between / inside).item() if inside > 0 else 0.0,
+        "explained": (between / whole).item() if whole > 0 else 0.0,
         "spread": (between / coarse).item() if coarse > 0 else float("inf"),
     }
 
 
-def _means(values: Tensor, labels: Tensor, count: int) -> Tensor:
-    sums = values.new_zeros(count, values.shape[1]).index_add_(0, labels, values)
-    return sums / labels.bincount(minlength=count)[:, None]
+def _centred(rows: Tensor) -> Tensor:
+    return rows - rows.mean(0)
