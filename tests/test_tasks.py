@@ -197,9 +197,12 @@ def test_a_task_that_is_killed_thrice_is_one_line_and_the_others_are_kept(tmp_pa
 
 
 SCRIPT = """
+import signal
 from pathlib import Path
 from hidden_structure.frame.errors import one_line_errors
 from test_tasks import goes_on, run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where tests run in the background
 
 @one_line_errors
 def main():
@@ -227,7 +230,7 @@ def test_whoever_is_stopped_leaves_no_process_behind_and_keeps_what_is_done(tmp_
         workers = {psutil.Process(int(process)) for _, _, process in log(tmp_path)}
         assert len(workers) == 2
         (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
-        _, stderr = running.communicate(timeout=300)
+        _, stderr = running.communicate(timeout=120)
         left = psutil.wait_procs(workers, timeout=100)[1]
     assert not left
     assert running.returncode == (130 if number == signal.SIGINT else -number)
