@@ -3,18 +3,15 @@
 Killed and started again it goes on where it was.
 """
 
-from pathlib import Path
-
-from hidden_structure.datasets.labels import merge, merge_name, tables
+from hidden_structure.datasets.labels import merge_name
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section
-from hidden_structure.frame.sections import Hardware, Merge, Merges, Network, Tasks, Train
+from hidden_structure.frame.sections import Hardware, Merges, Network, Tasks
 from hidden_structure.frame.workplace import workplace
-from hidden_structure.merges.price import affordable, as_many_steps, draw
-from hidden_structure.merges.variants import Variant, features_file, train
-from hidden_structure.seeding import numpy_generator
+from hidden_structure.merges.trained import train_bought, train_merge
+from hidden_structure.merges.variants import features_file
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 
@@ -54,33 +51,6 @@ def main() -> None:
         artifacts.publish(paths.MERGES, files)
         artifacts.write_json(paths.results("train-merges"), list(found.values()))
         artifacts.write_json(paths.results("hardware-merges"), hardware)
-
-
-def train_merge(kind: Merge, seed: int, network: Network, recipe: Train, hardware: Hardware, folder: Path) -> dict:
-    """The row of one network; its features after the last epoch are in the folder."""
-    inputs = read(hardware)
-    merged = merge(kind, inputs.labels["names"].tolist(), tables(inputs.data))
-    labels = {split: merged.coarse_of[inputs.labels[split]] for split in ("train", "test")}
-    classes = len(merged.coarse_names)
-    variant = Variant(merge_name(kind), seed, network, recipe, labels, classes, "merges.train")
-    (row,) = train(variant, inputs, folder, [recipe.epochs])
-    return row
-
-
-def train_bought(kind: Merge, seed: int, network: Network, recipe: Train, hardware: Hardware, folder: Path) -> dict:
-    """Of a network on as many original labels as the coarse ones are worth, in as many steps: how many, and its
-    accuracy on the original classes."""
-    inputs, name = read(hardware), merge_name(kind)
-    names, fine = inputs.labels["names"].tolist(), inputs.labels["train"]
-    count = affordable(fine, merge(kind, names, tables(inputs.data)).coarse_of)
-    samples = draw(fine, count, numpy_generator("bought", name, seed))
-    recipe = recipe.model_copy(update={"epochs": as_many_steps(recipe.epochs, len(fine), count)})
-    labels = {"train": fine[samples], "test": inputs.labels["test"]}
-    own = f"{name}-bought", seed, network, recipe, labels, len(names), "merges.train", samples
-    (row,) = train(Variant(*own), inputs, folder, [recipe.epochs])
-    return {"samples": count, "epochs": recipe.epochs} | {
-        f"{split}_accuracy": row[f"{split}_accuracy"] for split in labels
-    }
 
 
 if __name__ == "__main__":

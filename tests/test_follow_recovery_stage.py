@@ -27,7 +27,7 @@ def test_every_kept_epoch_of_every_network_has_a_row_whatever_the_number_of_work
     rows = followed(study)
     assert [(row["seed"], row["epoch"]) for row in rows] == [(s, e) for s in (0, 1) for e in (0, 3, 12)]
     assert rows == followed(study, tasks={"workers": 2})
-    assert rows[2]["labels"] > rows[0]["labels"] - 0.2
+    assert all(row["labels"] > 0.5 for row in rows if row["epoch"] == 12)  # chance is 0.1
     assert {row["reducer"] for row in rows} == {"pca"}
 
 
