@@ -9,7 +9,7 @@ from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section
-from hidden_structure.frame.sections import Cluster, Hardware, Seed, Some, Tasks, Train
+from hidden_structure.frame.sections import Cluster, Hardware, Memorised, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.recovery import controls
@@ -19,6 +19,7 @@ from hidden_structure.training.device import compute_deterministically, describe
 class Reads(Section):
     cluster: Cluster
     hardware: Hardware
+    memorised: Memorised | None
     seeds: Some[Seed]
     tasks: Tasks
     train: Train | None
@@ -33,35 +34,39 @@ def main() -> None:
         artifacts.clear(paths.CLUSTERS)
         return
     settings, seeds, computing = study.cluster, study.seeds, (study.tasks, study.hardware)
+    ways = controls.ways(settings, study.memorised)
     compute_deterministically(study.hardware.threads)
     fine, coarse = artifacts.read_both_labels()
     images = artifacts.read_arrays(paths.DATA, paths.IMAGES)["train_images"]
     described = {"cluster": settings.model_dump()} | describe(torch.device("cpu"), torch.float32, 1)
-    arrays = chain([images, *fine.values(), *coarse.values()], artifacts.arrays_of(controls.files(seeds)))
+    arrays = chain([images, *fine.values(), *coarse.values()], artifacts.arrays_of(controls.files(ways, seeds)))
     with workplace("cluster", described, arrays) as folder:
         maps = {
             f"t-SNE of {source}, seed {seed}, super-class {group}": (folder, settings, source, seed, int(group))
             for seed in seeds
-            if "tsne" in settings.reducers
-            for source in controls.SOURCES
+            for source, reducer in ways
+            if reducer == "tsne"
             for group in np.unique(coarse["train"])
         }
         run("t-SNE", controls.draw_map, maps, folder, *computing)
         recoveries = {
             f"{source} by {reducer}, seed {seed}": (folder, settings, source, reducer, seed)
             for seed in seeds
-            for source in controls.SOURCES
-            for reducer in settings.reducers
+            for source, reducer in ways
         }
         rows = list(run("recovery", controls.recover, recoveries, folder, *computing).values())
         oracles = {f"fine labels, seed {seed}": (settings, seed) for seed in seeds}
         compared = list(run("fine labels", controls.compare, oracles, folder, *computing).values())
+        own = {f"own features, seed {seed}": (settings, controls.MEMORISED, seed) for seed in seeds if study.memorised}
+        read = list(run("own features", controls.oracle, own, folder, *computing).values())
 
         artifacts.clear(paths.CLUSTERS)
         for seed in seeds:
-            artifacts.write_arrays(paths.clusters(seed), controls.collect(folder, settings, seed))
+            artifacts.write_arrays(paths.clusters(seed), controls.collect(folder, settings, ways, seed))
         matrix = torch.tensor([each["distances"] for each in compared], dtype=torch.float64).mean(0).tolist()
         result = {"rows": rows, "oracle": [each["oracle"] for each in compared]}
+        if study.memorised:
+            result["memorised"] = read
         result["class_distances"] = {"names": fine["names"].tolist(), "matrix": matrix}
         artifacts.write_json(paths.results("cluster"), result)
 

@@ -23,7 +23,8 @@ from hidden_structure.tables import (
 
 IDEAS = (collapse, recovery, merges, split, sweep, unconstrained, connectivity, linearity, distillation)
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "dvc")
-TRAINED = ("fine", "coarse", "merges", "split", "sweep", "distill", "spawn")  # what there is a hardware-*.json of
+# What there is a hardware-*.json of.
+TRAINED = ("fine", "coarse", "memorised", "merges", "split", "sweep", "distill", "spawn")
 
 
 @one_line_errors

@@ -11,26 +11,30 @@ from hidden_structure.frame import artifacts, paths
 from hidden_structure.recovery import controls
 from hidden_structure.seeding import numpy_generator
 
-TASKS = {"draw_map": 3 * 5, "recover": 3 * 2, "compare": 1}  # three sources, five super-classes, two reducers, one seed
+# Three sources, five super-classes, two reducers, one seed; of what memorised labels the first reducer, PCA, alone.
+TASKS = {"draw_map": 3 * 5, "recover": 3 * 2 + 1, "compare": 1, "oracle": 1 + 1}
 
 
-def prepare(folder: Path, workers: int, **cluster) -> Path:
+def prepare(folder: Path, workers: int, memorised: dict | None = tiny.OVERRIDES["memorised"], **cluster) -> Path:
     folder.mkdir()
     tiny.write_params(
         folder,
         seeds=[0],
+        memorised=memorised,
         cluster={"reducers": ["pca", "tsne"], "components": 3} | cluster,
         tasks={"workers": workers},
     )
     tiny.write_data(folder, samples=120)
     fine = artifacts.read_arrays(folder / paths.labels("fine"))
-    for network, apart in (("coarse", 4.0), ("untrained", 0.1)):
+    for network, apart in (("coarse", 4.0), ("untrained", 0.1), ("memorised", 2.0)):
         tensors = {}
         for split in ("train", "test"):
             noise = numpy_generator("cluster", network, split).standard_normal((len(fine[split]), 12))
             features = apart * np.eye(10, 12)[fine[split]] + noise
-            tensors[f"{split}/penultimate"] = torch.from_numpy(features.astype(np.float32))
-        artifacts.write_tensors(folder / paths.features(network, 0), tensors)
+            name = split if network == "memorised" else f"{split}/penultimate"
+            tensors[name] = torch.from_numpy(features.astype(np.float32))
+        file = paths.memorised_features(0) if network == "memorised" else paths.features(network, 0)
+        artifacts.write_tensors(folder / file, tensors)
     return folder
 
 
@@ -81,7 +85,8 @@ def test_after_a_kill_it_computes_what_is_missing_and_ends_with_the_same_bytes(f
 def test_what_is_apart_is_recovered_and_what_is_not_is_not(finished):
     result = artifacts.read_json(finished[0] / paths.results("cluster"))
     rows = {(row["source"], row["reducer"]): row for row in result["rows"]}
-    assert set(rows) == {(source, reducer) for source in controls.SOURCES for reducer in ("pca", "tsne")}
+    every = {(source, reducer) for source in controls.SOURCES for reducer in ("pca", "tsne")}
+    assert set(rows) == every | {("memorised", "pca")}
     for reducer in ("pca", "tsne"):
         assert rows["coarse", reducer]["agreement"] > 0.9 > rows["untrained", reducer]["agreement"]
     arrays = artifacts.read_arrays(finished[0] / paths.clusters(0))
@@ -95,5 +100,27 @@ def test_without_tsne_the_map_is_of_principal_components(tmp_path):
     folder = prepare(tmp_path / "pca", workers=1, reducers=["pca"])
     finish(folder)
     arrays = artifacts.read_arrays(folder / paths.clusters(0))
-    assert list(arrays) == ["map", *(f"recovered/{source}/pca" for source in controls.SOURCES)]
+    assert list(arrays) == ["map", *(f"recovered/{source}/pca" for source in (*controls.SOURCES, "memorised"))]
     assert arrays["map"].shape == (120, 2)
+
+
+def test_what_memorised_is_read_from_the_coarse_features_as_all_are_and_from_its_own(finished):
+    result = artifacts.read_json(finished[0] / paths.results("cluster"))
+    (row,) = (row for row in result["rows"] if row["source"] == "memorised")
+    (own,) = result["memorised"]
+    assert row["own_accuracy"] < row["probe_accuracy"]  # classes lie further apart in the coarse network's features
+    assert own["probe_accuracy"] < result["oracle"][0]["probe_accuracy"]
+    assert not [row for row in result["rows"] if row["source"] != "memorised" and "own_accuracy" in row]
+
+
+def test_a_study_in_which_none_memorised_has_the_same_of_all_else(finished, tmp_path):
+    folder = prepare(tmp_path / "none", workers=1, memorised=None)
+    (folder / paths.memorised_features(0)).unlink()
+    finish(folder)
+    without, whole = (artifacts.read_json(each / paths.results("cluster")) for each in (folder, finished[0]))
+    assert without["rows"] == [row for row in whole["rows"] if row["source"] != "memorised"]
+    assert "memorised" not in without
+    assert without["oracle"] == whole["oracle"]
+    arrays, other = (artifacts.read_arrays(each / paths.clusters(0)) for each in (folder, finished[0]))
+    assert arrays.keys() == {name for name in other if "memorised" not in name}
+    assert all(np.array_equal(array, other[name]) for name, array in arrays.items())

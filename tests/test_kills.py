@@ -24,12 +24,14 @@ SECTIONS = {
     "train": TRAIN,
     "network": {"norm": "batch", "width": 16},
     "merges": tiny.OVERRIDES["merges"] | {"seeds": [0]},
+    "memorised": {"train": None},
     "split": {"seeds": [0, 1], "train": None},
     "distill": {"methods": ["kd", "fitnet", "subclass", "lelp"], "network": None},
     "sweep": {"seeds": [0], "lrs": [0.1, 0.05], "weight_decays": [0.0]},
     "cluster": {"reducers": ["pca"], "components": 2, "restarts": 1},
 }
-STAGES = [("train.py", "coarse"), ("spawn.py",), ("train_merges.py",), ("split.py",), ("distill.py",), ("sweep.py",)]
+STAGES = [("train.py", "coarse"), ("train_memorised.py",), ("spawn.py",), ("train_merges.py",), ("split.py",)]
+STAGES += [("distill.py",), ("sweep.py",)]
 
 
 def prepare(folder: Path, **sections) -> Path:

@@ -9,6 +9,7 @@ EMPTY = {
     "train.py coarse": ("train-coarse", []),
     "measure_collapse.py": ("collapse", []),
     "extract_features.py": None,
+    "train_memorised.py": ("memorised", []),
     "cluster.py": ("cluster", None),
     "follow_recovery.py": ("follow-recovery", []),
     "train_merges.py": ("train-merges", []),
@@ -23,7 +24,15 @@ EMPTY = {
     "interpolate.py": ("interpolate", []),
     "linearity.py": ("linearity", []),
 }
-FOLDERS = (paths.EXTRACTED, paths.CLUSTERS, paths.MERGES, paths.STUDENTS, paths.SPAWNED, paths.PERMUTATIONS)
+FOLDERS = (
+    paths.EXTRACTED,
+    paths.CLUSTERS,
+    paths.MEMORISED,
+    paths.MERGES,
+    paths.STUDENTS,
+    paths.SPAWNED,
+    paths.PERMUTATIONS,
+)
 
 
 def test_every_stage_writes_that_there_is_nothing_in_place_of_what_was(tmp_path):
@@ -39,6 +48,6 @@ def test_every_stage_writes_that_there_is_nothing_in_place_of_what_was(tmp_path)
             assert artifacts.read_json(tmp_path / paths.results(name)) == content, command
     hardware = list((tmp_path / paths.RESULTS).glob("hardware-*.json"))
     assert {path.read_bytes() for path in hardware} == {b"null\n"}
-    assert len(hardware) == 7
+    assert len(hardware) == 8
     for folder in FOLDERS:
         assert not list((tmp_path / folder).iterdir())

@@ -52,11 +52,11 @@ def test_what_is_measured_on_spawned_networks_comes_and_goes_with_them():
             valid(SMALL | {part: {}})
 
 
-@pytest.mark.parametrize("part", ["split", "sweep", "distill", "spawn"])
+@pytest.mark.parametrize("part", ["memorised", "split", "sweep", "distill", "spawn"])
 def test_a_part_changes_the_recipe_of_the_study_where_it_says_so_and_nowhere_else(part):
     study = valid(SMALL | {"train": {"lr": 0.03, "crop": 2}, part: {"train": {"epochs": 20}}})
     own = getattr(study, part).train
-    assert (own.lr, own.crop, own.epochs) == (0.03, 2, 20)
+    assert (own.lr, own.crop, own.epochs) == (0.03, 0 if part == "memorised" else 2, 20)
     assert study.train.epochs == 200
 
 
@@ -79,7 +79,7 @@ def test_without_train_a_part_begins_from_the_default_recipe():
     study = valid(SMALL | {"train": None, "spawn": {"train": {"epochs": 20}}})
     assert study.train is None
     assert (study.spawn.train.epochs, study.spawn.train.lr) == (20, 0.2)
-    for part in ("split", "sweep", "distill"):
+    for part in ("memorised", "split", "sweep", "distill"):
         with pytest.raises(ValueError, match=f"{part}: is compared with the networks of train"):
             valid(SMALL | {"train": None, part: {}})
 
@@ -103,6 +103,7 @@ OWN = st.fixed_dictionaries(
         "train": st.sampled_from([None, {}, {"lr": 0.1}, {"epochs": 30, "milestones": [0.5]}]),
         "merge": st.sampled_from([{"classes": 2}, {"method": "groups", "groups": {"a": ["b"], "c": ["d"]}}]),
         "merges": st.sampled_from([None, {"kinds": [{"method": "semantic"}]}, {"kinds": [], "seeds": [4]}]),
+        "memorised": st.sampled_from([None, {}, {"train": {"epochs": 300}}]),
         "split": st.sampled_from([None, {}, {"train": {"epochs": 20}}]),
         "distill": st.sampled_from([{}, {"network": {"name": "mlp", "width": 7}}, {"merge": {"method": "random"}}]),
         "spawn": st.sampled_from([None, {}, {"network": {"width": 32}, "children": [{}, {"lr": 0.01}]}]),

@@ -23,6 +23,7 @@ OVERRIDES = {
     "network": {"name": "mlp", "depth": 2, "width": 32, "norm": "none"},
     "train": {"epochs": 12, "batch_size": 32, "snapshots": 3, "lr": 0.1, "crop": 1},
     "cluster": {"restarts": 2, "perplexity": 10.0},
+    "memorised": {"train": None},
     "merges": {
         "train": None,
         "kinds": [{"method": "modulo", "classes": c, "groups": None, "seed": 0} for c in (5, 2)],
@@ -76,7 +77,7 @@ def study(**sections) -> dict:
     for overrides in (OVERRIDES, sections):
         for name, value in overrides.items():
             content[name] = (content[name] or LEFT_OUT.get(name, {})) | value if isinstance(value, dict) else value
-    for part in filter(None, map(content.get, ("merges", "split", "sweep", "distill", "spawn"))):
+    for part in filter(None, map(content.get, ("memorised", "merges", "split", "sweep", "distill", "spawn"))):
         part |= {name: copy.deepcopy(content[name]) for name in INHERITED if name in part and part[name] is None}
     return content
 

@@ -78,6 +78,8 @@ def _own_networks(told: list[str], study: params.Study, data: Mapping[str, np.nd
 
 def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
     names, labels, shape = data["class_names"].tolist(), data["train_labels"], data["train_images"].shape
+    if study.memorised:
+        _recipe(told, study, study.memorised.train, "memorised.train", shape)
     if study.merges:
         _recipe(told, study, study.merges.train, "merges.train", shape)
         for index, kind in enumerate(study.merges.kinds):

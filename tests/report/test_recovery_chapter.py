@@ -13,7 +13,8 @@ from hidden_structure.report.recovery.figures import ENTRIES, PANELS
 from hidden_structure.tables.recovery import arrays
 
 HYPOTHESES = {"gain", "gap", "agreement"}
-CONTROLS = {"control-pixels", "control-untrained"}
+CONTROLS = {"control-pixels", "control-untrained", "control-memorised", "control-memorised-labels"}
+NONE_MEMORISED = made.STUDY.model_copy(update={"memorised": None})
 OUTLASTING = {"outlasting-agreement", "outlasting-labels"}
 HOSTILE = ["$x", "a$b$", "_hidden", "two\nlines", r"\frac{", "$\\undefined$", "{}", "%s", "x" * 300, "", "<b>", "a&b"]
 
@@ -34,8 +35,8 @@ def written(found: dict, study=made.STUDY):
     return chapter(study, lambda name: samples(found, study) if name == "map" else tables(name))
 
 
-def claims(found: dict) -> dict[str, Claim]:
-    return {claim.id.removeprefix("recovery."): claim for claim in written(found).claims}
+def claims(found: dict, study=made.STUDY) -> dict[str, Claim]:
+    return {claim.id.removeprefix("recovery."): claim for claim in written(found, study).claims}
 
 
 def rows_of(found: dict, source: str, seed: int | None = None) -> list[dict]:
@@ -46,23 +47,24 @@ def copied(found: dict, source: str, to: str = "coarse") -> dict:
     """Results in which clusters of one source are those of another."""
     own = {(row["seed"], row["reducer"]): row for row in rows_of(found, source)}
     for row in rows_of(found, to):
-        row |= {key: value for key, value in own[row["seed"], row["reducer"]].items() if key != "source"}
+        if copy := own.get((row["seed"], row["reducer"])):  # those that memorised have the first reducer alone
+            row |= {key: value for key, value in copy.items() if key != "source"}
     return found
 
 
 def test_what_the_source_says_is_supported():
     found = claims(made.results())
     assert {name for name, claim in found.items() if claim.verdict == "supported"} == {*found}
-    assert set(found) == {*HYPOTHESES, *CONTROLS, *OUTLASTING, "room", "collapsed"}
+    assert set(found) == {*HYPOTHESES, *CONTROLS, *OUTLASTING, "room", "collapsed", "memorised"}
 
 
-@pytest.mark.parametrize("source", ["pixels", "untrained"])
+@pytest.mark.parametrize("source", ["pixels", "untrained", "memorised"])
 def test_clusters_of_a_control_support_nothing(source):
     found = claims(copied(made.results(), source))
     assert not {name for name in HYPOTHESES | {f"control-{source}"} if found[name].verdict == "supported"}
 
 
-@pytest.mark.parametrize("source", ["pixels", "untrained"])
+@pytest.mark.parametrize("source", ["pixels", "untrained", "memorised"])
 def test_what_a_control_does_as_well_is_not_assessable(source):
     found = claims(copied(made.results(), "coarse", source))
     assert {found[name].verdict for name in HYPOTHESES} <= {"not assessable"} | (
@@ -70,6 +72,69 @@ def test_what_a_control_does_as_well_is_not_assessable(source):
     )
     assert found["agreement"].verdict == found["gap"].verdict == "not assessable"
     assert found[f"control-{source}"].verdict == "contradicted"
+
+
+def memorising(found: dict, fitted: float = 1.0, own: float | None = None, labels: float | None = None) -> dict:
+    """Results of other networks that memorised: accuracies on shuffled labels, and from their own features."""
+    for row in found["memorised"]:
+        row["train_accuracy"] = fitted
+    for row in rows_of(found, "memorised"):
+        row["own_accuracy"] = row["own_accuracy"] if own is None else own + 0.001 * row["seed"]
+    for row in found["cluster"]["memorised"]:
+        row["probe_accuracy"] = row["probe_accuracy"] if labels is None else labels
+    return found
+
+
+def test_a_memorising_network_that_classifies_by_itself_leaves_nothing_to_the_coarse_one():
+    found = claims(memorising(made.results(), own=0.94))
+    assert found["gap"].verdict == "not assessable"
+    assert "by themselves" in found["gap"].unmet
+    assert {found[name].verdict for name in ("gain", "agreement", "control-memorised")} == {"supported"}
+
+
+def test_true_labels_that_are_read_from_memorising_features_as_well_contradict_their_control_alone():
+    found = claims(memorising(made.results(), labels=0.93))
+    assert found["control-memorised-labels"].verdict == "contradicted"
+    assert {found[name].verdict for name in HYPOTHESES | CONTROLS - {"control-memorised-labels"}} == {"supported"}
+
+
+def test_networks_that_did_not_memorise_are_no_control_and_one_line_says_so():
+    found = memorising(copied(made.results(), "coarse", "memorised"), fitted=0.98)
+    judged = claims(found)
+    assert judged["memorised"].verdict == "contradicted"
+    assert {judged[f"control-memorised{of}"].verdict for of in ("", "-labels")} == {"not assessable"}
+    assert {judged[name].verdict for name in HYPOTHESES} == {"supported"}, "what is no control objects to nothing"
+    (said,) = (sentence for sentence in written(found).findings if "shuffled over" in sentence)
+    assert " 0.98 of these" in said
+    assert "contradicted: 3 of 3 do not" in said
+    assert not [sentence for sentence in written(found).findings if "memorised" in sentence and sentence != said]
+
+
+def test_a_study_in_which_none_memorised_has_neither_claim_nor_row_nor_bar_of_it():
+    found = made.results()
+    del found["memorised"], found["cluster"]["memorised"]
+    found["cluster"]["rows"] = [row for row in found["cluster"]["rows"] if row["source"] != "memorised"]
+    assert set(claims(found, NONE_MEMORISED)) == set(claims(made.results())) - {
+        "memorised",
+        "control-memorised",
+        "control-memorised-labels",
+    }
+    one, other = written(found, NONE_MEMORISED), written(made.results())
+    assert [table.name for table in one.numbers] == ["recovery", "bits"]
+    assert len(other.numbers[0].rows) == len(one.numbers[0].rows) + 1
+    with style(made.STUDY.report.style):
+        lines = [len(drawn.pictures[2].draw().axes[0].get_yticklabels()) for drawn in (one, other)]
+    assert lines[1] == lines[0] + 2  # recovered labels, read as all are, and true ones, read from its own features
+
+
+def test_seeds_in_any_order_pair():
+    found = made.results()
+    for row in found["cluster"]["memorised"]:
+        row["probe_accuracy"] = 0.5 + 0.1 * row["seed"]
+    for row in found["cluster"]["oracle"]:
+        row["probe_accuracy"] = 0.6 + 0.1 * row["seed"]
+    study = made.STUDY.model_copy(update={"seeds": [2, 0, 1]})
+    assert claims(found, study)["control-memorised-labels"].values == pytest.approx((0.1, 0.1, 0.1))
 
 
 def test_where_pixels_leave_nothing_to_recover_a_share_of_it_means_nothing():
@@ -130,7 +195,7 @@ def test_networks_that_were_not_followed_have_no_claim_on_it():
 
 def test_a_control_can_be_beaten_near_chance():
     found = made.results()
-    for source, accuracy in (("coarse", 0.06), ("pixels", 0.02), ("untrained", 0.015)):
+    for source, accuracy in (("coarse", 0.06), ("pixels", 0.02), ("untrained", 0.015), ("memorised", 0.01)):
         for row in rows_of(found, source):
             row["probe_accuracy"] = accuracy + 0.001 * row["seed"]
     found = claims(found)

@@ -13,8 +13,8 @@ from hidden_structure.tables.recovery import arrays, chance_agreement, tabulate
 
 def test_every_network_and_way_of_clustering_has_a_row_and_true_labels_one_a_seed():
     rows = tabulate(made.STUDY, made.results().get)["recovery"]
-    assert len(rows) == 3 * 3 * 3 + 3
-    assert {row["source"] for row in rows} == {"coarse", "pixels", "untrained", "labels"}
+    assert len(rows) == 3 * (3 * 3 + 1) + 3  # of the networks that memorised the first way alone
+    assert {row["source"] for row in rows} == {"coarse", "pixels", "untrained", "memorised", "labels"}
     assert all(row["label"] for row in rows)
 
 
@@ -30,7 +30,7 @@ def test_scores_inside_super_classes_are_weighted_by_samples():
 def test_a_super_class_has_one_score_a_seed_of_the_first_reducer():
     found = made.results()
     rows = tabulate(made.STUDY, found.get)["superclasses"]
-    assert len(rows) == 5 * 3
+    assert len(rows) == 5 * 4
     name = rows[0]["superclass"]
     own = [row for row in found["cluster"]["rows"] if (row["source"], row["reducer"]) == ("coarse", "tsne")]
     assert rows[0]["agreement"] == [row["superclasses"][name]["agreement"] for row in own]
@@ -48,6 +48,32 @@ def test_a_network_that_was_followed_has_a_row_with_its_collapse_beside_what_it_
     found["follow-recovery"] = [row for row in found["follow-recovery"] if row["seed"] != 2]
     with pytest.raises(InputError, match="seed 2"):
         tabulate(made.STUDY, found.get)
+
+
+def test_a_network_that_memorised_has_a_row_of_what_it_learnt_and_of_what_is_read_from_its_own_features():
+    found = made.results()
+    rows = tabulate(made.STUDY, found.get)["memorised"]
+    assert [row["seed"] for row in rows] == made.SEEDS
+    (own,) = (row for row in found["cluster"]["rows"] if (row["seed"], row["source"]) == (1, "memorised"))
+    assert rows[1] == {
+        "seed": 1,
+        "fitted": found["memorised"][1]["train_accuracy"],
+        "coarse": found["memorised"][1]["test_accuracy"],
+        "labels": found["cluster"]["memorised"][1]["probe_accuracy"],
+        "recovered": own["own_accuracy"],
+    }
+    found["memorised"].pop()
+    with pytest.raises(InputError, match="memorised labels for seed 2"):
+        tabulate(made.STUDY, found.get)
+
+
+def test_a_study_in_which_none_memorised_has_no_such_table_and_asks_for_none_of_its_results():
+    found = made.results()
+    del found["memorised"], found["cluster"]["memorised"]
+    found["cluster"]["rows"] = [row for row in found["cluster"]["rows"] if row["source"] != "memorised"]
+    made_of = tabulate(made.STUDY.model_copy(update={"memorised": None}), found.__getitem__)
+    assert "memorised" not in made_of
+    assert "memorised" not in {row["source"] for row in made_of["superclasses"]}
 
 
 def test_a_seed_without_clusters_is_named():

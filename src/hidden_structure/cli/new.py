@@ -155,6 +155,7 @@ cluster:
 
 # Further parts, once the first report is there; each has its defaults where it is `{{}}`:
 # merges: {{kinds: [{{method: modulo, classes: {coarse}}}, {{method: random, classes: {coarse}}}]}}  # other merges
+# memorised: {{}}      # a control of recovery: networks that memorise shuffled labels
 # split: {{}}          # classes split at random: does training keep together what belongs together?
 # distill: {{}}        # students of the coarse network, by ten methods
 # spawn: {{}}          # linear mode connectivity, matching of units, layerwise linearity: a dozen more networks

@@ -20,6 +20,7 @@ from hidden_structure.frame.sections import (
     Hardware,
     Interpolate,
     Linearity,
+    Memorised,
     Merge,
     Merges,
     Network,
@@ -51,6 +52,7 @@ class Study(Section):
     train: Train | None
     features: Features
     cluster: Cluster
+    memorised: Memorised | None
     merges: Merges | None
     split: Split | None
     sweep: Sweep | None
@@ -69,7 +71,7 @@ class Study(Section):
                 raise ValueError(f"{name}: the networks of spawn need it: add it, or set spawn to null")
             if getattr(self, name) and not self.spawn:
                 raise ValueError(f"{name}: has no meaning without spawn: set it to null, or add spawn")
-        for name in ("merges", "split", "sweep", "distill"):
+        for name in ("memorised", "merges", "split", "sweep", "distill"):
             if getattr(self, name) and not self.train:
                 raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
         if self.distill and self.distill.teacher == "coarse" and self.distill.merge != self.merge:

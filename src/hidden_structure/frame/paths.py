@@ -11,6 +11,7 @@ DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output
 RESUME = ARTIFACTS / "resume"  # training under way; outside every output, so that DVC does not delete it
 PERMUTATIONS = ARTIFACTS / "permutations"
 MERGES = ARTIFACTS / "merges"
+MEMORISED = ARTIFACTS / "memorised"
 STUDENTS = ARTIFACTS / "students"
 CLUSTERS = ARTIFACTS / "clusters"
 SPAWNED = ARTIFACTS / "spawned"
@@ -72,6 +73,11 @@ def clusters(seed: int) -> Path:
 def spawned(cell: str, seed: int, name: str) -> Path:
     """Weights of one network of the connectivity study; cell names its width and weight decay."""
     return SPAWNED / cell / str(seed) / f"{name}.safetensors"
+
+
+def memorised_features(seed: int) -> Path:
+    """Penultimate features of the network that memorised shuffled coarse labels, and its last layer."""
+    return MEMORISED / f"{seed}.safetensors"
 
 
 def merged_features(name: str, seed: int) -> Path:

@@ -294,6 +294,12 @@ class Cluster(Section):
     l2: Weight
 
 
+class Memorised(Section):
+    """The coarse network on labels that are shuffled over the training images, which it can only memorise."""
+
+    train: Train
+
+
 class Report(Section):
     points: Size
     style: Style

@@ -1,12 +1,18 @@
 """The cluster-and-linear-probe test of a study's own networks, and its controls, as independent tasks.
 
-The probe always reads the coarse network's features; the controls cluster the pixels and an untrained network's
-features instead. Fine labels of training samples only name clusters, those of test samples only score.
+The probe reads the coarse network's features, whichever features were clustered: controls, which cluster the pixels or
+another network's features, differ in the recovered labels alone. Fine labels of training samples only name clusters,
+those of test samples only score.
+
+A network that memorised shuffled labels is a control of the whole test as well. So its own features are read besides,
+with the labels recovered from them, which is what to compare with what a network is said to classify, and with the true
+labels, which is what to compare with the coarse network's own probe on these. Of what is said of clusters, the control
+is as of other sources their agreement, and their worth to the probe on the coarse network's features.
 
 Every function reads what it works on from the files of the study, and leaves arrays in `folder`, of the stage.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +27,14 @@ from hidden_structure.recovery.clustering import reduce_one, reduce_within, toge
 from hidden_structure.recovery.recovery import Merged, probe_accuracy, recover_and_probe
 
 SOURCES = ("coarse", "pixels", "untrained")  # of what is clustered
+MEMORISED = "memorised"  # a further one, of networks that a study may leave out
+Way = tuple[str, str]  # of clustering: source and reducer
+
+
+def ways(settings: params.Cluster, memorised: params.Memorised | None) -> list[Way]:
+    """Every reducer of every source; of the networks that memorised the first alone, which the claims speak of."""
+    further = [(MEMORISED, settings.reducers[0])] if memorised else []
+    return [(source, reducer) for source in SOURCES for reducer in settings.reducers] + further
 
 
 def merged() -> Merged:
@@ -29,9 +43,10 @@ def merged() -> Merged:
     return Merged(fine["train"], coarse["train"], fine["test"], coarse["coarse_of"], coarse["names"].tolist())
 
 
-def files(seeds: list[int]) -> Iterator[Path]:
+def files(ways: Sequence[Way], seeds: list[int]) -> Iterator[Path]:
     """The features that are read."""
-    return (paths.features(name, seed) for seed in seeds for name in ("coarse", "untrained"))
+    sources = dict.fromkeys(source for source, _ in ways if source != "pixels")
+    return (_file(source, seed) for seed in seeds for source in sources)
 
 
 def draw_map(folder: Path, settings: params.Cluster, source: str, seed: int, group: int) -> None:
@@ -42,7 +57,11 @@ def draw_map(folder: Path, settings: params.Cluster, source: str, seed: int, gro
 
 
 def recover(folder: Path, settings: params.Cluster, source: str, reducer: str, seed: int) -> dict:
-    """The row of what one reducer makes of one source; t-SNE has drawn its maps before."""
+    """The row of what one reducer makes of one source; t-SNE has drawn its maps before.
+
+    `probe_accuracy` is of a probe on the coarse network's features, `own_accuracy`, of the source memorised alone, of
+    one on that network's own.
+    """
     own, names = merged(), (source, seed)
     if reducer == "tsne":
         maps = {int(group): _map(folder, source, seed, int(group)) for group in np.unique(own.coarse)}
@@ -56,25 +75,28 @@ def recover(folder: Path, settings: params.Cluster, source: str, reducer: str, s
         arrays["map"] = points.astype(np.float32)
     artifacts.write_arrays(_recovered(folder, source, reducer, seed), arrays)
     row = {"seed": seed, "source": source, "reducer": reducer} | found.row
+    if source == MEMORISED:
+        row["own_accuracy"] = probe_accuracy(found.recovered, *_features(source, seed), own, settings.l2)
     print({key: row[key] for key in ("seed", "source", "reducer", "agreement", "probe_accuracy")}, flush=True)
     return row
 
 
 def compare(settings: params.Cluster, seed: int) -> dict:
-    """The `oracle`, a probe that is trained on the fine labels, and mean squared `distances` between classes (C, C)."""
-    own, (train, test) = merged(), _features("coarse", seed)
-    oracle = {"seed": seed, "probe_accuracy": probe_accuracy(own.fine, train, test, own, settings.l2)}
+    """The `oracle` of the coarse network, and mean squared `distances` between classes in its features (C, C)."""
+    own, (train, _) = merged(), _features("coarse", seed)
     distances = class_distances(train, torch.from_numpy(own.fine), len(own.coarse_of))
-    return {"oracle": oracle, "distances": distances.tolist()}
+    return {"oracle": oracle(settings, "coarse", seed), "distances": distances.tolist()}
 
 
-def collect(folder: Path, settings: params.Cluster, seed: int) -> dict[str, np.ndarray]:
+def oracle(settings: params.Cluster, network: str, seed: int) -> dict:
+    """The row of a probe on this network's features that is trained on the fine labels."""
+    own = merged()
+    return {"seed": seed, "probe_accuracy": probe_accuracy(own.fine, *_features(network, seed), own, settings.l2)}
+
+
+def collect(folder: Path, settings: params.Cluster, ways: Sequence[Way], seed: int) -> dict[str, np.ndarray]:
     """All recovered labels of that seed, and the map of the coarse network: by t-SNE, or without that by PCA."""
-    kept = {
-        (source, reducer): artifacts.read_arrays(_recovered(folder, source, reducer, seed))
-        for source in SOURCES
-        for reducer in settings.reducers
-    }
+    kept = {way: artifacts.read_arrays(_recovered(folder, *way, seed)) for way in ways}
     if "tsne" in settings.reducers:
         flat = kept["coarse", "tsne"]["map"]
     else:
@@ -86,10 +108,15 @@ def collect(folder: Path, settings: params.Cluster, seed: int) -> dict[str, np.n
 
 def _features(network: str, seed: int) -> tuple[Tensor, Tensor]:
     """Of the training and the test samples: (N, d), (M, d)."""
-    fine = artifacts.read_labels("fine")
-    held = {f"{split}/penultimate": len(fine[split]) for split in ("train", "test")}
-    stored = artifacts.read_tensors(paths.features(network, seed), held)
-    return stored["train/penultimate"], stored["test/penultimate"]
+    fine, within = artifacts.read_labels("fine"), "" if network == MEMORISED else "/penultimate"
+    held = {f"{split}{within}": len(fine[split]) for split in ("train", "test")}
+    stored = artifacts.read_tensors(_file(network, seed), held)
+    train, test = map(stored.get, held)
+    return train, test
+
+
+def _file(network: str, seed: int) -> Path:
+    return paths.memorised_features(seed) if network == MEMORISED else paths.features(network, seed)
 
 
 def _source(source: str, seed: int) -> np.ndarray:

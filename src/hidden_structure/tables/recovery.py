@@ -11,7 +11,12 @@ from hidden_structure.frame.params import Study
 from hidden_structure.seeding import numpy_generator
 
 REDUCERS = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means alone"}
-SOURCES = {"coarse": "trained features", "pixels": "control: pixels", "untrained": "control: untrained network"}
+SOURCES = {
+    "coarse": "trained features",
+    "pixels": "control: pixels",
+    "untrained": "control: untrained network",
+    "memorised": "control: memorising network",
+}
 SCORES = ("agreement", "ari", "nmi")
 FOLLOWED = ("agreement", "recovered", "labels", "explained", "spread")
 SHUFFLES = 200  # of which the level of chance is the mean
@@ -25,6 +30,9 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     `recovery`: one a network and way of clustering: `accuracy` of the linear layer on recovered labels, `agreement` of
     recovered with original labels over the training set, and ARI and NMI *inside* super-classes (means weighted by
     samples). Rows with source `labels` are of the linear layer on the true ones.
+    `memorised`: one a network that memorised shuffled coarse labels, where there are such: its accuracy on these
+    (`fitted`) and on the true coarse labels of the test set (`coarse`), and test accuracies on the original classes of
+    linear layers on its own features, with true `labels` and with those `recovered` from them.
     `superclasses`: one a super-class and source, by the first reducer: scores for each of `seeds`, and `chance`, the
     mean agreement of labels that are shuffled inside it and then named as clusters are.
     `following`: one a coarse network (`seed`), with lists over `epochs`, 0 the initialisation: its `nc1`, and what
@@ -38,25 +46,28 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     labels, cluster = results("labels"), results("cluster")
     if not cluster:
         return {}
-    first = study.cluster.reducers[0]
+    first, sources = study.cluster.reducers[0], [name for name in SOURCES if name != "memorised" or study.memorised]
     rows = {(row["seed"], row["source"], row["reducer"]): row for row in cluster["rows"]}
     oracle = {row["seed"]: row for row in cluster["oracle"]}
     for seed in study.seeds:
-        lacking = [(seed, source, first) for source in SOURCES if (seed, source, first) not in rows]
+        lacking = [(seed, source, first) for source in sources if (seed, source, first) not in rows]
         if lacking or seed not in oracle:
             raise InputError(f"the results hold no clusters of every kind for seed {seed}: run `dvc repro`")
     ordered = [row for row in rows.values() if row["seed"] in study.seeds]
-    return {
+    found = {
         "bits": _bits(labels),
         "recovery": [*map(_network, ordered), *(_true(oracle[seed]) for seed in study.seeds)],
         "superclasses": [
             row
-            for source in SOURCES
+            for source in sources
             for row in _superclasses([rows[seed, source, first] for seed in study.seeds], study.seeds, labels)
         ],
         "distances": _distances(cluster["class_distances"]),
         "following": [*_following(study, results)],
     }
+    if study.memorised:
+        found["memorised"] = [*_memorised(study, rows, cluster, results("memorised"))]
+    return found
 
 
 def arrays(
@@ -143,6 +154,24 @@ def _following(study: Study, results: Callable[[str], Any]) -> Iterator[dict]:
         lists = {name: [rows[seed, epoch][name] for epoch in epochs] for name in FOLLOWED}
         network = {"seed": seed, "reducer": rows[seed, epochs[0]]["reducer"], "epochs": epochs}
         yield network | {"nc1": [nc1[seed, epoch] for epoch in epochs]} | lists
+
+
+def _memorised(
+    study: Study, rows: Mapping[tuple, Mapping], cluster: Mapping, trained: Sequence[Mapping]
+) -> Iterator[dict]:
+    fitted = {row["seed"]: row for row in trained}
+    read = {row["seed"]: row["probe_accuracy"] for row in cluster["memorised"]}
+    for seed in study.seeds:
+        if seed not in fitted.keys() & read.keys():
+            raise InputError(f"the results hold no network that memorised labels for seed {seed}: run `dvc repro`")
+        own = fitted[seed]
+        yield {
+            "seed": seed,
+            "fitted": own["train_accuracy"],
+            "coarse": own["test_accuracy"],
+            "labels": read[seed],
+            "recovered": rows[seed, "memorised", study.cluster.reducers[0]]["own_accuracy"],
+        }
 
 
 def _distances(found: Mapping) -> list[dict]:

@@ -8,18 +8,24 @@ from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.collapse.claims import of
 from hidden_structure.report.findings import in_order, interval_of, signed
-from hidden_structure.report.recovery import figures
-from hidden_structure.report.recovery.claims import CONTROLS, IDEA, accuracies, best_and_end, chance, claims, guess
+from hidden_structure.report.recovery import figures, memorised
+from hidden_structure.report.recovery.claims import accuracies, best_and_end, chance, claims, guess
+from hidden_structure.report.recovery.controls import IDEA, assessable
 from hidden_structure.report.statistics import mean, rounded
+
+MEMORISING = (
+    " So does the memorising network, trained on coarse labels shuffled over the training images; in the last line the "
+    "true labels are fitted to its own features."
+)
 
 
 def chapter(study: Study, tables: Tables) -> Chapter | None:
     """None where the study trains no networks of its own."""
     if study.train is None:
         return None
-    read = ("training", "collapse", "recovery", "superclasses", "following")
-    training, collapse, recovery, superclasses, following = map(tables, read)
-    found = claims(study, training, collapse, recovery, superclasses, following)
+    read = ("training", "collapse", "recovery", "superclasses", "following", "memorised")
+    training, collapse, recovery, superclasses, following, shuffled = map(tables, read)
+    found = claims(study, training, collapse, recovery, superclasses, following, shuffled)
     accuracy = accuracies(study, training, recovery)
     named = {claim.id.partition(".")[2]: claim.values for claim in found}
     return Chapter(
@@ -29,12 +35,12 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         "classes apart, so well that clusters of them can take the place of the labels it never saw?",
         findings=[
             *_collapsed(collapse, found),
-            *in_order(_sentences(study, accuracy, recovery, superclasses, following, found)),
+            *in_order(_sentences(study, accuracy, recovery, superclasses, following, shuffled, found)),
             _spent(tables("bits")),
         ],
         claims=found,
         pictures=_pictures(study, tables, accuracy),
-        numbers=[_numbers(recovery, accuracy), _supervision(tables("bits"))],
+        numbers=[_numbers(recovery, accuracy), *memorised.numbers(shuffled), _supervision(tables("bits"))],
         headline={
             "accuracy": rounded(mean(accuracy["coarse"])),
             **{name: rounded(mean(named[name])) for name in ("gain", "gap")},
@@ -59,10 +65,11 @@ def _sentences(
     recovery: Sequence[Mapping],
     superclasses: Sequence[Mapping],
     following: Sequence[Mapping],
+    shuffled: Sequence[Mapping],
     found: Sequence[Claim],
 ) -> Iterator[tuple[Claim, str]]:
     claim = {one.id.partition(".")[2]: one for one in found}
-    named = {source: with_error(values) for source, values in accuracy.items()}
+    named = {source: with_error(values) for source, values in accuracy.items() if values}
     yield (
         claim["gain"],
         f"A linear layer trained on recovered labels classifies {named['coarse']} of the test set into the original "
@@ -81,13 +88,14 @@ def _sentences(
         f"Recovered and original label agree on {with_error(agreement)} of the training samples, where shuffled "
         f"labels would on {chance(superclasses):.3f}",
     )
-    for name, words in CONTROLS.items():
+    for name, words in assessable(accuracy, shuffled).items():
         own = claim[f"control-{name}"]
         yield (
             own,
             f"Against clusters of {words} ({named[name]}) those of the coarse network's features change the linear "
             f"layer's accuracy by {signed(100 * own.measured, 1)} percentage points{interval_of(own, 100, 1)}",
         )
+    yield from memorised.sentences(claim, named["labels"], shuffled, len({row["superclass"] for row in superclasses}))
     yield from _kept(claim, following)
 
 
@@ -157,7 +165,9 @@ def _supervision(bits: Sequence[Mapping]) -> Numbers:
     )
 
 
-def _bars(recovery: Sequence[Mapping], accuracy: Mapping[str, Sequence[float]]) -> list[tuple[str, str, list[float]]]:
+def _bars(
+    recovery: Sequence[Mapping], accuracy: Mapping[str, Sequence[float]], shuffled: Sequence[Mapping]
+) -> list[tuple[str, str, list[float]]]:
     bars = [
         ("network trained on the original labels", "fine", list(accuracy["fine"])),
         ("linear layer, true labels", "labels", list(accuracy["labels"])),
@@ -165,6 +175,8 @@ def _bars(recovery: Sequence[Mapping], accuracy: Mapping[str, Sequence[float]]) 
     for (label, clusters), own in _ways(recovery).items():
         words = f"{'recovered' if own[0]['source'] == 'coarse' else label.removeprefix('control: ')}: {clusters}"
         bars.append((words, own[0]["source"], [row["accuracy"] for row in own]))
+    if shuffled:
+        bars.append(("memorising network's own, true labels", "memorised", [row["labels"] for row in shuffled]))
     return bars
 
 
@@ -186,7 +198,7 @@ def _following(following: Sequence[Mapping], superclasses: Sequence[Mapping], gu
 
 
 def _pictures(study: Study, tables: Tables, accuracy: Mapping[str, Sequence[float]]) -> list[Picture]:
-    classes, superclasses, samples = map(tables, ("classes", "superclasses", "map"))
+    classes, superclasses, samples, shuffled = map(tables, ("classes", "superclasses", "map", "memorised"))
     method = "t-SNE" if "tsne" in study.cluster.reducers else "PCA"
     merged = len({row["superclass"] for row in classes})
     guessed = guess(classes)
@@ -219,14 +231,14 @@ def _pictures(study: Study, tables: Tables, accuracy: Mapping[str, Sequence[floa
             "recovery",
             "Accuracy on the original classes",
             "Marks are means over seeds with their standard errors, strokes below them single seeds. Recovered labels "
-            "should come near the true ones, and the controls, pixels and untrained network, should not. Coarse labels "
+            "should come near the true ones, and the controls below them should not. Coarse labels "
             f"alone, with a guess at the largest of the merged classes, give {guessed:.3f} (dashed, where the axis "
             "reaches as far).",
             "Clusters found inside each super-class of the training set are named by the best one-to-one assignment on "
             "the training set; a linear layer is fitted to the coarse network's features with these labels and scored "
             "on the original test labels, which enter nothing else. Controls cluster the pixels, or the features "
-            "before training, and fit the same layer to the same features.",
-            lambda: figures.recovery(_bars(tables("recovery"), accuracy), len(classes), guessed),
+            "before training, and fit the same layer to the same features." + (MEMORISING if shuffled else ""),
+            lambda: figures.recovery(_bars(tables("recovery"), accuracy, shuffled), len(classes), guessed),
         ),
         Picture(
             "agreement",

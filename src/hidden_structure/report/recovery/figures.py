@@ -18,7 +18,12 @@ LABELS = 45  # along one side of the matrix
 NUMBERED = 12  # classes up to which the matrix has its numbers in it
 GREY = "#555555"
 REDUCER = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means"}
-SOURCES = {"coarse": (COLOURS[1], "o"), "pixels": (COLOURS[0], "s"), "untrained": (COLOURS[2], "D")}
+SOURCES = {
+    "coarse": (COLOURS[1], "o"),
+    "pixels": (COLOURS[0], "s"),
+    "untrained": (COLOURS[2], "D"),
+    "memorised": (COLOURS[5], "v"),
+}
 REFERENCE = {"fine": (COLOURS[3], "P"), "labels": (COLOURS[4], "^")}
 
 
@@ -133,20 +138,21 @@ def agreement(rows: Sequence[Mapping]) -> Figure:
     names = [row["superclass"] for row in trained]
     figure = new_figure(0.9 * PAGE, PAGE * (0.2 + 0.044 * len(names)))
     axes = figure.add_subplot()
-    for index, (source, (colour, marker)) in enumerate(SOURCES.items()):
+    labels = {row["source"]: row["label"] for row in rows}
+    for index, (source, label) in enumerate(labels.items()):
         own = {row["superclass"]: row for row in rows if row["source"] == source}
+        offset = 0.25 * (index - 1) if len(labels) == 3 else 0.2 * (index - 1.5)
         for line, name in enumerate(names):
-            _spread(axes, line + (index - 1) * 0.25, own[name]["agreement"], colour, marker, own[name]["label"])
+            _spread(axes, line + offset, own[name]["agreement"], *SOURCES[source], label)
     chance = [next(row["chance"] for row in rows if row["superclass"] == name) for name in names]
     _around(axes, [value for row in rows for value in row["agreement"]], chance)
     axes.plot(chance, range(len(chance)), linestyle="", marker="|", markersize=9, color=GREY, label="shuffled labels")
     axes.set_yticks(range(len(names)), [plain(name, 28) for name in names])
     axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="training samples whose recovered label is right (fraction)")
     axes.grid(axis="x", linewidth=0.4)
-    labels = {row["source"]: row["label"] for row in rows}
     handles = [
-        Line2D([], [], linestyle="", color=colour, marker=marker, label=labels[source])
-        for source, (colour, marker) in SOURCES.items()
+        Line2D([], [], linestyle="", color=SOURCES[source][0], marker=SOURCES[source][1], label=label)
+        for source, label in labels.items()
     ]
     if any(_inside(axes, level) for level in chance):
         handles.append(Line2D([], [], linestyle="", color=GREY, marker="|", markersize=9, label="shuffled labels"))

@@ -7,7 +7,8 @@ from hidden_structure.report.chapter import Chapter, Numbers, Picture, Tables
 from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.findings import in_order
-from hidden_structure.report.recovery.claims import CONTROLS, accuracies, guess
+from hidden_structure.report.recovery.claims import accuracies, guess
+from hidden_structure.report.recovery.controls import assessable
 from hidden_structure.report.statistics import rounded
 from hidden_structure.report.sweep import figures
 from hidden_structure.report.sweep.claims import IDEA, claims, held_from, trained
@@ -30,7 +31,8 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     coarse = len({row["superclass"] for row in classes})
     accuracy = accuracies(study, tables("training"), tables("recovery"))
     floor = held_from(guess(classes), accuracy["fine"])
-    controls = {f"clusters of {words}": accuracy[name] for name, words in CONTROLS.items()}
+    beside = assessable(accuracy, tables("memorised"))
+    controls = {f"clusters of {words}": accuracy[name] for name, words in beside.items()}
     found = claims(study, sweep, coarse, floor, controls)
     return Chapter(
         idea=IDEA,
