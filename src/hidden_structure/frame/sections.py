@@ -10,6 +10,7 @@ from hidden_structure.frame.style import Style
 from hidden_structure.frame.values import (
     DISTILLATIONS,
     FREE_FEATURES,
+    OF_THE_OPTIMIZER,
     WIDEST,
     Classes,
     Epochs,
@@ -29,9 +30,6 @@ from hidden_structure.frame.values import (
     ascending,
     plain,
 )
-
-# What the state of an optimizer depends on, which a child takes over from its trunk.
-OF_THE_OPTIMIZER = ("optimizer", "decay_vectors", "shift_rate", "others_rate")
 
 
 class Hardware(Section):
@@ -209,9 +207,7 @@ class Unconstrained(Section):
             raise ValueError(f"dimension: {self.dimension} is less than classes, {self.classes}")
         majority = self.classes // 2 * max(self.ratios) + self.classes - self.classes // 2
         if self.per_class * majority * self.dimension > FREE_FEATURES:
-            raise ValueError(
-                f"per_class: times dimension and the largest of ratios, more than {FREE_FEATURES:,} numbers"
-            )
+            raise ValueError(f"per_class: times dimension and largest of ratios, more than {FREE_FEATURES:,} numbers")
         return self
 
 
@@ -295,8 +291,6 @@ class Cluster(Section):
 
 
 class Memorised(Section):
-    """The coarse network on labels that are shuffled over the training images, which it can only memorise."""
-
     train: Train
 
 

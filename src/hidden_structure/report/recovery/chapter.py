@@ -176,7 +176,7 @@ def _bars(
         words = f"{'recovered' if own[0]['source'] == 'coarse' else label.removeprefix('control: ')}: {clusters}"
         bars.append((words, own[0]["source"], [row["accuracy"] for row in own]))
     if shuffled:
-        bars.append(("memorising network's own, true labels", "memorised", [row["labels"] for row in shuffled]))
+        bars.append(("memorising network: true labels", "memorised", [row["labels"] for row in shuffled]))
     return bars
 
 

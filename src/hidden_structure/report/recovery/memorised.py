@@ -38,9 +38,9 @@ def sentences(
     if met.verdict == "supported":
         yield (
             own,
-            f"From their features a linear layer with true labels tells {named['labels']} of the test set's original "
-            f"classes, from the coarse network's {labels}, {signed(100 * own.measured, 1)} percentage points against "
-            f"them{interval_of(own, 100, 1)}",
+            f"With true labels a linear layer on the coarse network's features classifies {labels} of the test set "
+            f"into the original classes, on features that memorised shuffled labels {named['labels']}, a difference of "
+            f"{signed(100 * own.measured, 1)} percentage points{interval_of(own, 100, 1)}",
         )
 
 
