@@ -47,6 +47,7 @@ def test_a_possible_study_has_no_problem(data):
         ("distill.merge.classes", 12, "distill.merge.classes is 12, but the data has 10 classes"),
         ("train.batch_size", 400, "train.batch_size: 400 is more than the 320 training samples"),
         ("merges.train.batch_size", 400, "merges.train.batch_size: 400 is more than the 320"),
+        ("memorised.train.batch_size", 400, "memorised.train.batch_size: 400 is more than the 320"),
         ("split.train.crop", 9, "split.train.crop: 9 pixels are more than an image of 8 x 8 has"),
         ("sweep.train.batch_size", 400, "sweep.train.batch_size: 400"),
         ("spawn.train.batch_size", 400, "spawn.train.batch_size: 400"),
@@ -78,7 +79,7 @@ def test_what_is_impossible_is_told_with_the_path_of_its_key(data, key, value, s
 
 
 def test_one_network_or_recipe_that_is_impossible_is_told_once_where_parts_inherit_it(data):
-    keys = [f"{part}train.batch_size" for part in ("", "merges.", "split.", "sweep.", "spawn.")]
+    keys = [f"{part}train.batch_size" for part in ("", "memorised.", "merges.", "split.", "sweep.", "spawn.")]
     assert told(data, *keys, value=400) == ["train.batch_size: 400 is more than the 320 training samples: lower it"]
 
 

@@ -105,7 +105,7 @@ def test_networks_that_did_not_memorise_are_no_control_and_one_line_says_so():
     assert {judged[f"control-memorised{of}"].verdict for of in ("", "-labels")} == {"not assessable"}
     assert {judged[name].verdict for name in HYPOTHESES} == {"supported"}, "what is no control objects to nothing"
     (said,) = (sentence for sentence in written(found).findings if "shuffled over" in sentence)
-    assert " 0.98 of these" in said
+    assert "accuracy of 0.98 on these" in said
     assert "contradicted: 3 of 3 do not" in said
     assert not [sentence for sentence in written(found).findings if "memorised" in sentence and sentence != said]
 

@@ -32,8 +32,8 @@ def sentences(
     named = {name: with_error([row[name] for row in memorised]) for name in COLUMNS}
     yield (
         met,
-        f"Networks on coarse labels that were shuffled over the training images give {named['fitted']} of these the "
-        f"label they were taught, and {named['coarse']} of the test images the true one, where 1 in {coarse} is chance",
+        f"Networks on coarse labels that were shuffled over the training images have an accuracy of {named['fitted']} "
+        f"on these, and of {named['coarse']} on the true ones of the test set, where 1 in {coarse} is chance",
     )
     if met.verdict == "supported":
         yield (
