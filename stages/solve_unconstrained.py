@@ -6,8 +6,15 @@ from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section, only
 from hidden_structure.frame.sections import Hardware, Tasks, Unconstrained
 from hidden_structure.frame.workplace import workplace
-from hidden_structure.unconstrained.experiments import escaped, solved, weighed
-from hidden_structure.unconstrained.minority import merging_ratio
+from hidden_structure.unconstrained import minority, peeled
+from hidden_structure.unconstrained.experiments import (
+    escaped,
+    ratios_under_bounds,
+    solved,
+    solved_under_bounds,
+    weighed,
+    weighed_under_bounds,
+)
 from hidden_structure.unconstrained.model import LOSSES, Problem
 
 
@@ -42,13 +49,24 @@ def main() -> None:
         saddles = tasks.run("solve-unconstrained, saddles", escaped, named, *own)
         named = {f"ratio {ratio}": (plain, ratio) for ratio in sorted(settings.ratios, reverse=True)}  # long ones first
         weights = tasks.run("solve-unconstrained, imbalanced", weighed, named, *own)
+        named = {f"bounds, start {start}": (plain, start) for start in range(settings.starts)}
+        bounded = tasks.run("solve-unconstrained, bounds", solved_under_bounds, named, *own)
+        threshold = peeled.merging_ratio(peeled.peel(plain))
+        ratios = ratios_under_bounds(threshold, settings.ratios)
+        named = {f"bounds, ratio {ratio:g}": (plain, ratio) for ratio in ratios}
+        apart = tasks.run("solve-unconstrained, bounds, imbalanced", weighed_under_bounds, named, *own)
 
         told = {name: {"loss": loss, "bias": bias} for name, (loss, bias) in cases.items()}
         found = {
             "solutions": [told[name] | solutions[f"{name}, start {start}"] for name, start in starts],
             "saddles": [told[name] | row for name in cases for row in saddles[f"{name}, saddles"]],
             "imbalance": [weights[f"ratio {ratio}"] for ratio in settings.ratios],
-            "merging_ratio": merging_ratio(plain),
+            "merging_ratio": minority.merging_ratio(plain),
+            "bounds": {
+                "solutions": list(bounded.values()),
+                "imbalance": list(apart.values()),
+                "merging_ratio": threshold,
+            },
         }
         artifacts.write_json(paths.results("unconstrained"), found)
 

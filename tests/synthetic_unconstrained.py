@@ -3,6 +3,7 @@
 import functools
 
 from hidden_structure.seeding import torch_generator
+from hidden_structure.unconstrained.experiments import solved_under_bounds
 from hidden_structure.unconstrained.model import LOSSES, Problem, compare, over_trajectory, random_start, solve
 
 IMBALANCE = [  # ratio, cosine of the minority; the threshold is 20
@@ -27,7 +28,19 @@ def result(starts: int = 2) -> dict:
         "saddles": [{"loss": loss, "bias": bias, "saddle": "zero"} | saddle for loss, bias in cases],
         "imbalance": [_ratio(*one) for one in IMBALANCE],
         "merging_ratio": 20.0,
+        "bounds": bounds(starts),
     }
+
+
+@functools.cache
+def _bounded(start: int) -> dict:
+    return solved_under_bounds(Problem((4,) * 4, 5, "cross-entropy", False, 5e-3, 5e-3), start)
+
+
+def bounds(starts: int = 2) -> dict:
+    """Norms bounded; there the threshold is 200."""
+    imbalance = [_ratio(10 * ratio, cosine) for ratio, cosine in IMBALANCE]
+    return {"solutions": [_bounded(start) for start in range(starts)], "imbalance": imbalance, "merging_ratio": 200.0}
 
 
 def _ratio(ratio: int, cosine: float | None) -> dict:

@@ -34,6 +34,15 @@ def test_every_case_start_saddle_and_ratio_has_a_row(found):
     assert saddles == [(*case, name) for case in cases for name in ("zero", "confined")]
     assert [row["ratio"] for row in found["imbalance"]] == [1, 40]
     assert 1 < found["merging_ratio"] < 40
+    bounds = found["bounds"]
+    assert [row["start"] for row in bounds["solutions"]] == [0, 1]
+    assert max(one["difference"] for row in bounds["solutions"] for one in row["optimum"].values()) < 1e-9
+    ratios = [row["ratio"] for row in bounds["imbalance"]]
+    assert ratios == sorted(ratios)
+    assert {1, 40} < set(ratios)
+    sides = [row["minority_cosine"] > 1 - 1e-9 for row in bounds["imbalance"]]
+    assert sides == [ratio > bounds["merging_ratio"] for ratio in ratios]
+    assert set(sides) == {False, True}
     for row in found["saddles"]:
         assert row["gradient_norm"] < 1e-10
         assert row["objective"] > row["minimum"] + 1e-3

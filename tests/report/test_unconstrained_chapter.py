@@ -34,6 +34,32 @@ def test_theory_holds_of_what_is_solved():
     assert found["size"].seeds == found["shape"].seeds == ("0", "1")
 
 
+@pytest.mark.parametrize("quantity", ["gap", "cosine", "wrong", "row_norm"])
+def test_bounds_that_end_elsewhere_contradict_it(quantity: str):
+    solutions = [
+        row | {"optimum": row["optimum"] | {quantity: row["optimum"][quantity] | {"difference": 1e-3}}}
+        for row in synthetic.bounds()["solutions"]
+    ]
+    found = claims(bounds=synthetic.bounds() | {"solutions": solutions})
+    assert found.pop("bounds").verdict == "contradicted"
+    assert {claim.verdict for claim in found.values()} == {"supported"}
+
+
+def test_bounds_have_a_threshold_of_their_own():
+    assert claims()["bounds-minority"].seeds == ("150", "190", "210", "350")
+    gradual = [
+        row | {"minority_cosine": min(row["minority_cosine"] or 0, 0.995)} for row in synthetic.bounds()["imbalance"]
+    ]
+    assert claims(bounds=synthetic.bounds() | {"imbalance": gradual})["bounds-minority"].verdict != "supported"
+    beyond = claims(bounds=synthetic.bounds() | {"merging_ratio": None})["bounds-minority"]
+    assert beyond.verdict == "not assessable"
+
+
+def test_results_of_an_earlier_version_have_a_chapter_without_bounds():
+    assert set(claims(bounds=None)) == {"size", "shape", "minority"}
+    assert len({picture.name: picture.draw() for picture in made(bounds=None).pictures}["minority"].axes) == 2
+
+
 @pytest.mark.parametrize(("name", "quantity"), [("size", "objective"), ("shape", "cosine")])
 def test_descents_that_end_elsewhere_contradict_it(name: str, quantity: str):
     worse = [
@@ -76,10 +102,10 @@ def test_no_panel_looks_like_failure_where_the_optimum_is_no_simplex():
 
 
 def test_the_minority_is_drawn_where_it_has_an_angle_beside_theory():
-    cosines, norms = {picture.name: picture.draw() for picture in made().pictures}["minority"].axes
-    for axes in (cosines, norms):
-        assert list(axes.lines[2].get_xdata()) == [20, 20]
-    assert [value == value for value in cosines.lines[1].get_ydata()] == [True] * 6 + [False]
+    panels = {picture.name: picture.draw() for picture in made().pictures}["minority"].axes
+    assert [list(axes.lines[2].get_xdata()) for axes in panels] == [[20, 20]] * 2 + [[200, 200]] * 2
+    for cosines in panels[::2]:
+        assert [value == value for value in cosines.lines[1].get_ydata()] == [True] * 6 + [False]
 
 
 def test_findings_tell_the_numbers():

@@ -20,6 +20,10 @@ def test_every_table_is_written_and_read_as_it_was(tmp_path):
         assert len(tables.read(tmp_path / f"{name}.csv")) == len(rows) > 0
 
 
+def test_results_of_an_earlier_version_have_no_bounds():
+    assert {"bounds", "bounds_imbalance"} == made().keys() - made(bounds=None).keys()
+
+
 def test_a_study_without_the_model_has_no_tables():
     assert tabulate(STUDY, {}.get) == {}
 

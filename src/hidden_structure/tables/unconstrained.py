@@ -19,16 +19,21 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     from their values at the optimum of that loss, which is a simplex or not.
     `saddles`: one a critical point that is no minimum.
     `imbalance`: one a ratio of samples; `apart` is 1 less the mean cosine of the minority's rows.
+    `bounds`, `bounds_imbalance`: the same with norms bounded instead of decayed; results of earlier versions have none.
     """
     found = results("unconstrained")
     if not found:
         return {}
-    return {
+    tables = {
         "unconstrained": [_end(row) for row in found["solutions"]],
         "descents": [_descent(row, study.unconstrained.classes) for row in found["solutions"]],
         "saddles": list(found["saddles"]),
         "imbalance": [_ratio(row, found["merging_ratio"]) for row in found["imbalance"]],
     }
+    if bounds := found.get("bounds"):
+        tables["bounds"] = [{"start": row["start"]} | _off(row) for row in bounds["solutions"]]
+        tables["bounds_imbalance"] = [_ratio(row, bounds["merging_ratio"]) for row in bounds["imbalance"]]
+    return tables
 
 
 def at_the_optimum(cosine: float, classes: int) -> tuple[float, float]:
@@ -46,11 +51,15 @@ def _case(row: Mapping) -> dict:
 
 
 def _end(row: Mapping) -> dict:
-    off = {name: own["difference"] for name, own in row["optimum"].items()}
     cosine = row["optimum"]["cosine"]
-    shape = {name: off.pop(name) for name in SHAPE}
     own = {"cosine": {"found": cosine["found"], "optimum": cosine["closed_form"]}}
-    return _case(row) | own | {"shape": max(ROUNDING, *shape.values()), "size": max(ROUNDING, *off.values())}
+    return _case(row) | own | _off(row)
+
+
+def _off(row: Mapping) -> dict:
+    off = {name: own["difference"] for name, own in row["optimum"].items()}
+    shape = {name: off.pop(name) for name in SHAPE}
+    return {"shape": max(ROUNDING, *shape.values()), "size": max(ROUNDING, *off.values())}
 
 
 def _descent(row: Mapping, classes: int) -> dict:
@@ -64,7 +73,7 @@ def _descent(row: Mapping, classes: int) -> dict:
     }
 
 
-def _ratio(row: Mapping, merging_ratio: float) -> dict:
+def _ratio(row: Mapping, merging_ratio: float | None) -> dict:
     groups = {
         name: {quantity: row[f"{name}_{quantity}"] for quantity in ("cosine", "norm")}
         for name in ("majority", "minority")

@@ -1,6 +1,10 @@
 """What is measured of the unconstrained features model, each by itself: its minima, its saddles, and imbalance."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from hidden_structure.seeding import torch_generator
+from hidden_structure.unconstrained import peeled
 from hidden_structure.unconstrained.minority import groups, imbalanced
 from hidden_structure.unconstrained.model import (
     Problem,
@@ -15,6 +19,8 @@ from hidden_structure.unconstrained.model import (
     saddles,
     solve,
 )
+
+BESIDE = 0.8, 1.25  # of the ratio from which on the minority is one: near, and as far as its cosine shows
 
 
 def solved(problem: Problem, start: int) -> dict:
@@ -44,3 +50,28 @@ def weighed(problem: Problem, ratio: int) -> dict:
     own = imbalanced(problem, ratio)
     start = random_start(own, torch_generator("unconstrained", "imbalanced", ratio))
     return {"ratio": ratio} | groups(own, solve(own, start).point)
+
+
+def ratios_under_bounds(threshold: float | None, ratios: Sequence[int]) -> list[float]:
+    """Those that are asked for, and one on each side of where the minority merges under bounds, if it does."""
+    beside = [] if threshold is None else [float(f"{threshold * factor:.3g}") for factor in BESIDE]
+    return sorted({*map(float, ratios), *beside})
+
+
+def solved_under_bounds(problem: Problem, start: int) -> dict:
+    """From a random start under bounds on norms, those of a balanced problem's minimum: where it ends beside the closed
+    form, and beside the minimum of the penalised problem, which is the same."""
+    own = peeled.peel(problem)
+    point = peeled.solve(own, random_start(problem, torch_generator("unconstrained", "bounds", start)))
+    found, expected = peeled.gaps(own, point), peeled.gap(own)
+    gap = {"found": found.mean().item(), "closed_form": expected}
+    gap |= {"difference": (found - expected).abs().max().item() / expected}
+    return {"start": start, "optimum": compare(peeled.penalised(own), point) | {"gap": gap}}
+
+
+def weighed_under_bounds(problem: Problem, ratio: float) -> dict:
+    """As `weighed`, with the norms bounded by those of the balanced problem's minimum."""
+    own = peeled.imbalanced(peeled.peel(problem), ratio)
+    alike = replace(problem, counts=own.counts)
+    point = peeled.solve(own, random_start(alike, torch_generator("unconstrained", "imbalanced bounds", str(ratio))))
+    return {"ratio": ratio} | groups(alike, point)

@@ -16,20 +16,27 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     ends, descents, saddles, imbalance = map(tables, ("unconstrained", "descents", "saddles", "imbalance"))
     if not ends:
         return None
-    own = claims(ends, imbalance)
+    bounds = tables("bounds"), tables("bounds_imbalance")
+    own = claims(ends, imbalance, *bounds)
     return Chapter(
         idea=IDEA,
         title="Collapse of free features",
         question="If features were free, and only the last layer and weight decay were left of a network: where would "
         "training end? Nothing here depends on the study's data or networks.",
-        findings=in_order(_sentences(imbalance, own)),
+        findings=in_order(_sentences(imbalance, own[:3], *bounds, own[3:])),
         claims=own,
-        pictures=_pictures(study, ends, descents, imbalance),
+        pictures=_pictures(study, ends, descents, imbalance, bounds[1]),
         numbers=[_saddles(saddles)],
     )
 
 
-def _sentences(imbalance: Sequence[Mapping], own: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
+def _sentences(
+    imbalance: Sequence[Mapping],
+    own: Sequence[Claim],
+    bounds: Sequence[Mapping],
+    bounds_imbalance: Sequence[Mapping],
+    of_bounds: Sequence[Claim],
+) -> Iterator[tuple[Claim, str]]:
     size, shape, minority = own
     yield (
         size,
@@ -37,18 +44,41 @@ def _sentences(imbalance: Sequence[Mapping], own: Sequence[Claim]) -> Iterator[t
         f"{max(size.values):.1g} at most",
     )
     yield shape, f"Under cross-entropy it ends in a simplex, off by {max(shape.values):.1g} at most"
+    yield minority, f"The mean cosine of the small classes' rows is {_transition(imbalance)}"
+    if of_bounds:
+        same, minority = of_bounds
+        yield (
+            same,
+            f"With norms bounded instead of decayed, {len(bounds)} random starts end at the same closed form, off by "
+            f"{max(same.values):.1g} at most",
+        )
+        yield minority, f"There the mean cosine of the small classes' rows is {_transition(bounds_imbalance)}"
+
+
+def _transition(imbalance: Sequence[Mapping]) -> str:
     said = [f"{row['minority']['cosine']:.6f} at {row['ratio']:g}" for row in near_the_threshold(imbalance)]
-    yield (
-        minority,
-        f"The mean cosine of the small classes' rows is {', '.join(said) or 'not known near the threshold'} times as "
-        f"many samples in the large ones; the threshold is {imbalance[0]['merging_ratio']:.4g}",
+    threshold = imbalance[0]["merging_ratio"]
+    return (
+        f"{', '.join(said) or 'not known near the threshold'} times as many samples in the large ones; the threshold "
+        f"is {'beyond any data' if threshold is None else f'{threshold:.4g}'}"
     )
 
 
 def _pictures(
-    study: Study, ends: Sequence[Mapping], descents: Sequence[Mapping], imbalance: Sequence[Mapping]
+    study: Study,
+    ends: Sequence[Mapping],
+    descents: Sequence[Mapping],
+    imbalance: Sequence[Mapping],
+    bounds_imbalance: Sequence[Mapping],
 ) -> list[Picture]:
     classes = study.unconstrained.classes
+    weighed = {"weight decay": imbalance} | ({"bounded norms": bounds_imbalance} if bounds_imbalance else {})
+    bounded = (
+        " Below, norms are bounded instead of decayed, by those of the balanced optimum, the same for all ratios, and "
+        "all classes weigh the same in the bound on features (the layer-peeled model)."
+        if bounds_imbalance
+        else ""
+    )
     return [
         Picture(
             "descent",
@@ -68,10 +98,10 @@ def _pictures(
             "Left the mean cosine of two rows of the last layer, right the mean norm of a row (no unit), against how "
             "many times as many samples a class of the majority has. From the dashed line on the rows of the "
             "minority are one, says the theory: the layer cannot tell these classes apart. A cosine is missing where "
-            "rows are zero.",
+            f"rows are zero.{bounded}",
             f"The unconstrained features model of {classes} classes under cross-entropy without bias, one random start "
             "a ratio; the majority is half of the classes.",
-            lambda: figures.minority(imbalance, classes),
+            lambda: figures.minority(weighed, classes),
         ),
     ]
 

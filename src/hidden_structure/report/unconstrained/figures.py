@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
+from hidden_structure.report.curves import logarithmic
 from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, epochs_axis, new_figure
 
 CASES = {  # (loss, bias) -> title of its panel
@@ -43,26 +43,30 @@ def descent(rows: Sequence[Mapping], optimum: Mapping[tuple[str, bool], str]) ->
     return figure
 
 
-def minority(rows: Sequence[Mapping], classes: int) -> Figure:
-    """Cosines and norms of the last layer's rows against the imbalance ratio; rows: of the table `imbalance`."""
-    figure = new_figure(PAGE, 0.37 * PAGE)
-    panels = figure.subplots(1, 2)
-    rows = sorted(rows, key=lambda row: row["ratio"])
-    ratios = [row["ratio"] for row in rows]
-    for axes, quantity in zip(panels, ("cosine", "norm"), strict=True):
-        for name, (colour, marker) in GROUPS.items():
-            values = [row.get(name, {}).get(quantity) for row in rows]
-            values = [np.nan if value is None else value for value in values]
-            axes.plot(ratios, values, "-", color=colour, marker=marker, label=name)
-        threshold = {"linestyle": (0, (5, 3)), "label": "threshold (theory)"}
-        axes.axvline(rows[0]["merging_ratio"], **threshold, **REFERENCE)
-        axes.set(xscale="log", xlabel="samples in a majority class / in a minority class")
-        axes.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
-        axes.xaxis.set_minor_locator(NullLocator())
-    panels[0].axhline(
-        -1 / (classes - 1), linestyle=":", label="simplex: \N{MINUS SIGN}1/(C\N{MINUS SIGN}1)", **REFERENCE
-    )
-    panels[0].set(ylim=(-1.05, 1.05), ylabel="mean cosine of two rows")
-    panels[1].set(ylim=(0, None), ylabel="mean norm of a row")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+def minority(weighed: Mapping[str, Sequence[Mapping]], classes: int) -> Figure:
+    """Cosines and norms of the last layer's rows against the imbalance ratio.
+
+    weighed: what holds the norms -> rows like those of the table `imbalance`, a row of panels each.
+    """
+    figure = new_figure(PAGE, (0.08 + 0.29 * len(weighed)) * PAGE)
+    grid = figure.subplots(len(weighed), 2, squeeze=False)
+    for (cosines, norms), (title, rows) in zip(grid, weighed.items(), strict=True):
+        rows = sorted(rows, key=lambda row: row["ratio"])
+        ratios = [row["ratio"] for row in rows]
+        for axes, quantity in ((cosines, "cosine"), (norms, "norm")):
+            for name, (colour, marker) in GROUPS.items():
+                values = [row.get(name, {}).get(quantity) for row in rows]
+                values = [np.nan if value is None else value for value in values]
+                axes.plot(ratios, values, "-", color=colour, marker=marker, label=name)
+            if (threshold := rows[0]["merging_ratio"]) is not None:
+                axes.axvline(threshold, linestyle=(0, (5, 3)), label="threshold (theory)", **REFERENCE)
+            axes.set(xscale="log", title=title if len(weighed) > 1 else "")
+            logarithmic(axes, "x")
+        simplex = "simplex: \N{MINUS SIGN}1/(C\N{MINUS SIGN}1)"
+        cosines.axhline(-1 / (classes - 1), linestyle=":", label=simplex, **REFERENCE)
+        cosines.set(ylim=(-1.05, 1.05), ylabel="cosine of two rows")
+        norms.set(ylim=(0, None), ylabel="norm of a row")
+    for axes in grid[-1]:
+        axes.set_xlabel("samples of a class, majority / minority")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
