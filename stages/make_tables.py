@@ -13,6 +13,7 @@ from hidden_structure.tables import (
     collapse,
     connectivity,
     distillation,
+    imbalance,
     linearity,
     merges,
     recovery,
@@ -21,10 +22,10 @@ from hidden_structure.tables import (
     unconstrained,
 )
 
-IDEAS = (collapse, recovery, merges, split, sweep, unconstrained, connectivity, linearity, distillation)
+IDEAS = (collapse, recovery, merges, split, sweep, imbalance, unconstrained, connectivity, linearity, distillation)
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "dvc")
 # What there is a hardware-*.json of.
-TRAINED = ("fine", "coarse", "memorised", "merges", "split", "sweep", "distill", "spawn")
+TRAINED = ("fine", "coarse", "memorised", "merges", "split", "sweep", "imbalance", "distill", "spawn")
 
 
 @one_line_errors

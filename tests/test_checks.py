@@ -83,6 +83,25 @@ def test_one_network_or_recipe_that_is_impossible_is_told_once_where_parts_inher
     assert told(data, *keys, value=400) == ["train.batch_size: 400 is more than the 320 training samples: lower it"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, None),
+        ({"ratios": [1, 40]}, "imbalance.ratios: 40 leaves class 5 1 of its 32 training images"),
+        ({"least": 9}, "imbalance.ratios: 4 leaves class 5 8 of its 32 training images, and imbalance.least is 9"),
+        ({"classes": 9}, "imbalance.classes: 9 of 10 classes"),
+        ({"batch": 201}, "imbalance.train.batch_size: 201 is more than the 200 training samples"),
+        ({"batch": 400}, "imbalance.train.batch_size: 400 is more than the 320 training samples"),
+    ],
+)
+def test_too_few_images_or_classes_are_told_before_anything_is_trained(data, settings, said):
+    own = {name: value for name, value in settings.items() if name != "batch"}
+    content = tiny.study(imbalance={"train": None} | own)
+    content["imbalance"]["train"]["batch_size"] = settings.get("batch", 32)
+    found = problems(params.Study.model_validate(content), data)
+    assert found == [] if said is None else len(found) == 1 and said in found[0], found
+
+
 def test_all_is_told_at_once(data):
     found = told(data, "merge.classes", "merges.kinds.0.classes", "split.classes", "distill.merge.classes", value=11)
     assert [problem.split()[0] for problem in found] == [

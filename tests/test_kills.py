@@ -28,10 +28,11 @@ SECTIONS = {
     "split": {"seeds": [0, 1], "train": None},
     "distill": {"methods": ["kd", "fitnet", "subclass", "lelp"], "network": None},
     "sweep": {"seeds": [0], "lrs": [0.1, 0.05], "weight_decays": [0.0]},
+    "imbalance": {"train": None},
     "cluster": {"reducers": ["pca"], "components": 2, "restarts": 1},
 }
 STAGES = [("train.py", "coarse"), ("train_memorised.py",), ("spawn.py",), ("train_merges.py",), ("split.py",)]
-STAGES += [("distill.py",), ("sweep.py",)]
+STAGES += [("distill.py",), ("sweep.py",), ("imbalance.py",)]
 
 
 def prepare(folder: Path, **sections) -> Path:

@@ -16,6 +16,7 @@ EMPTY = {
     "compare_merges.py": ("merges", None),
     "split.py": ("split", []),
     "sweep.py": ("sweep", []),
+    "imbalance.py": ("imbalance", None),
     "solve_unconstrained.py": ("unconstrained", None),
     "distill.py": ("distill", None),
     "compare_students.py": ("students", None),

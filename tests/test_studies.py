@@ -52,7 +52,7 @@ def test_what_is_measured_on_spawned_networks_comes_and_goes_with_them():
             valid(SMALL | {part: {}})
 
 
-@pytest.mark.parametrize("part", ["memorised", "split", "sweep", "distill", "spawn"])
+@pytest.mark.parametrize("part", ["memorised", "split", "sweep", "imbalance", "distill", "spawn"])
 def test_a_part_changes_the_recipe_of_the_study_where_it_says_so_and_nowhere_else(part):
     study = valid(SMALL | {"train": {"lr": 0.03, "crop": 2}, part: {"train": {"epochs": 20}}})
     own = getattr(study, part).train
@@ -79,7 +79,7 @@ def test_without_train_a_part_begins_from_the_default_recipe():
     study = valid(SMALL | {"train": None, "spawn": {"train": {"epochs": 20}}})
     assert study.train is None
     assert (study.spawn.train.epochs, study.spawn.train.lr) == (20, 0.2)
-    for part in ("memorised", "split", "sweep", "distill"):
+    for part in ("memorised", "split", "sweep", "imbalance", "distill"):
         with pytest.raises(ValueError, match=f"{part}: is compared with the networks of train"):
             valid(SMALL | {"train": None, part: {}})
 

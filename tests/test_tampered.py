@@ -17,6 +17,7 @@ SECTIONS = {
     "split": {"seeds": [0], "train": None},
     "distill": {"methods": ["kd", "lelp"], "temperatures": [1.0], "network": None},
     "sweep": {"seeds": [0], "lrs": [0.1], "weight_decays": [0.0]},
+    "imbalance": {"train": None},
     "permute": {"methods": ["weights"], "restarts": 1, "samples": 100},
     "cluster": {"reducers": ["pca"], "components": 2, "restarts": 1},
     "unconstrained": {"ratios": [1, 100]},

@@ -61,7 +61,10 @@ OVERRIDES = {
     "report": {"points": 100},
 }
 INHERITED = ("train", "network", "merge")
-LEFT_OUT = {"sweep": {"seeds": [0], "train": None}}
+LEFT_OUT = {
+    "sweep": {"seeds": [0], "train": None},
+    "imbalance": {"seeds": [0], "train": None, "classes": None, "ratios": [1, 4], "least": 2},
+}
 
 
 class Killed(BaseException):
@@ -77,7 +80,8 @@ def study(**sections) -> dict:
     for overrides in (OVERRIDES, sections):
         for name, value in overrides.items():
             content[name] = (content[name] or LEFT_OUT.get(name, {})) | value if isinstance(value, dict) else value
-    for part in filter(None, map(content.get, ("memorised", "merges", "split", "sweep", "distill", "spawn"))):
+    parts = ("memorised", "merges", "split", "sweep", "imbalance", "distill", "spawn")
+    for part in filter(None, map(content.get, parts)):
         part |= {name: copy.deepcopy(content[name]) for name in INHERITED if name in part and part[name] is None}
     return content
 

@@ -18,6 +18,7 @@ from hidden_structure.datasets.labels import Merge, merge, tables
 from hidden_structure.distillation.methods import check_room
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
+from hidden_structure.merges import imbalance
 from hidden_structure.merges.split import draw
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import PENULTIMATE, activations, evaluation_mode
@@ -91,6 +92,20 @@ def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.nd
         _ask(told, draw, labels, len(names), study.split.classes, study.split.parts, numpy_generator("check"))
     if study.sweep:
         _recipe(told, study, study.sweep.train, "sweep.train", shape)
+    if study.imbalance:
+        _imbalance(told, study, study.imbalance, data)
+
+
+def _imbalance(
+    told: list[str], study: params.Study, settings: params.Imbalance, data: Mapping[str, np.ndarray]
+) -> None:
+    labels, shape = data["train_labels"], data["train_images"].shape
+    _recipe(told, study, settings.train, "imbalance.train", shape)
+    if majority := _ask(told, imbalance.majority_of, settings, len(data["class_names"])):
+        own = labels, majority, max(settings.ratios), settings.least, numpy_generator("check")
+        kept = _ask(told, imbalance.draw, *own)
+        if kept is not None and settings.train.batch_size <= len(labels):
+            _ask(told, check_sizes, settings.train, (len(kept), *shape[1:]), 1, "imbalance.train")
 
 
 def _runnable(network: params.Network, image_shape: tuple[int, ...], classes: int) -> nn.Module:

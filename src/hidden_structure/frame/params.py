@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from hidden_structure.frame import yaml_files
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.section import Cut, Section
 from hidden_structure.frame.sections import (
@@ -56,6 +57,7 @@ class Study(Section):
     merges: Merges | None
     split: Split | None
     sweep: Sweep | None
+    imbalance: Imbalance | None
     unconstrained: Unconstrained | None
     distill: Distill | None
     spawn: Spawn | None
@@ -71,7 +73,7 @@ class Study(Section):
                 raise ValueError(f"{name}: the networks of spawn need it: add it, or set spawn to null")
             if getattr(self, name) and not self.spawn:
                 raise ValueError(f"{name}: has no meaning without spawn: set it to null, or add spawn")
-        for name in ("memorised", "merges", "split", "sweep", "distill"):
+        for name in ("memorised", "merges", "split", "sweep", "imbalance", "distill"):
             if getattr(self, name) and not self.train:
                 raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
         if self.distill and self.distill.teacher == "coarse" and self.distill.merge != self.merge:

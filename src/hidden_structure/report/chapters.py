@@ -3,6 +3,7 @@
 from hidden_structure.report.collapse import chapter as collapse
 from hidden_structure.report.connectivity import chapter as connectivity
 from hidden_structure.report.distillation import chapter as distillation
+from hidden_structure.report.imbalance import chapter as imbalance
 from hidden_structure.report.linearity import chapter as linearity
 from hidden_structure.report.merges import chapter as merges
 from hidden_structure.report.recovery import chapter as recovery
@@ -17,6 +18,7 @@ CHAPTERS = {
     "split": split,
     "sweep": sweep,
     "unconstrained": unconstrained,
+    "imbalance": imbalance,
     "connectivity": connectivity,
     "linearity": linearity,
     "distillation": distillation,

@@ -70,6 +70,16 @@ def bounded(groups: TwoGroups, row_energy: float, feature_energy: float, bias: b
     return _rows(groups, singular * whole / singular.sum() * math.sqrt(row_energy / feature_energy))
 
 
+def decayed_merging_ratio(majority: int, minority: int, large: float, scale: float) -> float:
+    """n_A / n_B from which on the minority's rows are one, under decays, if the majority keeps n_A = large samples.
+
+    As in `minority.merging_ratio`, sqrt(n_B)/N <= scale = sqrt(lambda_W lambda_H), solved for another ratio.
+    """
+    decay = scale * math.sqrt(large)
+    root = 1 - 4 * decay**2 * majority * minority
+    return max(1.0, ((1 + math.sqrt(root)) / (2 * decay * majority)) ** 2) if root > 0 else 1.0
+
+
 def bounded_merging_ratio(
     majority: int, minority: int, row_energy: float, feature_energy: float, bias: bool = False
 ) -> float | None:

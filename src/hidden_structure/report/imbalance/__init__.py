@@ -1,0 +1,1 @@
+"""Minority collapse in trained networks, beside the unconstrained features model."""

@@ -1,0 +1,126 @@
+"""The claims on networks of which some classes have few images. All are on the end of training."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from hidden_structure.report.claim import Claim, Criterion, unless
+from hidden_structure.report.controls import unless_control
+from hidden_structure.report.preconditions import trained as properly_trained
+from hidden_structure.report.statistics import mean
+
+IDEA = "imbalance"
+FANG = "Fang, He, Long, Su 2021"
+CLOSER_FROM = 2.0  # times 1/C of the way to one direction, which rows drawn at random have gone from a simplex
+NEARLY = 0.05  # of a cosine
+FORMS = {  # column -> what the model is given
+    "bounds": "both norms",
+    "decay": "the ratio of norms and the last layer's decay",
+}
+
+
+def claims(rows: Sequence[Mapping], source: str, classes: int) -> list[Claim]:
+    """rows: of the table `minorities`. source: of the data; classes: how many the networks tell apart."""
+    balanced = at(rows, 1)
+    trained = properly_trained(
+        f"{IDEA}.trained",
+        "the networks on balanced classes are",
+        [row["test_accuracy"] for row in balanced],
+        seeds(balanced),
+        source,
+        classes,
+    )
+    unmet = unless(trained)
+    return [trained, _closer(rows, classes, unmet), *(_model(rows, form, classes, unmet) for form in FORMS)]
+
+
+def at(rows: Sequence[Mapping], ratio: int, trained: bool = True) -> list[Mapping]:
+    """The networks of one ratio, in the order of the seeds."""
+    own = (row for row in rows if row["ratio"] == ratio and row["trained"] == trained)
+    return sorted(own, key=lambda row: row["seed"])
+
+
+def seeds(rows: Sequence[Mapping]) -> tuple[str, ...]:
+    return tuple(str(row["seed"]) for row in rows)
+
+
+def _closer(rows: Sequence[Mapping], classes: int, unmet: str) -> Claim:
+    largest = max(row["ratio"] for row in rows)
+    balanced, end, start = at(rows, 1), at(rows, largest), at(rows, largest, trained=False)
+
+    def way(group: str, networks: Sequence[Mapping]) -> tuple[float, ...]:
+        pairs = [[row[group]["cosine_rows"] for row in pair] for pair in zip(balanced, networks, strict=True)]
+        return tuple((there - here) / (1 - here) for here, there in pairs)
+
+    criterion = Criterion(
+        f"mean cosine of two rows of minority classes at a ratio of {largest:g}, from that of the network on balanced "
+        "classes (0) to one direction (1)",
+        at_least=CLOSER_FROM / classes,
+        origin="ours: twice what rows drawn at random have gone from a simplex",
+    )
+    controls = {"the network before training": way("minority", start), "majority classes": way("majority", end)}
+    return Claim(
+        id=f"{IDEA}.closer",
+        idea=IDEA,
+        kind="published",
+        statement="In trained networks, too, the last layer's rows of minority classes come closer to one another as "
+        "imbalance grows.",
+        criterion=criterion,
+        values=way("minority", end),
+        seeds=seeds(end),
+        source=FANG,
+        unmet=unmet or unless_control(criterion, way("minority", end), controls),
+    )
+
+
+def _model(rows: Sequence[Mapping], form: str, classes: int, unmet: str) -> Claim:
+    """Of the seeds of which the form says something at every ratio.
+
+    What rises is compared, not the cosine: rows before training have one of about 0, which a model may foretell, too.
+    """
+    ratios = sorted({row["ratio"] for row in rows})
+    networks = {ratio: at(rows, ratio) for ratio in ratios}
+    told = [place for place in range(len(networks[1])) if all(_told(networks[ratio][place], form) for ratio in ratios)]
+
+    def off(measured: Callable[[Mapping], float], model: Callable[[Mapping], float]) -> tuple[float, ...]:
+        def rise(value: Callable[[Mapping], float], ratio: int, place: int) -> float:
+            return value(networks[ratio][place]) - value(networks[1][place])
+
+        return tuple(
+            mean([abs(rise(measured, ratio, place) - rise(model, ratio, place)) for ratio in ratios[1:]])
+            for place in told
+        )
+
+    def measured(row: Mapping) -> float:
+        return row["minority"]["cosine_rows"]
+
+    def model(row: Mapping) -> float:
+        return row["model"][form]
+
+    def untrained(row: Mapping) -> float:
+        return next(measured(other) for other in at(rows, row["ratio"], trained=False) if other["seed"] == row["seed"])
+
+    values = off(measured, model)
+    criterion = Criterion(
+        "rise of the mean cosine of two minority classes' rows above that of the network on balanced classes, less the "
+        "rise in the model, without its sign, mean over ratios above 1",
+        at_most=NEARLY,
+        origin="ours",
+    )
+    controls = {
+        "a simplex at every ratio": off(measured, lambda row: -1 / (classes - 1)),
+        "the network before training": off(untrained, model),
+    }
+    return Claim(
+        id=f"{IDEA}.{form}",
+        idea=IDEA,
+        kind="ours",
+        statement="How much nearer rows of minority classes come is what the unconstrained features model says of as "
+        f"many samples a class, given {FORMS[form]} of the network.",
+        criterion=criterion,
+        values=values,
+        seeds=tuple(str(networks[1][place]["seed"]) for place in told),
+        unmet=unmet or unless_control(criterion, values, controls),
+    )
+
+
+def _told(row: Mapping, form: str) -> bool:
+    return row.get("model", {}).get(form) is not None
