@@ -157,6 +157,7 @@ cluster:
 # merges: {{kinds: [{{method: modulo, classes: {coarse}}}, {{method: random, classes: {coarse}}}]}}  # other merges
 # memorised: {{}}      # a control of recovery: networks that memorise shuffled labels
 # split: {{}}          # classes split at random: does training keep together what belongs together?
+# imbalance: {{}}      # classes with few images: do they become one? nine more networks
 # distill: {{}}        # students of the coarse network, by ten methods
 # spawn: {{}}          # linear mode connectivity, matching of units, layerwise linearity: a dozen more networks
 # unconstrained: {{}}  # the unconstrained features model: no data, two minutes

@@ -104,7 +104,8 @@ def _picture(study: Study, rows: Sequence[Mapping], foretold: Sequence[Mapping],
     return Picture(
         "imbalance",
         "Minority collapse",
-        "Points are means over networks, bars their 95 % interval. Where a cosine is 1, the minority's classes are one "
+        "The ratio is of the images of a majority class to those of a minority class. Points are means over networks, "
+        "bars their 95 % interval. Where a cosine is 1, the minority's classes are one "
         "to the network. Black lines are what the unconstrained features model says of the minority's rows if both "
         "norms, or the decays, stay those of the networks on balanced classes; a grey line stands where its rows "
         "become one, if that is in sight.",

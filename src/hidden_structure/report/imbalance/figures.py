@@ -10,13 +10,13 @@ from hidden_structure.report.imbalance.claims import at
 from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure
 from hidden_structure.report.statistics import interval, mean
 
-GROUPS = {"majority": (COLOURS[0], MARKERS[0]), "minority": (COLOURS[1], MARKERS[1])}
+GROUPS = {"majority": (COLOURS[0], MARKERS[0], 0.95), "minority": (COLOURS[1], MARKERS[1], 1.05)}  # and place
 UNTRAINED = {"color": "#555555", "marker": "x", "linestyle": "", "label": "minority, untrained"}
 MODEL = {"bounds": ("norms given", "-"), "decay": ("decay given", "--")}  # form -> name, line
 REFERENCE = {"color": "#777777", "linewidth": 0.8}
 PANELS = {  # column -> title, unit
     "cosine_rows": ("Rows of the last layer", "mean cosine of two"),
-    "cosine_means": ("Class means", "mean cosine of two"),
+    "cosine_means": ("Class means", ""),
     "test_accuracy": ("Test set", "accuracy (fraction)"),
 }
 
@@ -29,17 +29,19 @@ def over_ratios(rows: Sequence[Mapping], foretold: Sequence[Mapping], classes: i
         for group in GROUPS:
             _points(axes, rows, group, column)
         title, unit = PANELS[column]
-        axes.set(title=title, xlabel="images, majority / minority", ylabel=unit, xscale="log")
+        axes.set(title=title, xlabel="ratio of images", ylabel=unit, xscale="log")
         axes.grid(axis="y", linewidth=0.4)
     cosines = panels["cosine_rows"]
     ratios = sorted({row["ratio"] for row in rows})
     untrained = [mean([row["minority"]["cosine_rows"] for row in at(rows, ratio, trained=False)]) for ratio in ratios]
     cosines.plot(ratios, untrained, **UNTRAINED)
     _theory(cosines, foretold)
+    both = (panels["cosine_rows"], panels["cosine_means"])
+    lowest = min(min(line.get_ydata()) for axes in both for line in axes.lines)
     simplex = "simplex: \N{MINUS SIGN}1/(C\N{MINUS SIGN}1)"
-    for axes in (cosines, panels["cosine_means"]):
+    for axes in both:
         axes.axhline(-1 / (classes - 1), linestyle=":", label=simplex, **REFERENCE)
-        axes.set_ylim(-1.05, 1.05)
+        axes.set_ylim(lowest - 0.05, 1.05)
     panels["test_accuracy"].set_ylim(0, 1.05)
     for axes in panels.values():
         logarithmic(axes, "x")
@@ -49,14 +51,14 @@ def over_ratios(rows: Sequence[Mapping], foretold: Sequence[Mapping], classes: i
 
 def _points(axes: Axes, rows: Sequence[Mapping], group: str, column: str) -> None:
     """Means over the networks of a ratio with the 95 % interval, where there are several."""
-    colour, marker = GROUPS[group]
+    colour, marker, place = GROUPS[group]
     for index, ratio in enumerate(sorted({row["ratio"] for row in rows})):
         values = [row[group][column] for row in at(rows, ratio)]
         middle, ends = mean(values), interval(values)
         label = group if index == 0 else None
         if ends:
-            axes.plot([ratio, ratio], ends, "-", color=colour, linewidth=0.8)
-        axes.plot(ratio, middle, marker=marker, color=colour, linestyle="", label=label)
+            axes.plot([place * ratio] * 2, ends, "-", color=colour, linewidth=0.8)
+        axes.plot(place * ratio, middle, marker=marker, color=colour, linestyle="", label=label)
 
 
 def _theory(axes: Axes, foretold: Sequence[Mapping]) -> None:
