@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce publish report test lint verify provenance readme lock clean
+.PHONY: setup reproduce publish report across test lint verify provenance readme lock clean
 setup: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
@@ -35,6 +35,10 @@ publish: setup
 # Draw the report in reports/STUDY again from the tables there: neither data, networks nor DVC's cache are needed.
 report: setup
 	python stages/report.py $(if $(STUDY),--study "$(STUDY)")
+
+# The report across the committed studies, reports/across, from their tables.
+across: setup
+	python tools/across.py
 
 test: setup
 	@$(no_scm)

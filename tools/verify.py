@@ -7,8 +7,8 @@ study of params.yaml any change is a failure. The other studies take hours, so f
 reports/<study>/code-changed-since.json; `--write` brings those lists up to date. A study whose tables an earlier
 version made has no dvc.lock, but provenance.json, which says so.
 
-README.md is compared with what is committed, so that a tree in which studies have been made again passes. Studies that
-git does not keep are left out.
+The report across studies must be what the tables of all give. It and README.md are compared with what is committed, so
+that a tree in which studies have been made again passes. Studies that git does not keep are left out.
 """
 
 import argparse
@@ -27,8 +27,10 @@ from hidden_structure.frame import git, params, paths, studies, tables, yaml_fil
 from hidden_structure.frame.artifacts import read_json, write_json
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.report import headlines, writing
+from hidden_structure.report.across import writing as across
+from hidden_structure.report.reading import REPORTS, kept_studies
 
-STUDIES, REPORTS, README = Path("studies"), Path("reports"), Path("README.md")
+STUDIES, README = Path("studies"), Path("README.md")
 ABSENT = ("deleted", "not in cache")  # of artifacts, which the copy leaves out
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "artifacts", "data", "cache", "tmp", "__pycache__", "*.egg-info")
 TOLERANCE = 1e-9  # numbers of a table are read, added and rounded again: the last digit may fall the other way
@@ -43,16 +45,9 @@ def main() -> None:
     failures = []
     for study in kept_studies():
         failures += check(study, study == default, write)
-    failures += check_readme()
+    failures += check_across() + check_readme()
     print("\n".join(failures) or "every committed study belongs to the committed params and code")
     sys.exit(bool(failures))
-
-
-def kept_studies() -> list[str]:
-    """Names of the studies whose results git keeps; without git of all that there are."""
-    listed = git.lines("ls-files", f"{REPORTS}/*/params.yaml")
-    found = REPORTS.glob("*/params.yaml") if listed is None else map(Path, listed)
-    return sorted(file.parent.name for file in found)
 
 
 def check(study: str, default: bool, write: bool) -> list[str]:
@@ -158,6 +153,15 @@ def compare(study: str, path: Path, code: dict[str, list[str]], write: bool) -> 
     for stage, files in code.items():
         print(f"{study}: {stage} was made before a change of {', '.join(files)}")
     return [] if listed == code else [f"{study}: {path} is not up to date: run `make provenance`"]
+
+
+def check_across() -> list[str]:
+    """Whether the report across studies is what their tables give; not asked where studies have been made again."""
+    changed = git.lines("diff", "--name-only", "HEAD", "--", f"{REPORTS}/*/tables") or []
+    if again := sorted({Path(file).parts[1] for file in changed}):
+        print(f"{across.FOLDER}: not compared, since tables of {', '.join(again)} are not those that git has")
+        return []
+    return across.differences({study: paths.report(study) for study in kept_studies()}, claims_agree)
 
 
 def check_readme() -> list[str]:

@@ -50,6 +50,16 @@ def markdown(study: Study, chapters: Sequence[Chapter], provenance: Provenance) 
     return environment.get_template("README.md").render(_content(study, chapters, provenance)).lstrip()
 
 
+def across(chapters: Sequence[Chapter], studies: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -> str:
+    """The page across studies, as Markdown.
+
+    studies: `name` and, in words, `about`, in order; left_out: sentences on what could not be taken in.
+    """
+    environment = _environment(finalize=plain_markdown)
+    content = _judged(chapters) | {"chapters": chapters, "studies": studies, "left_out": left_out}
+    return environment.get_template("across.md").render(content).lstrip()
+
+
 def soft(text: Any) -> Markup:
     """The text, escaped, with places at which a word that is longer than those of a language may be broken."""
     places = re.sub(rf"\S{{{LONG},}}", lambda word: "\0".join(re.findall(rf".{{1,{PIECE}}}", word[0])), str(text))
@@ -72,23 +82,29 @@ def _environment(**options: Any) -> Environment:
 
 
 def _content(study: Study, chapters: Sequence[Chapter], provenance: Provenance) -> dict[str, Any]:
-    claims = [claim for chapter in chapters for claim in chapter.claims]
-    rows = words.in_order(claim.row() for claim in claims)
     columns = list(dict.fromkeys(column for row in provenance.hardware for column in row))
-    return {
+    judged = _judged(chapters)
+    rows = [row for chapter in chapters for row in judged["rows"][chapter.idea]]
+    return judged | {
         "study": study,
         "about": words.about(study, provenance.classes),
         "chapters": chapters,
-        "rows": {chapter.idea: words.in_order(claim.row() for claim in chapter.claims) for chapter in chapters},
-        "tally": words.tally(claims),
         "tallies": {chapter.idea: _sum(words.tally(chapter.claims)) for chapter in chapters},
         "open": [
             row
-            for row in rows
+            for row in words.in_order(rows)
             if row["verdict"] == "contradicted" or (row["verdict"] == "undecided" and row["kind"] in QUESTIONS)
         ],
         "provenance": provenance,
         "hardware": {"columns": columns, "rows": [[row.get(name) for name in columns] for row in provenance.hardware]},
+    }
+
+
+def _judged(chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """What pages say of claims: rows by chapter, how many of which kind have which verdict, and the words for both."""
+    return {
+        "rows": {chapter.idea: words.in_order(claim.row() for claim in chapter.claims) for chapter in chapters},
+        "tally": words.tally(claim for chapter in chapters for claim in chapter.claims),
         "verdicts": VERDICTS,
         "marks": words.MARKS,
         "groups": words.GROUPS,

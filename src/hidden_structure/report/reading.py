@@ -1,15 +1,30 @@
 """What a report is made from: the tables of a study, and the chapters that they give."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hidden_structure.frame import artifacts, tables
+from hidden_structure.frame import artifacts, git, tables
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Study
 from hidden_structure.report import chapters
-from hidden_structure.report.chapter import Chapter
+from hidden_structure.report.chapter import Chapter, Tables
 from hidden_structure.report.page import Provenance
+
+REPORTS = Path("reports")
+
+
+def kept_studies() -> list[str]:
+    """Names of the studies whose results git keeps; without git of all that there are."""
+    listed = git.lines("ls-files", f"{REPORTS}/*/params.yaml")
+    found = REPORTS.glob("*/params.yaml") if listed is None else map(Path, listed)
+    return sorted(file.parent.name for file in found)
+
+
+def tables_of(folder: Path) -> Tables:
+    """Reads each table once."""
+    return functools.cache(lambda name: rows(folder, name))
 
 
 def rows(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -55,6 +55,19 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     return middle - reach, middle + reach
 
 
+def pseudovalues(of_all: float, without: Sequence[float]) -> tuple[float, ...]:
+    """One a unit, of mean `of_all`; their t-interval is the jackknife's of a statistic that is no mean (Tukey 1958).
+
+    of_all: the statistic over all units; without: the same with one unit left out, each in its turn. Of a single unit
+    nothing can be left out: it gives of_all.
+    """
+    count = len(without)
+    if count < 2:
+        return (of_all,)
+    middle = mean(without)
+    return tuple(of_all + (count - 1) * (middle - less) for less in without)
+
+
 def differences(of: Sequence[float], to: Sequence[float]) -> list[float]:
     """Paired: both in the order of the seeds that they share. Raises ValueError if they differ in number."""
     return [one - other for one, other in zip(of, to, strict=True)]

@@ -6,11 +6,11 @@ merge with all its networks after the other.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import numpy as np
 from scipy.stats import permutation_test, rankdata, spearmanr
 
+from hidden_structure.report.statistics import pseudovalues
 from hidden_structure.seeding import numpy_generator
 
 FEWEST = 10  # super-classes of different classes: of fewer a rank correlation says nothing
@@ -46,9 +46,7 @@ def rank_correlation(
     if len(set(sets)) < FEWEST or len(names) < 2 or not all(np.ptp(x[part]) and np.ptp(y[part]) for part in parts):
         return None
     rho, *without = (float(spearmanr(x[part], y[part]).statistic) for part in parts)
-    middle, count = fmean(without), len(names)
-    pseudovalues = tuple(rho + (count - 1) * (middle - less) for less in without)
-    return RankCorrelation(rho, tuple(names), pseudovalues, len(set(sets)), _p(x, y, sets))
+    return RankCorrelation(rho, tuple(names), pseudovalues(rho, without), len(set(sets)), _p(x, y, sets))
 
 
 def _p(x: np.ndarray, y: np.ndarray, sets: Sequence[tuple[int, ...]]) -> float:

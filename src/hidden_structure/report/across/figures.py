@@ -1,0 +1,111 @@
+"""The figures across studies: measurements in, a Figure out."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hidden_structure.report.across.barriers import KINDS, Line
+from hidden_structure.report.across.structure import ENDED, FOLLOWED, RECIPE, Network, of_kind
+from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
+from hidden_structure.report.curves import logarithmic
+from hidden_structure.report.linearity.claims import BENT_FROM
+from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure, plain
+
+GREY = "#555555"
+FACES = {"pca": "filled", "raw": "filled", "tsne": "hollow"}
+REDUCER = {"pca": "clusters by PCA", "raw": "clusters without reduction", "tsne": "clusters by t-SNE"}
+SIZE = {FOLLOWED: 5, ENDED: 5, RECIPE: 3}
+
+
+def structure(made: Sequence[Network]) -> Figure:
+    """Of what is inside super-classes what clusters find, a linear layer reads and separates, against NC1."""
+    figure = new_figure(PAGE, 0.44 * PAGE)
+    found, read, apart = figure.subplots(1, 3, sharex=True)
+    looks = _looks([network.study for network in made])
+    for network in made:
+        look = looks[network.study]
+        for how, values in network.found.items():
+            _way(found, network, values, look, FACES[how])
+        _way(read, network, network.read, look)
+        _way(apart, network, network.apart, look)
+    for axes, label in (
+        (found, "agreement above chance"),
+        (read, "linear layer above a guess"),
+        (apart, "variance between hidden classes"),
+    ):
+        axes.set(xlabel="NC1", ylabel=f"{label} (share)")
+        axes.grid(axis="y", linewidth=0.4, color="#DDDDDD")
+        axes.set_ylim(min(0, axes.get_ylim()[0]), 1.02)
+    logarithmic(found, "x")  # which all share
+    found.invert_xaxis()
+    handles = [_mark(plain(study, 30), *look) for study, look in looks.items()]
+    ways = dict.fromkeys(how for network in made for how in network.found)
+    handles += [_mark(REDUCER[how], GREY, "o", FACES[how]) for how in ways]
+    if any(of_kind(made, FOLLOWED)):
+        handles.append(Line2D([], [], color=GREY, linewidth=0.9, label="one network over training"))
+    if any(of_kind(made, RECIPE)):
+        handles.append(_mark("a cell of a grid of recipes", GREY, "o", "filled", SIZE[RECIPE]))
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=4)
+    return figure
+
+
+def _way(axes: Axes, network: Network, values: Sequence[float], look: tuple[str, str], face: str = "filled") -> None:
+    """The network's way through training, and its end as a mark."""
+    colour, marker = look
+    nc1 = network.nc1[len(network.nc1) - len(values) :]
+    if len(values) > 1:
+        axes.plot(nc1, values, "-", color=colour, linewidth=0.9, alpha=0.7, label=f"{network.study}, {network.name}")
+    if values:
+        style = {"marker": marker, "color": colour, "markersize": SIZE[network.kind], "linestyle": "", "zorder": 3}
+        style["markerfacecolor"] = colour if face == "filled" else "white"
+        axes.plot(nc1[-1:], values[-1:], label=f"{network.study}, {network.name}, end", **style)
+
+
+def barriers(lines: Sequence[Line]) -> Figure:
+    """Bend against barrier, a mark a line between two networks."""
+    figure = new_figure(PAGE, 0.55 * PAGE)
+    axes = figure.add_subplot()
+    colours = dict(zip(KINDS, (COLOURS[4], COLOURS[0], COLOURS[6]), strict=True))
+    marks = {study: marker for study, (_, marker) in _looks([line.study for line in lines]).items()}
+    for kind, colour in colours.items():
+        for study, marker in marks.items():
+            for repaired in (False, True):
+                own = [line for line in lines if (line.kind, line.study, line.repaired) == (kind, study, repaired)]
+                if own:
+                    style = {"marker": marker, "markersize": 4, "alpha": 0.75, "linestyle": "", "markeredgewidth": 0.8}
+                    axes.plot(
+                        [line.barrier for line in own],
+                        [line.bend for line in own],
+                        color=colour,
+                        markerfacecolor=colour if repaired else "none",
+                        label=f"{study}, {kind}" + (", repaired" if repaired else ""),
+                        clip_on=False,
+                        **style,
+                    )
+    axes.set_xscale("symlog", linthresh=STABLE_AT_MOST / 4, linscale=0.6)
+    ticks = [tick for tick in (0, 0.005, 0.02, 0.1, 0.3, 1) if tick <= 2 * max(line.barrier for line in lines)]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(left=0)
+    logarithmic(axes)
+    axes.axhline(BENT_FROM, color=GREY, linewidth=0.8, linestyle=":")
+    axes.axvline(STABLE_AT_MOST, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="barrier in test error (fraction)", ylabel="bend at the worst layer (ratio to the ends)")
+    handles = [_mark(kind, colour, "o") for kind, colour in colours.items()]
+    handles += [_mark("as merged", GREY, "o", "hollow"), _mark("with REPAIR", GREY, "o")]
+    handles += [_mark(f"study {plain(study, 30)}", GREY, marker) for study, marker in marks.items()]
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
+    return figure
+
+
+def _looks(studies: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    """A colour and a marker each, which may come round where there are many."""
+    names = list(dict.fromkeys(studies))
+    return {name: (COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]) for n, name in enumerate(names)}
+
+
+def _mark(name: str, colour: str, marker: str, face: str = "filled", size: float = 5) -> Line2D:
+    look = {"marker": marker, "markersize": size, "markerfacecolor": colour if face == "filled" else "white"}
+    return Line2D([], [], linestyle="", color=colour, label=name, **look)

@@ -1,0 +1,140 @@
+"""What is inside super-classes against how far these have collapsed, of the coarse networks of every study.
+
+Yang, Steinhardt, Hu (ICML 2023) find the merged classes in collapsed features; a rival (arXiv 2606.26749) holds that
+they are there for a while only. Both speak of one quantity over training, so there is one hypothesis.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+
+from hidden_structure.frame.params import Study
+from hidden_structure.report.chapter import Tables
+from hidden_structure.report.claim import Claim, Criterion
+from hidden_structure.report.collapse.claims import of
+from hidden_structure.report.recovery import chapter as recovery
+from hidden_structure.report.recovery.claims import LOST, YANG, chance, guess
+from hidden_structure.report.statistics import finite
+
+IDEA = "structure"
+RIVAL = "arXiv 2606.26749"
+VERDICTS = {  # of the claim -> what becomes of the structure, and which paper that speaks for
+    "supported": ("survives", f"{YANG} (arXiv 2306.17105)"),
+    "contradicted": ("transient", RIVAL),
+}
+UNDECIDED = ("undecided", "neither paper")
+FOLLOWED, ENDED, RECIPE = "followed", "ended", "recipe"  # over training; at its end alone; as a cell of a grid
+
+
+@dataclass(frozen=True)
+class Network:
+    """One coarse network. Values are at the kept epochs, or at the end alone, where `nc1` has one, too.
+
+    found: way of clustering -> agreement of clusters with the original labels, from that of shuffled labels (0) to 1.
+    read: test accuracy of a linear layer on true labels, from a guess inside the super-class (0) to 1. apart: share of
+    the variance inside super-classes that lies between their classes; none where it is not in the tables.
+    """
+
+    study: str
+    name: str
+    kind: str
+    nc1: tuple[float, ...]
+    found: Mapping[str, tuple[float, ...]]
+    read: tuple[float, ...]
+    apart: tuple[float, ...] = ()
+
+
+def networks(study: Study, tables: Tables) -> list[Network]:
+    """None of a study that trains no networks of its own, or without a table of what was recovered."""
+    recovered, superclasses = tables("recovery"), tables("superclasses")
+    if not recovered or not superclasses:
+        return []
+    level, guessed = chance(superclasses), guess(tables("classes"))
+    if level == 1 or guessed == 1:  # nothing was merged
+        return []
+
+    def above(values: Sequence[float], floor: float, what: str) -> tuple[float, ...]:
+        return tuple((finite(value, f"{study.study}: {what}") - floor) / (1 - floor) for value in values)
+
+    def network(kind: str, name: str, nc1: Sequence[float], read: Sequence[float], found: Mapping, apart=()) -> Network:
+        clusters = {how: above(values, level, f"agreement by {how}") for how, values in found.items()}
+        return Network(
+            study.study, name, kind, tuple(nc1), clusters, above(read, guessed, "a linear layer"), tuple(apart)
+        )
+
+    followed = {row["seed"]: row for row in tables("following")}
+    separated = _explained(tables)
+    made = []
+    for row in of(tables("collapse"), "coarse"):
+        seed, own = row["seed"], [one for one in recovered if one["seed"] == row["seed"]]
+        found = {one["reducer"]: [one["agreement"]] for one in own if one["source"] == "coarse"}
+        found = {how: values for how, values in found.items() if how != "raw" or "pca" not in found}  # hardly differ
+        if along := followed.get(seed):
+            found |= {along["reducer"]: along["agreement"]}
+            columns = along["nc1"], along["labels"], found, along["explained"]
+            made.append(network(FOLLOWED, str(seed), *columns))
+        elif found:
+            read = [one["accuracy"] for one in own if one["source"] == "labels"]
+            made.append(network(ENDED, str(seed), row["nc1"][-1:], read, found, separated))
+    for row in tables("sweep"):
+        if row["nc1"] is not None and row["agreement"] is not None:
+            name = f"rate {row['lr']:g}, decay {row['weight_decay']:g}, seed {row['seed']}"
+            found = {study.cluster.reducers[0]: [row["agreement"]]}
+            made.append(network(RECIPE, name, [row["nc1"]], [row["ceiling"]], found))
+    return made
+
+
+def _explained(tables: Tables) -> list[float]:
+    """At the end of training, where distances of classes are of a single network and not a mean over several."""
+    from hidden_structure.recovery.following import separation
+
+    rows, classes = tables("distances"), tables("classes")
+    if not rows or len(of(tables("collapse"), "coarse")) > 1:
+        return []
+    names = list(dict.fromkeys(row["superclass"] for row in classes))
+    superclass = {row["class"]: names.index(row["superclass"]) for row in classes}
+    coarse_of = torch.tensor([superclass[row["class"]] for row in rows]).numpy()
+    distances = torch.tensor([row["distances"] for row in rows], dtype=torch.float64)
+    return [separation(distances, coarse_of)["explained"]]
+
+
+def outlasting(study: Study, tables: Tables) -> Claim | None:
+    """The study's own claim on what clusters find; None where its networks were not followed."""
+    if not tables("recovery"):
+        return None
+    made = recovery.chapter(study, tables)
+    wanted = "recovery.outlasting-agreement"
+    return next((claim for claim in made.claims if claim.id == wanted), None) if made else None
+
+
+def overall(claims: Mapping[str, Claim]) -> Claim:
+    """The same over the networks of all studies in which it can be asked; claims: study -> its own."""
+    asked = {study: claim for study, claim in claims.items() if claim.values and not claim.unmet}
+    return Claim(
+        id=f"{IDEA}.outlasting",
+        idea=IDEA,
+        kind="ours",
+        statement="Over all studies, what clusters of the coarse networks' features find of the merged classes "
+        "outlasts collapse.",
+        criterion=Criterion(
+            "agreement of recovered with original labels over the training set, from that of shuffled labels (0) to "
+            "all (1), at the end less at the epoch of the highest mean over the study's networks",
+            at_least=-LOST["agreement"],
+            origin="ours: hardly less; the source gives no curve",
+        ),
+        values=tuple(chain.from_iterable(claim.values for claim in asked.values())),
+        seeds=tuple(f"{study}/{seed}" for study, claim in asked.items() for seed in claim.seeds),
+        source=f"{YANG}; {RIVAL}",
+        unmet="" if asked else "no study's networks were followed until they had collapsed",
+    )
+
+
+def word(claim: Claim | None) -> tuple[str, str]:
+    """What becomes of the structure, and which paper that speaks for."""
+    return VERDICTS.get(claim.verdict, UNDECIDED) if claim else UNDECIDED
+
+
+def of_kind(made: Sequence[Network], *kinds: str) -> Iterator[Network]:
+    return (network for network in made if network.kind in kinds)

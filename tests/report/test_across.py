@@ -1,0 +1,212 @@
+"""The report across studies: one verdict over their networks, lines that share networks are no replications, and files
+that are the tables' and nothing else."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import synthetic_connectivity
+import synthetic_recovery
+import tiny
+
+from hidden_structure.frame import tables
+from hidden_structure.report.across import barriers, structure, writing
+from hidden_structure.report.across.barriers import BARE, MATCHED, PARTED, Line
+from hidden_structure.report.across.chapters import chapters
+from hidden_structure.report.plotting import add_letters
+from hidden_structure.seeding import numpy_generator
+
+STUDY = synthetic_recovery.STUDY
+
+
+def changed(agreement=lambda row: row["agreement"], **others) -> dict:
+    found = synthetic_recovery.results() | others
+    for row in found["follow-recovery"]:
+        row["agreement"] = agreement(row)
+    return found
+
+
+def across(*results: dict):
+    """Of a study for each; they are called a, b, ..."""
+    studies = [STUDY.model_copy(update={"study": name}) for name, _ in zip("abcdef", results, strict=False)]
+    made = [(study, synthetic_recovery.tables(found, study)) for study, found in zip(studies, results, strict=True)]
+    return chapters(made)
+
+
+def lost(row: dict) -> float:
+    return row["agreement"] - 0.2 * (row["epoch"] == 200)
+
+
+KEPT, LOST = changed(), changed(lost)
+UNFOLLOWED = changed(**{"follow-recovery": []})
+
+
+@pytest.mark.parametrize(
+    ("results", "word", "paper"),
+    [
+        ([KEPT], "survives", "2306.17105"),
+        ([KEPT, UNFOLLOWED], "survives", "2306.17105"),
+        ([LOST, LOST], "transient", "2606.26749"),
+        ([KEPT, LOST], "undecided", "neither"),
+    ],
+)
+def test_one_verdict_over_the_networks_of_all_studies_and_the_paper_that_it_speaks_for(results, word, paper):
+    (chapter,), _ = across(*results)
+    (claim,) = chapter.claims
+    assert structure.word(claim)[0] == word
+    assert word in chapter.findings[0]
+    assert paper in chapter.findings[0]
+    followed = sum(bool(found["follow-recovery"]) for found in results)
+    assert len(set(claim.seeds)) == len(claim.values) == 3 * followed
+
+
+def test_each_study_has_its_own_verdict_beside_that_over_all():
+    (chapter,), left_out = across(KEPT, LOST, UNFOLLOWED)
+    (numbers,) = chapter.numbers
+    words = dict(zip(numbers.columns, zip(*numbers.rows, strict=True), strict=True))
+    assert words["structure"] == ("survives", "transient", "undecided: not followed")
+    assert any(sentence.startswith("c: the coarse networks were not followed") for sentence in left_out)
+
+
+def test_networks_that_have_not_collapsed_or_found_nothing_count_for_neither():
+    raw = changed()
+    for row in raw["collapse"]:
+        row["nc1"] = 3.0
+    nothing = changed(lambda row: 0.53)
+    for found in (raw, nothing, UNFOLLOWED):
+        (chapter,), _ = across(found)
+        assert chapter.claims[0].verdict == "not assessable"
+    (chapter,), _ = across(raw, KEPT)
+    assert {name.partition("/")[0] for name in chapter.claims[0].seeds} == {"b"}
+
+
+def test_shuffled_labels_have_no_agreement_and_a_guess_no_accuracy_on_the_common_axis():
+    found = synthetic_recovery.tables(KEPT)
+    made = structure.networks(STUDY, found)
+    level = structure.chance(found("superclasses"))
+    by = {kind: list(structure.of_kind(made, kind)) for kind in (structure.FOLLOWED, structure.RECIPE)}
+    assert len(by[structure.FOLLOWED]) == 3
+    assert len(by[structure.RECIPE]) == len(found("sweep"))
+    for network, row in zip(by[structure.FOLLOWED], found("following"), strict=True):
+        back = [level + (1 - level) * value for value in network.found["pca"]]
+        assert back == pytest.approx(row["agreement"])
+        assert network.nc1 == tuple(row["nc1"])
+        assert max(network.read) < 1
+    assert structure.networks(STUDY, lambda name: []) == []
+
+
+def test_what_separates_a_single_network_comes_from_its_distances():
+    found = synthetic_recovery.tables(UNFOLLOWED)
+    three = [network.apart for network in structure.of_kind(structure.networks(STUDY, found), structure.ENDED)]
+    assert three == [(), (), ()]  # of a mean over three
+    single = STUDY.model_copy(update={"seeds": [0]})
+    results = synthetic_recovery.results(seeds=[0]) | {"follow-recovery": []}
+    (network,) = structure.of_kind(
+        structure.networks(single, synthetic_recovery.tables(results, single)), structure.ENDED
+    )
+    assert len(network.apart) == 1
+    assert 0 <= network.apart[0] <= 1
+
+
+def test_the_figure_shows_a_line_a_followed_network_and_a_mark_each():
+    (chapter,), _ = across(KEPT, UNFOLLOWED)
+    figure = chapter.pictures[0].draw()
+    add_letters(figure)
+    found = figure.axes[0]
+    assert sum(len(line.get_xdata()) > 1 for line in found.lines) == 3
+    low, high = found.get_xlim()
+    assert low > high, "more collapsed is to the right"
+
+
+def line(barrier: float, bend: float, unit: str, kind: str = MATCHED, study: str = "a") -> Line:
+    return Line(study, unit, kind, "weights", False, barrier, bend)
+
+
+def test_repeating_the_lines_of_a_group_of_networks_makes_no_interval_narrower():
+    draw = numpy_generator("groups")
+    own = [line(x, x + float(draw.normal()), f"u{n % 8}") for n, x in enumerate(draw.normal(size=24).tolist())]
+    once, thrice = barriers.correlation(own), barriers.correlation(own * 3)
+    assert once.rho == pytest.approx(thrice.rho)
+    assert once.values == pytest.approx(thrice.values)
+    assert len(once.units) == 8
+
+
+def test_networks_with_a_line_to_one_another_are_one_group():
+    study = synthetic_connectivity.study(seeds=[0, 1, 2, 3], spawned=3)
+    found = synthetic_connectivity.tabulated(study, synthetic_connectivity.results(study))
+    own = barriers.lines(study, found.__getitem__)
+    assert len(own) == len(found["lines"]) == len(found["features"])
+    assert {one.kind for one in own} == {PARTED, MATCHED, BARE}
+    cells = {(row["width"], row["weight_decay"]) for row in found["lines"]}
+    # Trunks 0 and 1 make a pair, to which what parted from either of them belongs; 2 and 3 the other.
+    assert len({one.unit for one in own}) == 2 * len(cells)
+    assert barriers.lines(study, lambda name: found["lines"] if name == "lines" else []) == []
+
+
+def test_a_correlation_is_supported_contradicted_or_of_one_group_undecided():
+    rising = [line(n, n + 0.01 * (n % 3), f"u{n // 2}") for n in range(12)]
+    falling = [line(-one.barrier, one.bend, one.unit) for one in rising]
+
+    def verdicts(own, unmet=""):
+        return [claim.verdict for claim in barriers.claims(own, {"a": unmet})]
+
+    assert verdicts(rising) == ["supported", "supported"]
+    assert verdicts(falling) == ["contradicted", "contradicted"]
+    assert verdicts([line(n, n, "one") for n in range(12)]) == ["undecided", "undecided"]
+    assert verdicts(rising, "they have learnt nothing") == ["not assessable", "not assessable"]
+    assert verdicts([line(0, n, f"u{n}") for n in range(12)]) == ["not assessable", "not assessable"]
+
+
+def test_barriers_are_read_over_all_studies_that_have_them():
+    study = synthetic_connectivity.study(spawned=2)
+    found = synthetic_connectivity.tabulated(study, synthetic_connectivity.results(study))
+    named = [study.model_copy(update={"study": name}) for name in "xy"]
+    (chapter,), left_out = chapters(
+        [*((one, lambda name: found.get(name, [])) for one in named), (STUDY, lambda name: [])]
+    )
+    assert [claim.id for claim in chapter.claims] == ["barriers.all", "barriers.x", "barriers.y"]
+    assert len(chapter.claims[0].values) == 2 * len(chapter.claims[1].values)
+    assert any(STUDY.study in sentence and "barriers" in sentence for sentence in left_out)
+    assert chapter.pictures[0].draw().axes[0].lines
+
+
+@pytest.fixture
+def reports(tmp_path) -> dict[str, Path]:
+    """Two committed studies, one of which trains no networks to be followed and one without lines."""
+    kept = {name: tmp_path / name for name in ("digits-grid", "cifar10-binary")}
+    for name, folder in kept.items():
+        shutil.copytree(tiny.ROOT / "reports" / name, folder, ignore=shutil.ignore_patterns("figures", "paper"))
+    return kept
+
+
+def same(one: list, other: list) -> bool:
+    return one == other
+
+
+def test_what_is_written_is_what_the_tables_give_twice_the_same_bytes(reports, tmp_path):
+    folder = tmp_path / "across"
+    writing.write(reports, folder)
+    first = {file: file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    assert writing.differences(reports, same, folder) == []
+    writing.write(reports, folder)
+    assert first == {file: file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    assert {"README.md", "claims.csv", "figures/structure.csv", "figures/structure.png"} == {
+        file.relative_to(folder).as_posix() for file in first
+    }
+    text = (folder / "README.md").read_text()
+    assert "no table of lines between networks" in text
+    assert "../digits-grid/README.md" in text
+
+
+def test_what_differs_from_the_tables_is_named(reports, tmp_path):
+    folder = tmp_path / "across"
+    writing.write(reports, folder)
+    rows = tables.read(folder / "figures/structure.csv")
+    tables.write(folder / "figures/structure.csv", [rows[0] | {"x": 7.0}, *rows[1:]])
+    (folder / "README.md").write_text("other\n")
+    (folder / "figures/structure.png").unlink()
+    (folder / "figures/old.png").write_bytes(b"")
+    failures = writing.differences(reports, same, folder)
+    for name in ("structure.csv is not", "README.md is not", "structure.png is missing", "old.png belongs to nothing"):
+        assert any(name in failure and "make across" in failure for failure in failures)
+    assert len(failures) == 4
