@@ -5,7 +5,7 @@ import numpy as np
 from hidden_structure.datasets.labels import bits_per_sample, describe, joined_names
 from hidden_structure.merges.likeness import above_chance
 
-MERGES = {  # name -> method, coarse classes
+MERGES = {  # name -> method, coarse classes; of groups the sizes stand in the name: "groups-1-3-6"
     "modulo-5": ("modulo", 5),
     "semantic": ("semantic", 5),
     "random-5-0": ("random", 5),
@@ -79,7 +79,9 @@ def results(seeds: list[int], merges: dict = MERGES, **others) -> dict:
 
 def _row(name: str, method: str, classes: int, seed: int, names: list[str], slope: float, draw) -> dict:
     coarse_of = np.arange(len(names)) % classes
-    if method != "modulo":
+    if method == "groups":
+        coarse_of = np.repeat(np.arange(classes), [int(size) for size in name.split("-")[1:]])
+    elif method != "modulo":
         coarse_of = np.random.default_rng(len(name) + int(name[-1]) if method == "random" else 9).permutation(coarse_of)
     superclasses = {}
     for group, superclass in enumerate(joined_names(coarse_of, names)):

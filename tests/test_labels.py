@@ -16,6 +16,7 @@ from hidden_structure.datasets.labels import (
     from_groups,
     joined_names,
     merge,
+    merge_name,
 )
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError
@@ -70,6 +71,18 @@ def test_groups_are_numbered_in_their_own_order_and_cover_the_classes():
     assert {name: merged.coarse_names[k] for name, k in zip(ANIMALS, merged.coarse_of, strict=True)} == {
         name: group for group, members in groups.items() for name in members
     }
+
+
+def test_merges_by_groups_have_names_of_their_own_and_are_the_same_if_they_put_the_same_together():
+    one = {"x": ["fox", "eel"], "y": ["bee"]}
+    other = {"x": ["fox"], "y": ["bee", "eel"]}
+    renamed = {"a": ["bee"], "b": ["eel", "fox"]}
+    names = [merge_name(asks("groups", groups=groups)) for groups in (one, other, one)]
+    assert names[0] == names[2] != names[1]
+    assert all(name.startswith("groups-2-") for name in names)
+    assert asks("groups", groups=one).same_as(asks("groups", groups=renamed))
+    assert not asks("groups", groups=one).same_as(asks("groups", groups=other))
+    assert not asks("groups", groups=one).same_as(asks("modulo", 2))
 
 
 @pytest.mark.parametrize("method", ["superclass", "semantic"])

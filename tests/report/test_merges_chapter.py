@@ -11,6 +11,7 @@ from hidden_structure.frame import params
 from hidden_structure.report.claim import Claim
 from hidden_structure.report.merges.chapter import chapter
 from hidden_structure.report.merges.correlation import FEWEST, rank_correlation
+from hidden_structure.report.merges.measured import counted
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.tables.merges import tabulate
 
@@ -98,6 +99,43 @@ def test_the_number_of_clusters_is_held_against_the_best_constant_answer():
         assert max(constant.values) == 0
         assert constant.verdict == "contradicted"
         assert answer(lambda scores: 12)[f"count-{method}"].verdict == "contradicted"
+
+
+UNEQUAL = {"groups-1-3-6": ("groups", 3), "groups-5-4-1": ("groups", 3), "modulo-2": ("modulo", 2)}
+
+
+def test_merges_of_unequal_sizes_are_counted_against_the_one_answer_that_is_best_for_networks():
+    merged = tabulate(STUDY, synthetic.results(SEEDS, UNEQUAL).get)["merged"]
+    sizes = {row["name"]: [] for row in merged}
+    for row in merged:
+        sizes[row["name"]].append(len(row["members"]))
+    assert sizes == {"groups-1-3-6": [1, 3, 6], "groups-5-4-1": [5, 4, 1], "modulo-2": [5, 5]}
+    found = counted(merged, "gap")
+    shares = {answer: np.mean([np.mean(np.equal(own, answer)) for own in sizes.values()]) for answer in range(1, 7)}
+    assert np.mean(found.constant) == pytest.approx(max(shares.values())) == pytest.approx(shares[found.answer])
+    assert len(found.networks) == 3 * len(SEEDS)
+
+
+def test_the_best_constant_is_best_for_the_mean_over_networks_not_over_super_classes():
+    """Four super-classes of one class in a single network; two networks with one of five."""
+
+    def row(name: str, size: int) -> dict:
+        return {"name": name, "members": list(range(size)), "seeds": [0], "estimated": {"gap": [size]}}
+
+    found = counted([*(row("many", 1) for _ in range(4)), row("a", 5), row("b", 5)], "gap")
+    assert found.answer == 5
+    assert found.constant == (0, 1, 1)
+    assert found.gains == (1, 0, 0)
+
+
+def test_super_classes_told_twice_make_no_interval_of_the_rank_correlation_narrower():
+    draw = numpy_generator("told twice")
+    x, noise = draw.standard_normal((2, 24))
+    own, members = [f"m{i % 4}" for i in range(24)], [(i,) for i in range(24)]
+    once = rank_correlation(x, noise - x, own, members)
+    twice = rank_correlation(np.tile(x, 2), np.tile(noise - x, 2), own * 2, members * 2)
+    assert twice.pseudovalues == pytest.approx(once.pseudovalues)
+    assert len(once.merges) == 4
 
 
 def test_where_all_merge_as_many_no_method_of_counting_is_judged():

@@ -5,6 +5,7 @@ Coarse supervision of a C-class data set is a map from its C fine classes to K c
 """
 
 import difflib
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
-from hidden_structure.seeding import numpy_generator
+from hidden_structure.seeding import numpy_generator, seed_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,10 @@ class Merge:
 
 
 def merge_name(settings: params.Merge) -> str:
-    """What tells a way of merging from others of the same data."""
+    """What tells a way of merging from others of the same data; groups by their number and a hash of their content."""
+    if settings.method == "groups":
+        groups = settings.groups or {}
+        return f"groups-{len(groups)}-{seed_of(json.dumps(list(groups.items()))):08x}"
     classes = [] if settings.classes is None else [str(settings.classes)]
     return "-".join([settings.method, *classes, *([str(settings.seed)] if settings.method == "random" else [])])
 

@@ -63,9 +63,14 @@ class Merge(Section):
     seed: Seed
 
     def same_as(self, other: "Merge") -> bool:
-        """A seed makes a difference to random alone, and a study has one way of merging by groups."""
+        """A seed makes a difference to random alone, and groups by what is in them, whatever their names and order."""
+        if self.method == other.method == "groups":
+            return self._parts() == other._parts()
         seeds = self.seed == other.seed or self.method != "random"
         return (self.method, self.classes) == (other.method, other.classes) and seeds
+
+    def _parts(self) -> set[frozenset[str]]:
+        return {frozenset(members) for members in (self.groups or {}).values()}
 
 
 class Network(Section):

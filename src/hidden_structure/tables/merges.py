@@ -15,11 +15,11 @@ LABELS = {  # method of merging -> in words
     "random": "random",
     "semantic": "related classes",
     "superclass": "super-classes of the data",
-    "groups": "groups of the parameters",
 }
 CONTROLS = {"pixels": "control: pixels", "untrained": "control: untrained network"}  # source of the clusters -> label
 SIMILARITIES = ("pixels", "features", "confusion")
 ESTIMATES = ("gap", "silhouette")
+LISTED = 6  # sizes of groups at most, else their range
 
 
 def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
@@ -52,7 +52,11 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
 
 
 def label(row: Mapping) -> str:
-    """Of a merge in words: "modulo 5", "random 5 (0)", "related classes, 5"."""
+    """Of a merge in words: "modulo 5", "random 5 (0)", "related classes, 5", "groups of 1, 3, 6 classes"."""
+    if row["method"] == "groups":
+        sizes = sorted(len(scores["members"]) for scores in row["superclasses"].values())
+        listed = ", ".join(map(str, sizes)) if len(sizes) <= LISTED else f"{sizes[0]} to {sizes[-1]}"
+        return f"groups of {listed} classes" + (f", {len(sizes)}" if len(sizes) > LISTED else "")
     comma = "" if row["method"] in ("modulo", "random") else ","
     named = f"{LABELS[row['method']]}{comma} {row['classes']}"
     return f"{named} ({row['name'].rpartition('-')[2]})" if row["method"] == "random" else named

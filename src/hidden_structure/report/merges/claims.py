@@ -8,6 +8,7 @@ from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.merges.correlation import FEWEST
 from hidden_structure.report.merges.measured import (
     ESTIMATES,
+    FEWEST_CLUSTERS,
     correlation,
     counted,
     kept,
@@ -92,7 +93,7 @@ def _likeness(merged: Sequence[Mapping], classes: int, unmet: str) -> Claim:
         criterion=Criterion(
             "rank correlation of likeness with agreement above chance, over super-classes",
             at_most=LIKENESS_BELOW,
-            origin="ours; jackknife over merges",
+            origin="ours; the unit is a merge with all its networks, left out in turn, and not a super-class",
         ),
         values=found.pseudovalues if found else (),
         seeds=found.merges if found else (),
@@ -181,6 +182,8 @@ def _floor(share: float) -> float:
 def _counts(merged: Sequence[Mapping], method: str, unmet: str) -> Claim:
     words, source = ESTIMATES[method]
     found = counted(merged, method)
+    answer = f", {found.answer}" if found else ""
+    several = " of several classes" if FEWEST_CLUSTERS[method] > 1 else ""  # it never finds one
     constant = "" if found is None or min(found.constant) < 1 else "every super-class has as many classes"
     return Claim(
         id=f"{IDEA}.count-{method}",
@@ -188,7 +191,8 @@ def _counts(merged: Sequence[Mapping], method: str, unmet: str) -> Claim:
         kind="ours",
         statement=f"The {words} finds how many classes were merged more often than one answer for all does.",
         criterion=Criterion(
-            "share of super-classes whose number is right, less that of the best constant answer (fraction)",
+            f"share of a network's super-classes{several} whose number is right, less that of the best constant "
+            f"answer{answer} (fraction)",
             at_least=COUNTED_BEYOND,
             origin="ours: one super-class of ten more",
         ),

@@ -1,6 +1,5 @@
 """What the tables on other merges of the labels say, in the units that claims, figures and sentences need."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -58,7 +57,7 @@ class Counted:
     networks: tuple[str, ...]
     right: tuple[float, ...]
     constant: tuple[float, ...]  # of the super-classes for which the best constant answer is right
-    answer: int  # that constant, the best over all super-classes of all merges
+    answer: int  # that constant, the one of the highest mean over networks; the fewest of several
     superclasses: int
 
     @property
@@ -71,15 +70,16 @@ def counted(merged: Sequence[Mapping], method: str) -> Counted | None:
     rows = [row for row in merged if len(row["members"]) >= FEWEST_CLUSTERS[method]]
     if not rows:
         return None
-    answer = Counter(len(row["members"]) for row in rows).most_common(1)[0][0]
-    names, right, constant = [], [], []
-    for name in dict.fromkeys(row["name"] for row in rows):
-        own = [row for row in rows if row["name"] == name]
-        for place, seed in enumerate(own[0]["seeds"]):
-            names.append(f"{name}/{seed}")
-            right.append(fmean(row["estimated"][method][place] == len(row["members"]) for row in own))
-            constant.append(fmean(len(row["members"]) == answer for row in own))
-    return Counted(tuple(names), tuple(right), tuple(constant), answer, len(rows))
+    merges = [[row for row in rows if row["name"] == name] for name in dict.fromkeys(row["name"] for row in rows)]
+    networks = [(own, place, seed) for own in merges for place, seed in enumerate(own[0]["seeds"])]
+
+    def constant(answer: int) -> list[float]:
+        return [fmean(len(row["members"]) == answer for row in own) for own, *_ in networks]
+
+    answer = max(sorted({len(row["members"]) for row in rows}), key=lambda one: fmean(constant(one)))
+    right = [fmean(row["estimated"][method][place] == len(row["members"]) for row in own) for own, place, _ in networks]
+    names = tuple(f"{own[0]['name']}/{seed}" for own, _, seed in networks)
+    return Counted(names, tuple(right), tuple(constant(answer)), answer, len(rows))
 
 
 def _alike(row: Mapping, other: Mapping) -> bool:
