@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from hidden_structure.datasets.load import load
 from hidden_structure.frame import artifacts, params, paths, studies, tasks, workplace
 from hidden_structure.networks.build import initialise
+from hidden_structure.networks.cost import training_flop
 from hidden_structure.training import loop, run
-from hidden_structure.training.batches import Images, on_device
+from hidden_structure.training.batches import on_device
 from hidden_structure.training.device import compute_deterministically, describe, pick_device, pick_precision
 
 TABLES = Path("benchmarks/presets")
@@ -100,17 +100,11 @@ def train(job: Job, seed: int, coarse: int | None) -> dict:
     for name, both in (("test_accuracy", False), ("both_sides_accuracy", True)):
         row[name] = loop.evaluate(network, images["test"], labels["test"], precision, both_sides=both)[1]
     row["train_accuracy"] = loop.evaluate(network, images["train"], labels["train"], precision)[1]
-    row["pflop"] = round(petaflop(network, images["train"], recipe.epochs), 4)
+    count, *shape = arrays["train_images"].shape
+    row["pflop"] = round(training_flop(network, tuple(shape)) * count * recipe.epochs / 1e15, 4)
     row["seconds"] = round(sum(epoch["seconds"] for epoch in state.history), 1)
     row["peak_gigabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
     return row
-
-
-def petaflop(network: torch.nn.Module, images: Images, epochs: int) -> float:
-    """Of training: forward, and twice as much backward, of every image in every epoch."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(images.normalise(images.pixels[:1]))
-    return 3 * counter.get_total_flops() * len(images.pixels) * epochs / 1e15
 
 
 if __name__ == "__main__":

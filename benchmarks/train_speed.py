@@ -16,7 +16,7 @@ from statistics import mean, median
 import numpy as np
 import torch
 from apart import Cost, apart, cost
-from presets import TABLES, petaflop
+from presets import TABLES
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
@@ -24,6 +24,7 @@ from torchvision import transforms
 
 from hidden_structure.frame import params
 from hidden_structure.networks.build import build
+from hidden_structure.networks.cost import training_flop
 from hidden_structure.seeding import global_seed, numpy_generator
 from hidden_structure.training import loop
 from hidden_structure.training.batches import Images, on_device
@@ -127,9 +128,9 @@ class Work:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def flop(self) -> float:
+    def flop(self) -> int:
         """Of training on one image."""
-        return 1e15 * petaflop(self.fresh(), self.images(), 1) / len(self.pixels)
+        return training_flop(self.fresh(), self.shape)
 
 
 RUNS = {

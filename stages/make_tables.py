@@ -1,5 +1,6 @@
 """Take what the report shows out of what the stages computed: small tables, from which it is drawn anywhere."""
 
+import functools
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from hidden_structure.tables import (
     collapse,
     connectivity,
     distillation,
+    flops,
     imbalance,
     linearity,
     merges,
@@ -38,8 +40,10 @@ def main() -> None:
         read.append(paths.results(name))
         return artifacts.read_json(paths.results(name))
 
+    image_shape = artifacts.read_arrays(paths.DATA, paths.IMAGES)["test_images"].shape[1:]
+    cost = functools.partial(flops.tabulate, image_shape=image_shape)
     texts: dict[str, str] = {}
-    for make in (*(idea.tabulate for idea in IDEAS), provenance):
+    for make in (*(idea.tabulate for idea in IDEAS), cost, provenance):
         read.clear()
         with artifacts.content_of(read):
             texts |= {name: tables.text(rows) for name, rows in make(study, results).items()}

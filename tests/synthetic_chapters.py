@@ -117,7 +117,10 @@ def write_tables(folder: Path, names: Sequence[str] = CLASSES) -> None:
     own = {
         **{"classes": made.classes, "provenance": made.hardware, "versions": made.versions},
         "training": [
-            one | {"snapshots": [0, 5], "test": {"accuracy": [0.1, 0.8 + one["seed"] / 10]}} for one in networks
+            one
+            | {"train": {"accuracy": [0.5, 1.0]}, "snapshots": [0, 5]}
+            | {"test": {"accuracy": [0.1, 0.8 + one["seed"] / 10]}}
+            for one in networks
         ],
         "collapse": [one | {"epochs": [0, 5], "nc1": [9.0, 1.0 + one["seed"]]} for one in networks],
     }
@@ -129,7 +132,11 @@ def provenance(names: Sequence[str] = CLASSES) -> Provenance:
     trained = {"device": "cpu", "processor": "<x86>", "instructions": "AVX512", "precision": "float32", "threads": 1}
     return Provenance(
         "study: digits\nx: '</pre><script>'\n",
-        [{"class": name, "superclass": f"group {place % 2}"} for place, name in enumerate(names)],
+        [
+            {"class": name, "superclass": f"group {place % 2}", "train": 40, "test": 10}
+            for place, name in enumerate(names)
+        ],
         [{"name": "fine"} | trained, {"name": "spawned", "device": "cuda", "processes": 8}],
         [{"library": "python", "version": "3.11.7"}, {"library": "torch", "version": "<2.15>"}],
+        Numbers("trained", "What was trained", "PFLOP.", ("networks", "PFLOP each"), [("<fine> labels", "0.44")]),
     )

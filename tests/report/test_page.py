@@ -1,5 +1,6 @@
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -189,3 +190,11 @@ def test_readme_sets_hostile_names_as_they_are(name: str):
 def test_the_same_input_gives_the_same_page():
     assert render() == render()
     assert markdown() == markdown()
+
+
+def test_both_pages_say_what_was_trained_and_at_what_cost():
+    numbers = synthetic.provenance().trained
+    for text in (render(), markdown()):
+        place = text.index(numbers.title)
+        assert text.index("How it was made") < place < text.index("PFLOP each") < text.index("&lt;fine&gt; labels")
+    assert numbers.title not in render(made=replace(synthetic.provenance(), trained=None))

@@ -130,14 +130,14 @@ def test_a_damaged_table_is_one_line_that_names_it_and_leaves_the_report_as_it_w
 
 def test_a_large_table_may_be_an_npz(folder: Path):
     (folder / "reports/digits/tables/classes.csv").unlink()
-    columns = {"class": np.array(["cat", "dog"]), "superclass": np.array(["a", "a"])}
+    columns = {"class": np.array(["cat", "dog"]), "superclass": np.array(["a", "a"]), "train": np.array([9, 9])}
     artifacts.write_arrays(folder / "reports/digits/tables/classes.npz", columns)
     assert run(folder, "--study", "digits").returncode == 0
     assert "2 classes, merged into 1" in (folder / "reports/digits/README.md").read_text()
 
 
 def test_class_names_that_no_font_can_draw_are_told(folder: Path):
-    rows = [{"class": "\U00012000", "superclass": "a"}, {"class": "b", "superclass": "a"}]
+    rows = [{"class": name, "superclass": "a", "train": 9} for name in ("\U00012000", "b")]
     tables.write(folder / "reports/digits/tables/classes.csv", rows)
     done = run(folder, "--study", "digits")
     assert "figures show \U00012000 as code points" in done.stdout

@@ -42,7 +42,11 @@ def test_a_report_is_its_page_its_figures_and_what_a_paper_takes(tmp_path: Path)
         ),
         *(f"figures/{name}.png" for name in figures),
         *(f"paper/figures/{name}.{suffix}" for name in figures for suffix in ("pdf", "svg", "png", "csv")),
-        *(f"paper/tables/{name}.{suffix}" for name in ("claims", "recovery-table") for suffix in ("csv", "tex")),
+        *(
+            f"paper/tables/{name}.{suffix}"
+            for name in ("claims", "recovery-table", "trained")
+            for suffix in ("csv", "tex")
+        ),
     }
     shown, printed = (tmp_path / f"report/{folder}/recovery-curves.png" for folder in ("figures", "paper/figures"))
     assert [int.from_bytes(path.read_bytes()[16:20]) for path in (shown, printed)] == [

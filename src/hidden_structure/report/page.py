@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report import words
-from hidden_structure.report.chapter import Chapter
+from hidden_structure.report.chapter import Chapter, Numbers
 from hidden_structure.report.claim import VERDICTS
 
 TEMPLATES = FileSystemLoader(Path(__file__).parent / "templates")
@@ -27,12 +27,16 @@ TEXT = 15  # pixels: how large the text of a figure is shown, whatever its size 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a study. Rows are those of the tables of that name; without one there are none."""
+    """What made a study. Rows are those of the tables of that name; without one there are none.
+
+    trained: its networks, and what they cost.
+    """
 
     params: str  # the text of its params.yaml
     classes: Sequence[Mapping[str, Any]] = ()
     hardware: Sequence[Mapping[str, Any]] = ()
     versions: Sequence[Mapping[str, Any]] = ()
+    trained: Numbers | None = None
 
 
 def html(study: Study, chapters: Sequence[Chapter], provenance: Provenance, sizes: Mapping[str, tuple]) -> str:

@@ -11,6 +11,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report import chapters
 from hidden_structure.report.chapter import Chapter, Tables
 from hidden_structure.report.page import Provenance
+from hidden_structure.report.trained import trained
 
 REPORTS = Path("reports")
 
@@ -45,19 +46,31 @@ def read(study: Study, folder: Path, idea: str | None = None) -> Iterator[tuple[
     for module in chapters.CHAPTERS.values() if idea is None else [chapters.CHAPTERS[idea]]:
         files: list[Path] = []
 
-        def tables_of(name: str, files: list[Path] = files) -> list[dict[str, Any]]:
-            files.append(_file(folder, name))
-            return rows(folder, name)
-
         with artifacts.content_of(files):
-            chapter = module.chapter(study, tables_of)
+            chapter = module.chapter(study, _recording(folder, files))
         if chapter:
             yield chapter, files
 
 
-def provenance(folder: Path, params: str) -> Provenance:
-    """params: the text of the study's params.yaml."""
-    return Provenance(params, *(rows(folder, name) for name in ("classes", "provenance", "versions")))
+def provenance(study: Study, folder: Path, params: str) -> Provenance:
+    """params: the text of the study's params.yaml.
+
+    Raises InputError if a table is damaged.
+    """
+    files: list[Path] = []
+    tables = _recording(folder, files)
+    with artifacts.content_of(files):
+        return Provenance(params, *map(tables, ("classes", "provenance", "versions")), trained(study, tables))
+
+
+def _recording(folder: Path, files: list[Path]) -> Tables:
+    """The tables of a folder; what is read of them is added to the files."""
+
+    def tables(name: str) -> list[dict[str, Any]]:
+        files.append(_file(folder, name))
+        return rows(folder, name)
+
+    return tables
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -11,6 +11,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report import latex, page, plotting, reading
 from hidden_structure.report.chapter import Chapter, Numbers
 from hidden_structure.report.fitting import fit
+from hidden_structure.report.page import Provenance
 from hidden_structure.report.plotted import data_of
 from hidden_structure.report.statistics import over_training, rounded
 
@@ -38,7 +39,7 @@ def write(folder: Path, study: Study, tables_folder: Path, params: str) -> None:
     """
     read = list(reading.read(study, tables_folder))
     chapters = [chapter for chapter, _ in read]
-    provenance = reading.provenance(tables_folder, params)
+    provenance = reading.provenance(study, tables_folder, params)
     _check_names(chapters)
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{artifacts.WRITING}*/"):  # of a run that was killed
@@ -55,7 +56,7 @@ def write(folder: Path, study: Study, tables_folder: Path, params: str) -> None:
         drawn = tasks.run("figures", _draw, drawing, Path(temporary), study.tasks, cores)
         sizes = {name: tuple(size) for figures in drawn.values() for name, size in figures.items()}
         _write_curves(tables_folder, new / "curves")
-        _write_tables(chapters, new)
+        _write_tables(chapters, provenance, new)
         artifacts.write_json(new / "metrics.json", headline(chapters))
         artifacts.write_text(new / "params.yaml", params)
         artifacts.write_text(new / "report.html", page.html(study, chapters, provenance, sizes))
@@ -122,12 +123,13 @@ def _claims(chapters: Sequence[Chapter]) -> list[dict]:
     return [claim.row() for chapter in chapters for claim in chapter.claims]
 
 
-def _write_tables(chapters: Sequence[Chapter], folder: Path) -> None:
+def _write_tables(chapters: Sequence[Chapter], provenance: Provenance, folder: Path) -> None:
     rows = _claims(chapters)
     for path in (folder / "claims.csv", folder / "paper/tables/claims.csv"):
         tables.write(path, rows)
     artifacts.write_text(folder / "paper/tables/claims.tex", latex.claims(rows))
-    for numbers in (numbers for chapter in chapters for numbers in chapter.numbers):
+    made = [provenance.trained] if provenance.trained else []
+    for numbers in (*(numbers for chapter in chapters for numbers in chapter.numbers), *made):
         place = folder / "paper/tables" / numbers.name
         tables.write(place.with_suffix(".csv"), _rows(numbers))
         artifacts.write_text(place.with_suffix(".tex"), latex.table(numbers.columns, numbers.rows))
@@ -140,7 +142,7 @@ def _rows(numbers: Numbers) -> list[dict]:
 def _check_names(chapters: Sequence[Chapter]) -> None:
     for kind, names in (
         ("figures", [picture.name for chapter in chapters for picture in chapter.pictures]),
-        ("tables", ["claims", *(numbers.name for chapter in chapters for numbers in chapter.numbers)]),
+        ("tables", ["claims", "trained", *(numbers.name for chapter in chapters for numbers in chapter.numbers)]),
     ):
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two {kind} share the name {min(repeated)}")

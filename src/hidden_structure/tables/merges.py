@@ -127,7 +127,10 @@ def _network(row: Mapping, trained: Mapping[tuple[str, int], Mapping]) -> dict:
     if bought is None:
         return shape | numbers | trained_to
     return (
-        shape | numbers | trained_to | {"bought": {"samples": bought["samples"], "accuracy": bought["test_accuracy"]}}
+        shape
+        | numbers
+        | trained_to
+        | {"bought": {name: bought[name] for name in ("samples", "epochs")} | {"accuracy": bought["test_accuracy"]}}
     )
 
 

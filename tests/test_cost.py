@@ -1,0 +1,86 @@
+"""What training costs is 6 times the multiplications of each layer, and the tables and the report say so."""
+
+import pytest
+import synthetic_recovery
+from torch import nn
+
+from hidden_structure.frame import params
+from hidden_structure.networks.build import initialise
+from hidden_structure.networks.cost import training_flop
+from hidden_structure.report.trained import trained
+from hidden_structure.tables import flops
+
+SHAPE = (8, 8, 3)
+
+
+def test_layers_cost_six_times_their_multiplications():
+    inputs, hidden, classes = 8 * 8 * 3, 16, 10
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+    assert training_flop(linear, SHAPE) == 6 * (inputs * hidden + hidden * classes)
+    convolution = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.BatchNorm2d(5), nn.Flatten())
+    assert training_flop(convolution, SHAPE) == 6 * (8 * 8 * 3 * 5 * 9)
+
+
+def test_the_mode_of_the_network_and_its_statistics_stay_what_they_were():
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192), nn.Linear(192, 2))  # of one image it has no statistics
+    before = network[1].running_mean.clone()
+    training_flop(network, SHAPE)
+    assert network.training
+    assert (network[1].running_mean == before).all()
+
+
+STUDY = synthetic_recovery.STUDY.model_copy(
+    update=dict.fromkeys(("merges", "split", "distill", "spawn", "permute", "interpolate", "linearity"))
+)
+
+
+@pytest.fixture
+def found() -> dict[str, list[dict]]:
+    results = synthetic_recovery.results() | {"sweep": []}
+    tables = synthetic_recovery.tables(results, STUDY)
+    made = {name: tables(name) for name in ("classes", "training")}
+    return made | flops.tabulate(STUDY, results.get, SHAPE)
+
+
+def test_every_network_of_a_study_has_its_cost(found):
+    rows = {row["outputs"]: row["flop"] for row in found["flops"]}
+    assert set(rows) == {10, 5}
+    assert rows[10] == training_flop(initialise(STUDY.network, SHAPE, 10, 0), SHAPE)
+    assert rows[10] - rows[5] == 6 * 5 * STUDY.network.width
+
+
+def test_the_report_says_what_was_trained_and_what_all_of_it_cost(found):
+    numbers = trained(STUDY, lambda name: found.get(name, []))
+    lines = {row[0]: dict(zip(numbers.columns, row, strict=True)) for row in numbers.rows}
+    images = sum(row["train"] for row in found["classes"])
+    assert lines["fine labels"]["number"] == lines["coarse labels"]["number"] == 3
+    assert lines["fine labels"]["seeds"] == "0, 1, 2"
+    assert lines["fine labels"]["labels"] == "10"
+    assert lines["fine labels"]["epochs"] == str(STUDY.train.epochs)
+    assert lines["fine labels"]["images"] == str(images)
+    total = 3 * sum(row["flop"] for row in found["flops"]) * images * STUDY.train.epochs / 1e15
+    assert float(lines["all of these"]["PFLOP each"]) == pytest.approx(total, rel=5e-3)
+    accuracies = [row["test"]["accuracy"][-1] for row in found["training"] if row["supervision"] == "coarse"]
+    assert lines["coarse labels"]["test accuracy"].startswith(f"{min(accuracies):.3g}")
+
+
+def test_tables_of_an_earlier_version_say_all_but_the_cost(found):
+    del found["flops"]
+    numbers = trained(STUDY, lambda name: found.get(name, []))
+    assert {row[0] for row in numbers.rows} == {"fine labels", "coarse labels"}
+    assert {row[numbers.columns.index("PFLOP each")] for row in numbers.rows} == {None}
+    assert "earlier version" in numbers.meaning
+
+
+def test_a_child_costs_what_it_is_trained_for_after_it_has_left_its_trunk():
+    study = params.load().model_copy(update={"train": None, "merges": None, "split": None, "distill": None})
+    row = {"width": 1, "weight_decay": 0.0, "guess": 0.1, "seed": [0, 1], "train_accuracy": [1.0, 1.0]}
+    row |= {"test_accuracy": [0.9, 0.8]}
+    networks = [row | {"name": "trunk", "k": None}, row | {"name": "00005-b", "k": 5}]
+    classes = [{"class": name, "superclass": "x", "train": 7, "test": 3} for name in "ab"]
+    tables = {"networks": networks, "classes": classes}
+    numbers = trained(study, lambda name: tables.get(name, []))
+    epochs = study.spawn.train.epochs
+    assert [row[3] for row in numbers.rows] == [str(epochs), str(epochs - 5)]
+    assert numbers.rows[0][-1] == "0.8 to 0.9"
+    assert trained(study.model_copy(update={"spawn": None}), lambda name: tables.get(name, [])) is None
