@@ -5,7 +5,8 @@ from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section
-from hidden_structure.frame.sections import Hardware, Linearity, Permute, Spawn, Tasks
+from hidden_structure.frame.sections import Hardware, Linearity, Permute, Tasks
+from hidden_structure.frame.spawn import Spawn
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.linearity.measures import measure
 from hidden_structure.training.device import describe

@@ -1,16 +1,14 @@
-"""Train the networks of the connectivity study: trunks, and children that part from them after k epochs.
-
-One trunk serves every k. Killed and started again it goes on where it was.
-"""
+"""Train the networks of the connectivity study: trunks, each for every k, and the children that part from it there."""
 
 from pathlib import Path
 
-from hidden_structure.connectivity.spawning import Run, forks, runs, waves
+from hidden_structure.connectivity.spawning import K, Run, check_partings, forks, place, runs, waves
 from hidden_structure.frame import artifacts, command, params, paths, results, tasks
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section
-from hidden_structure.frame.sections import Hardware, Spawn, Tasks
+from hidden_structure.frame.sections import Hardware, Tasks
+from hidden_structure.frame.spawn import Spawn
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training import resume
 from hidden_structure.training.device import describe
@@ -34,10 +32,10 @@ def main() -> None:
         results.write("spawn", [], None)
         return
     inputs = read(study.hardware)
+    check_partings(study, len(inputs.labels["train"]))
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"spawn"}) | hardware
     plan = runs(study)
-    with workplace("spawn", described, inputs.arrays) as folder:
+    with workplace("spawn", study.model_dump(include={"spawn"}) | hardware, inputs.arrays) as folder:
         found = {}
         import_optimizers()
         for wave in waves(plan):
@@ -52,22 +50,23 @@ def kept(folder: Path, run: Run, name: str) -> Path:
     return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
 
 
-def spawn(run: Run, forks: list[int], hardware: Hardware, folder: Path) -> dict:
-    """Train one network, a child from its trunk's state on; forks: the epochs at which children leave this trunk."""
+def spawn(run: Run, forks: list[K], hardware: Hardware, folder: Path) -> dict:
+    """Train one network, a child from its trunk's state on; forks: every k at which children leave this trunk."""
     inputs = read(hardware)
     splits = {split: (images, inputs.targets(split)) for split, images in inputs.images.items()}
     file, network = kept(folder, run, run.name), inputs.initialise(run.cell.network, run.seed)
+    named = {place(k, len(inputs.labels["train"]) // run.train.batch_size): f"fork-{k}" for k in forks}
 
     def keep_fork(state: TrainingState) -> None:
-        if state.epoch in forks:
-            resume.save(kept(folder, run, f"fork-{state.epoch}"), state)
+        if name := named.get((state.epoch, state.batch)):
+            resume.save(kept(folder, run, name), state)
 
     if run.fork is not None and not file.is_file():
         fork = kept(folder, run, f"fork-{run.fork}")
         if not fork.is_file():
             raise InputError(f"{folder} has lost a trunk's state: delete the folder and start again")
         artifacts.copy(fork, file)
-    options = {"after": keep_fork, "section": "spawn.train"}
+    options = {"after": keep_fork, "after_step": keep_fork, "section": "spawn.train"}
     state = train(network, run.train, run.noise, *splits["train"], inputs.precision, file, **options)
     row = run.row | evaluate(state.network, splits, inputs.precision, run.train, "spawn.train")
     print(f"{run.title}: test accuracy {row['test_accuracy']:.4f}", flush=True)

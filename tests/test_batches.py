@@ -91,6 +91,18 @@ def test_chunks_leave_no_trace(monkeypatch):
         assert torch.equal(labels, same_labels)
 
 
+@pytest.mark.parametrize("size", [1, 2**19])
+@pytest.mark.parametrize("options", [{}, {"crop": 1, "flip": True}])
+def test_an_epoch_is_the_same_from_any_batch_on(monkeypatch, options, size):
+    whole = epoch(coloured_images(), **options)
+    monkeypatch.setattr("hidden_structure.training.batches.CHUNK_VALUES", size)
+    for first in range(4):
+        rest = epoch(coloured_images(), **options, first=first)
+        for (images, labels), (same_images, same_labels) in zip(whole[first:], rest, strict=True):
+            assert torch.equal(images, same_images)
+            assert torch.equal(labels, same_labels)
+
+
 def test_augmented_images_are_crops_of_the_padded_images_in_their_order():
     images = coloured_images()
     shown = augmented(images, torch_generator("augmentation", 0), crop=2, flip=True).pixels

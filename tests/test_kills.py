@@ -27,6 +27,7 @@ SECTIONS = {
     "memorised": {"train": None},
     "split": {"seeds": [0, 1], "train": None},
     "distill": {"methods": ["kd", "fitnet", "subclass", "lelp"], "network": None},
+    "spawn": {"train": None, "network": None, "epochs": [0, 2], "steps": [5], "widths": [0.5], "weight_decays": []},
     "sweep": {"seeds": [0], "lrs": [0.1, 0.05], "weight_decays": [0.0]},
     "imbalance": {"train": None},
     "cluster": {"reducers": ["pca"], "components": 2, "restarts": 1},

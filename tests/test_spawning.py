@@ -6,7 +6,18 @@ import pytest
 import tiny
 from ruamel.yaml import YAML
 
-from hidden_structure.connectivity.spawning import TRUNK, cells, forks, pairs, runs, waves
+from hidden_structure.connectivity.spawning import (
+    TRUNK,
+    cells,
+    check_partings,
+    forks,
+    pairs,
+    parting,
+    partings,
+    place,
+    runs,
+    waves,
+)
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 
@@ -33,11 +44,11 @@ def test_every_run_stands_once_and_after_its_trunk(children, weight_decays):
     plan = study(children=children, weight_decays=weight_decays)
     order = [key(run) for run in runs(plan)]
     assert len(order) == len(set(order))
-    for place, run in enumerate(runs(plan)):
+    for index, run in enumerate(runs(plan)):
         assert (run.fork is None) == (run.name == TRUNK)
         if run.fork is not None:
             assert run.fork in plan.spawn.epochs
-            assert (run.cell.name, run.seed, TRUNK) in order[:place]
+            assert (run.cell.name, run.seed, TRUNK) in order[:index]
             assert run.seed in plan.spawn.seeds[: plan.spawn.spawned]
             assert run.cell == cells(plan)[0]
     trunks = Counter(name for name, _, kind in order if kind == TRUNK)
@@ -194,6 +205,16 @@ def test_networks_of_torchvision_have_no_width_to_multiply():
         ({"widths": [0.5, 0.5]}, "spawn.widths"),
         ({"weight_decays": [-1.0]}, "spawn.weight_decays"),
         ({"train": {"lr": 0.1}}, "spawn.train"),
+        ({"steps": [5, 5]}, "spawn.steps"),
+        ({"steps": [-1]}, "spawn.steps"),
+        ({"steps": [0.5]}, "spawn.steps"),
+        ({"epochs": [], "steps": []}, "spawn.epochs: .*in steps"),
+        ({"epochs": [0, 8], "recipes": [{"epochs": 8, "snapshots": 2}]}, "spawn.epochs: .*last of 8 epochs"),
+        ({"recipes": [{}]}, "spawn.recipes.0"),
+        ({"recipes": [{"lr": 0.1}]}, "spawn.recipes.0: is train itself"),
+        ({"recipes": [{"lr": 0.2}, {"lr": 0.2, "crop": 1}]}, "spawn.recipes.1: is train itself, or a recipe before"),
+        ({"recipes": [{"learning_rate": 0.1}]}, "spawn.recipes.0: unknown key learning_rate"),
+        ({"recipes": [{"optimizer": "adam"}], "children": [{}, {"optimizer": "sgd"}]}, "children.1: .*optimizer, adam"),
     ],
     ids=str,
 )
@@ -216,3 +237,81 @@ def test_a_misspelt_key_of_a_child_is_compared_with_the_keys_of_train(tmp_path):
 def test_the_last_possible_fork_is_allowed(tmp_path):
     plan = load(tmp_path, epochs=[11])
     assert {run.fork for run in runs(plan)} == {None, 11}
+
+
+def test_none_at_all_is_the_same_k_in_steps_and_in_epochs():
+    assert partings(study(epochs=[2], steps=[0, 50])) == [2, 0, "50-steps"]
+    assert partings(study(epochs=[0, 2], steps=[])) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("k", "at"), [(0, (0, 0)), (3, (3, 0)), ("5-steps", (0, 5)), ("10-steps", (1, 0)), ("25-steps", (2, 5))]
+)
+def test_a_place_is_epochs_and_the_batches_of_the_next(k, at):
+    assert place(k, 10) == at
+
+
+def test_a_networks_name_tells_when_it_parted():
+    plan = study(steps=[50, 100_000], children=[{"lr": 0.01}, {}])
+    assert all(parting(run.name) == run.fork for run in runs(plan))
+    assert {run.fork for run in runs(plan)} == {None, 0, 2, "50-steps", "100000-steps"}
+
+
+def test_steps_and_recipes_leave_the_plan_without_them_as_it_is():
+    without, plan = study(), study(steps=[50], recipes=[{"lr": 0.2}, {"crop": 0, "flip": False}])
+    kept = [run for run in runs(plan) if not run.cell.recipe and run.fork != "50-steps"]
+    assert [(key(run), run.row, run.noise) for run in kept] == [(key(run), run.row, run.noise) for run in runs(without)]
+    left = [pair for pair in pairs(plan) if not pair.cell.recipe and pair.k != "50-steps"]
+    assert [(pair.id, pair.row("none")) for pair in left] == [(pair.id, pair.row("none")) for pair in pairs(without)]
+
+
+def test_every_recipe_has_trunks_of_its_own_with_a_child_each_k_and_no_independent_pair():
+    plan = study(steps=[50], recipes=[{"lr": 0.2}, {"crop": 0, "flip": False}], weight_decays=[0.0])
+    for cell in (cell for cell in cells(plan) if cell.recipe):
+        own = [run for run in runs(plan) if run.cell == cell]
+        assert [(run.seed, run.fork) for run in own] == [(s, k) for s in (3, 1) for k in (None, 0, 2, "50-steps")]
+        assert all(run.train == cell.train for run in own)
+        assert cell.network == plan.network
+        between = [(pair.k, pair.a[0]) for pair in pairs(plan) if pair.cell == cell]
+        assert between == [(k, seed) for k in (0, 2, "50-steps") for seed in (3, 1)]
+    assert [cell.recipe for cell in cells(plan) if cell.recipe] == ["lr 0.2", "crop 0, flip false"]
+    assert {cell.train.lr for cell in cells(plan)} == {0.1, 0.2}
+    for of in (
+        [pair.id for pair in pairs(plan)],
+        [run.title for run in runs(plan)],
+        [cell.name for cell in cells(plan)],
+    ):
+        assert len(of) == len(set(of))
+
+
+def test_children_by_a_recipe_of_their_own_take_it_from_their_trunks():
+    plan = study(recipes=[{"lr": 0.2}, {"weight_decay": 0.0}], children=[{}, {"crop": 0}])
+    for run in runs(plan):
+        if run.cell.recipe:
+            assert run.train == run.cell.train.model_copy(update={} if run.name == TRUNK else {"crop": 0})
+
+
+@pytest.mark.parametrize(
+    ("spawn", "says"),
+    [
+        ({"steps": [120]}, "spawn.steps: 120 are not before the last of 120 steps"),
+        ({"steps": [60], "children": [{}, {"epochs": 6}]}, "spawn.steps: 60 are not before the last of 60 steps"),
+        ({"steps": [20]}, "spawn.steps: 20 are k = 2 of spawn.epochs: leave one out"),
+        ({"steps": [0]}, "spawn.steps: 0 are k = 0 of spawn.epochs: leave one out"),
+        ({"steps": [5], "children": [{}, {"batch_size": 16}]}, "spawn.steps: 5 end within an epoch, .*multiple of 10"),
+        (
+            {"steps": [60], "recipes": [{"batch_size": 64}]},
+            "not before the last of 60 steps by the recipe of batch_size",
+        ),
+    ],
+    ids=str,
+)
+def test_steps_that_the_data_have_no_place_for_are_one_line(spawn, says):
+    with pytest.raises(InputError, match=says) as error:
+        check_partings(study(**spawn), 325)
+    assert "\n" not in str(error.value)
+
+
+def test_steps_up_to_the_last_are_possible_and_whole_epochs_whatever_the_batches_of_a_child():
+    check_partings(study(steps=[1, 19, 119]), 325)
+    check_partings(study(steps=[30], children=[{}, {"batch_size": 16}]), 325)

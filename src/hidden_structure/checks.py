@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from hidden_structure.connectivity.spawning import cells
+from hidden_structure.connectivity.spawning import cells, check_partings
 from hidden_structure.datasets.labels import Merge, merge, tables
 from hidden_structure.distillation.methods import check_room
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
+from hidden_structure.frame.spawn import replaced
 from hidden_structure.merges import imbalance
 from hidden_structure.merges.split import draw
 from hidden_structure.networks.build import initialise
@@ -160,7 +161,14 @@ def _distillation(
 def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
     shape, classes = data["train_images"].shape, len(data["class_names"])
     _recipe(told, study, study.spawn.train, "spawn.train", shape)
-    for cell in _ask(told, cells, study) or ():
+    for name in ("recipes", "children"):
+        for index, changed in enumerate(getattr(study.spawn, name)):
+            if changed.keys() & {"batch_size", "crop"}:
+                _ask(told, check_sizes, replaced(study.spawn.train, changed), shape, 1, f"spawn.{name}.{index}")
+    every = _ask(told, cells, study) or ()
+    if every:
+        _ask(told, check_partings, study, shape[0])
+    for cell in (cell for cell in every if not cell.recipe):
         network = _ask(told, _runnable, cell.network, shape[1:], classes, rename=("network", "spawn.network"))
         if network and study.permute.methods and cell.width == 1:
             _ask(told, _matchable, network, torch.zeros(2, shape[3], *shape[1:3]))

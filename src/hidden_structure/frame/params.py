@@ -27,13 +27,13 @@ from hidden_structure.frame.sections import (
     Network,
     Permute,
     Report,
-    Spawn,
     Split,
     Sweep,
     Tasks,
     Train,
     Unconstrained,
 )
+from hidden_structure.frame.spawn import Spawn
 from hidden_structure.frame.values import Name, Seed, Some
 
 PARAMS = Path("params.yaml")

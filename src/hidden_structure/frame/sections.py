@@ -2,16 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.style import Style
 from hidden_structure.frame.values import (
     DISTILLATIONS,
     FREE_FEATURES,
-    OF_THE_OPTIMIZER,
-    WIDEST,
     Classes,
     Epochs,
     Inside,
@@ -115,48 +112,6 @@ class Train(Section):
             raise ValueError(f"snapshots: at most {self.epochs + 1}, the start and every epoch")
         if self.clean > self.epochs:
             raise ValueError(f"clean: there are only {self.epochs} epochs")
-        return self
-
-
-class Spawn(Section):
-    """The networks whose connectivity is studied, all on fine labels."""
-
-    seeds: Some[Seed]
-    network: Network
-    train: Train
-    spawned: Annotated[int, Field(ge=1, le=1000)]
-    epochs: Some[Annotated[int, Field(ge=0, lt=100_000)]]
-    children: Annotated[list[dict[Text, Any]], Field(min_length=2, max_length=2)]
-    widths: Set[Annotated[float, Field(gt=0, le=1000)]]
-    weight_decays: Set[Weight]
-
-    @model_validator(mode="after")
-    def _children_part_from_their_trunk(self) -> "Spawn":
-        for index, changed in enumerate(self.children):
-            try:
-                recipe = Train.model_validate(self.train.model_dump() | changed)
-            except ValidationError as error:
-                raise ValueError(f"children.{index}: {first_problem(error, Train)}") from error
-            for key in OF_THE_OPTIMIZER:
-                if getattr(recipe, key) != (kept := getattr(self.train, key)):
-                    raise ValueError(f"children.{index}: a child keeps its trunk's {key}, {kept}")
-            if max(self.epochs) >= recipe.epochs:
-                raise ValueError(f"epochs: children must part before the last of {recipe.epochs} epochs")
-        if len(self.seeds) % 2:
-            raise ValueError("seeds: two networks make a pair, and no two pairs share one: give an even number")
-        if self.spawned > len(self.seeds):
-            raise ValueError(f"spawned: there are only {len(self.seeds)} seeds")
-        return self
-
-    @model_validator(mode="after")
-    def _further_networks_are_others(self) -> "Spawn":
-        if 1 in self.widths:
-            raise ValueError("widths: 1 is the network itself, which is always there: leave it out")
-        if self.train.weight_decay in self.weight_decays:
-            raise ValueError(f"weight_decays: {self.train.weight_decay:g} is the recipe's own: leave it out")
-        width = self.network.width or 0
-        if self.widths and width * max(self.widths) > WIDEST:
-            raise ValueError(f"widths: {max(self.widths):g} times {width} is more than {WIDEST:,} units")
         return self
 
 

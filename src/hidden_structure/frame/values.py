@@ -54,8 +54,6 @@ Weight = Annotated[float, Field(ge=0, le=1e3)]  # of a term of the loss, such as
 Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # beyond, a softmax is one-hot or uniform to float32
 NetworkName = Annotated[str, Field(pattern=NETWORKS, max_length=200)]
 
-# Keys of a recipe that the state of an optimizer depends on, which a child takes over from its trunk.
-OF_THE_OPTIMIZER = ("optimizer", "decay_vectors", "shift_rate", "others_rate")
 DISTILLATIONS = (
     "alone",  # the student on the labels
     "kd",

@@ -1,11 +1,10 @@
 """The tables of mode connectivity: networks, when they parted, the lines between them, permutations, a plane."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from hidden_structure.connectivity.spawning import cells, pair_id
+from hidden_structure.connectivity.spawning import cell_name, cells, pair_id, parting, partings, place
 from hidden_structure.frame.params import Study
 from hidden_structure.permutation.methods import METHODS
 
@@ -17,9 +16,10 @@ DRAWN = ("alphas", "test_loss", "test_accuracy")
 def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
     """Tables by name; none where the study leaves connectivity out.
 
-    networks: the networks of one width, weight decay and name, a list cell over seeds. forks: every k of spawned pairs
-    as steps and as a share of training. lines: every line, with its curves where the network is the plain one.
-    matching: what each method's objective gained, a list cell over pairs. plane: a row a grid line.
+    networks: the networks of one width, weight decay, recipe and name, a list cell over seeds. forks: every k of
+    spawned pairs, by every recipe, as steps and as a share of training. lines: every line, with its curves where the
+    network is the plain one. matching: what each method's objective gained, a list cell over pairs. plane: a row a grid
+    line.
     """
     lines = results("interpolate")
     if not lines:
@@ -37,14 +37,14 @@ def pair_columns(row: Mapping) -> dict[str, Any]:
     """What a row of results says of its pair and of how it was aligned, as columns of a table."""
     method = METHODS.get(row["method"])
     aligned = {"label": method.label, "source": method.source} if method else UNALIGNED
-    pair = pair_id(row["width"], row["weight_decay"], row["k"], row["seeds"])
-    columns = ("k", "width", "weight_decay", "seeds", "method")
-    return {"pair": pair} | {name: row[name] for name in columns} | aligned
+    pair = pair_id(cell_name(row["width"], row["weight_decay"], row.get("recipe", "")), row["k"], row["seeds"])
+    columns = ("k", "width", "weight_decay", "recipe", "seeds", "method")
+    return {"pair": pair} | {name: row[name] for name in columns if name in row} | aligned
 
 
 def is_plain(study: Study, row: Mapping) -> bool:
-    """Whether the row is of the study's own width and weight decay."""
-    return row["width"] == 1 and row["weight_decay"] == cells(study)[0].train.weight_decay
+    """Whether the row is of the study's own width and recipe."""
+    return row["width"] == 1 and row["weight_decay"] == study.spawn.train.weight_decay and "recipe" not in row
 
 
 def nearest_to_half(alphas: Sequence[float]) -> int:
@@ -54,20 +54,26 @@ def nearest_to_half(alphas: Sequence[float]) -> int:
 
 def _networks(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[dict]:
     """guess: the accuracy of always naming the commonest class."""
-    by = ("width", "weight_decay", "name")
+    by = ("width", "weight_decay", "recipe", "name")
     guess = max(test_counts.values()) / sum(test_counts.values())
     found = []
     for key, own in _groups(rows, by):
-        k = None if (name := key[2]) == "trunk" else int(name.partition("-")[0])
-        row = dict(zip(by, key, strict=True)) | {"k": k, "guess": guess}
+        row = {name: value for name, value in zip(by, key, strict=True) if value is not None}
+        row |= {"k": parting(row["name"]), "guess": guess}
         found.append(row | _listed(own, ("seed", "train_accuracy", "test_accuracy", "test_loss")))
     return found
 
 
 def _forks(study: Study, samples: int) -> list[dict]:
-    recipe = cells(study)[0].train
-    steps = math.ceil(samples / recipe.batch_size)
-    return [{"k": k, "steps": k * steps, "share": k / recipe.epochs} for k in study.spawn.epochs]
+    found = []
+    for cell in (cell for cell in cells(study) if cell.parted):
+        batches = samples // cell.train.batch_size
+        for k in partings(study):
+            epochs, rest = place(k, batches)
+            steps = epochs * batches + rest
+            row = {"k": k, "steps": steps, "share": steps / (batches * cell.train.epochs)}
+            found.append(row | ({"recipe": cell.recipe} if cell.recipe else {}))
+    return found
 
 
 def _line(study: Study, row: Mapping) -> dict:
@@ -114,7 +120,7 @@ def _groups(rows: Sequence[Mapping], by: Sequence[str]) -> list[tuple[tuple, lis
     places: dict[tuple, int] = {}
 
     def key(row: Mapping) -> tuple:
-        return tuple(row[name] for name in by)
+        return tuple(row.get(name) for name in by)
 
     for row in rows:
         places.setdefault(key(row), len(places))

@@ -86,6 +86,7 @@ def training_batches(
     flip: bool | Tensor = False,
     share: tuple[int, int] = (0, 1),
     padding: str = "zero",
+    first: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of shuffled, augmented batches; the incomplete last batch is left out.
 
@@ -98,6 +99,7 @@ def training_batches(
         flip: whether half of the images are mirrored, drawn anew; or bool (N,), which ones are.
         padding: what the added pixels are: zero (black) or reflect (the image mirrored at its edge).
         share: (rank, processes); rank r gets images r, r + processes, ... of every global batch.
+        first: how many of the epoch's batches are left out, which are drawn all the same.
 
     Yields:
         images float32 (b, channels, H, W) and labels int64 (b,), b = batch_size / processes.
@@ -109,7 +111,7 @@ def training_batches(
     offsets = torch.randint(2 * crop + 1, (used, 2), generator=augmentation)
     flips = torch.randint(2, (used,), generator=augmentation).bool()
     flips = flip[chosen] if isinstance(flip, Tensor) else flips & flip
-    mine = torch.arange(used).view(batches, batch_size)[:, rank::processes]
+    mine = torch.arange(used).view(batches, batch_size)[first:, rank::processes]
     padded = _padded(images.pixels, crop, padding)
 
     for part in mine.split(max(1, CHUNK_VALUES // (local * height * width * channels))):

@@ -1,7 +1,7 @@
 """Supervised training as one plain loop.
 
 A run is a TrainingState that `fit` carries forward epoch by epoch. Everything an epoch draws comes from generators
-named by (seed, epoch), so a state needs no random state to be resumed, copied or forked.
+named by (seed, epoch), so a state needs no random state to be resumed, copied or forked, not even inside an epoch.
 """
 
 import math
@@ -37,6 +37,7 @@ class TrainingState:
     optimizer: torch.optim.Optimizer | MuonAndSGD
     average: Average | None = None  # of the weights
     epoch: int = 0  # epochs done
+    batch: int = 0  # and batches of the next
     history: list[dict[str, float | int]] = field(default_factory=lambda: [{"epoch": 0}])
 
 
@@ -69,7 +70,7 @@ def snapshot_epochs(epochs: int, count: int) -> list[int]:
 
 
 def nothing(state: TrainingState) -> None:
-    """Do nothing after an epoch: the default, where a caller has nothing to add."""
+    """Do nothing after an epoch or step: the default, where a caller has nothing to add."""
 
 
 # (outputs float32 (b, ...), inputs, labels) to the loss, and bool (b,): where the outputs are right.
@@ -95,11 +96,15 @@ def fit(
     after_epoch: Callable[[TrainingState], None] = nothing,
     objective: Objective | None = None,
     section: str = "train",
+    after_step: Callable[[TrainingState], None] = nothing,
 ) -> None:
-    """Train until train.epochs are done, in place; after_epoch sees the state after each.
+    """Train until train.epochs are done, in place; after_epoch sees the state after each, after_step after each step.
+
+    A state inside an epoch goes on with the batch that its place says of the epoch that `seed` draws: samples that it
+    has seen in this epoch by another seed may come again.
 
     Each epoch appends {epoch, lr, train_loss, train_accuracy} to the history: the rate at its end, and averages over
-    its batches as they were trained on.
+    its batches as they were trained on, from the state's place on.
 
     Args:
         labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
@@ -110,13 +115,15 @@ def fit(
 
     Raises:
         InputError: the batch size or the crop does not fit the data, or the processes, or the loss or at the end the
-            weights are not finite.
+            weights are not finite, or the state lies beyond the end of an epoch.
     """
     check_sizes(train, images.pixels.shape, share[1], section)
     images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
     objective = objective or partial(classify, smoothing=train.label_smoothing)
     batches = len(labels) // train.batch_size
+    if state.batch >= batches:
+        raise InputError(f"the state is {state.batch} batches into an epoch of {batches}: it is of another training")
     epochs = range(state.epoch, train.epochs)
     for _ in track(epochs, f"training, seed {seed}") if share[0] == 0 else epochs:
         order, augmentation = (torch_generator(name, seed, state.epoch) for name in ("order", "augmentation"))
@@ -126,21 +133,23 @@ def fit(
             flip = alternating_flips(len(labels), state.epoch, torch_generator("flips", seed))
         crop = train.crop if augmenting else 0
         epoch = training_batches(
-            images, labels, train.batch_size, order, augmentation, crop, flip, share, train.padding
+            images, labels, train.batch_size, order, augmentation, crop, flip, share, train.padding, state.batch
         )
         model.train()
         losses, hits = [], []
-        for batch, (inputs, targets) in enumerate(epoch):
-            rate = learning_rate(train, (state.epoch + (batch + 0.5) / batches) / train.epochs)
+        for inputs, targets in epoch:
+            rate = learning_rate(train, (state.epoch + (state.batch + 0.5) / batches) / train.epochs)
             loss, right = step(model, state.optimizer, inputs, targets, rate, precision, objective)
+            state.batch += 1
             if state.average is not None:
-                done = state.epoch * batches + batch + 1
+                done = state.epoch * batches + state.batch
                 averaging.after_step(state.average, state.network, train, done, train.epochs * batches)
             losses.append(loss)
             hits.append(right)
+            after_step(state)
         averages = torch.stack([torch.stack(losses).mean(), torch.cat(hits).float().mean()])
         loss, accuracy = distributed.average(averages).tolist()
-        state.epoch += 1
+        state.epoch, state.batch = state.epoch + 1, 0
         if not math.isfinite(loss):
             raise diverged(f"the training loss became {loss} in epoch {state.epoch}", train, section)
         row = {"epoch": state.epoch, "lr": rate, "train_loss": loss, "train_accuracy": accuracy}

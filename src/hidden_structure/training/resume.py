@@ -1,4 +1,4 @@
-"""The state of a training in one file, written between epochs, so that a training survives a kill."""
+"""The state of a training in one file, so that a training survives a kill, or two networks part from one."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from hidden_structure.training.loop import TrainingState
 
 
 def save(path: Path, state: TrainingState) -> None:
-    """Network, optimizer, epoch and history as one safetensors file."""
+    """Network, optimizer, average, place in the schedule and history as one safetensors file."""
     tensors = {f"network/{name}": tensor for name, tensor in state.network.state_dict().items()}
     for index, slots in state.optimizer.state_dict()["state"].items():
         tensors |= {
@@ -20,8 +20,9 @@ def save(path: Path, state: TrainingState) -> None:
         }
     if state.average is not None:
         tensors |= {f"average/{name}": tensor for name, tensor in state.average.tensors.items()}
-    record = json.dumps({"epoch": state.epoch, "history": state.history}).encode()
-    write_tensors(path, tensors | {"record": torch.frombuffer(bytearray(record), dtype=torch.uint8)})
+    record = {"epoch": state.epoch, "history": state.history} | ({"batch": state.batch} if state.batch else {})
+    text = json.dumps(record).encode()
+    write_tensors(path, tensors | {"record": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
 
 
 def load(path: Path, state: TrainingState) -> bool:
@@ -35,7 +36,9 @@ def load(path: Path, state: TrainingState) -> bool:
     parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
     with content_of([path]):
         record = parse_json(bytes(tensors.pop("record").tolist()).decode())
-        epoch, history = record["epoch"], record["history"]
+        epoch, batch, history = record["epoch"], record.get("batch", 0), record["history"]
+        if type(batch) is not int or batch < 0:
+            raise ValueError("its place in the epoch is none")
         if [row["epoch"] for row in history] != list(range(epoch + 1)):
             raise ValueError("its history is not of its epochs")
         network = {name.removeprefix("network/"): t for name, t in tensors.items() if name.startswith("network/")}
@@ -59,5 +62,5 @@ def load(path: Path, state: TrainingState) -> bool:
         before = averaged(state.network)  # a child may average where its trunk does not: it begins with its weights
         for name, tensor in state.average.tensors.items():
             tensor.copy_(average.get(name, before[name]))
-    state.epoch, state.history = epoch, history
+    state.epoch, state.batch, state.history = epoch, batch, history
     return True

@@ -28,6 +28,7 @@ def train(
     objective: Objective | None = None,
     after: Callable[[TrainingState], None] = nothing,
     section: str = "train",
+    after_step: Callable[[TrainingState], None] = nothing,
 ) -> TrainingState:
     """Train the network in place, where the images are; killed and started again with the same file it goes on.
 
@@ -41,6 +42,7 @@ def train(
             there whenever training goes on. What was lost by a kill it is called with once more. Of several processes
             the first alone calls it.
         section: where in params.yaml the recipe stands, for messages.
+        after_step: likewise after each step.
 
     Raises InputError as `loop.fit` does, if the file holds anything else, or the processes do not share it.
     """
@@ -55,12 +57,12 @@ def train(
             resume.save(file, state)
             last = time.monotonic()
 
-    kept = keep if rank == 0 else nothing
+    kept, stepped = (keep, after_step) if rank == 0 else (nothing, nothing)
     if not resume.load(file, state):
         whiten(network, images)
         kept(state)
     distributed.check_same(state.epoch, "epochs to resume from: share artifacts/resume between the machines")
-    loop.fit(state, images, labels, recipe, noise, precision, (rank, processes), kept, objective, section)
+    loop.fit(state, images, labels, recipe, noise, precision, (rank, processes), kept, objective, section, stepped)
     return state
 
 
