@@ -7,6 +7,8 @@ from hidden_structure.frame.params import Study
 
 EPOCHS = [0, 1, 2, 3, 5, 8, 12, 20, 32, 50, 80, 130, 200]
 REDUCERS = ["tsne", "pca", "raw"]
+PAIR = ("kind", "k", "width", "weight_decay", "recipe", "seeds", "method")
+EPOCH = 22  # steps
 ENDS = {"train": 0.01, "test": 0.05}  # error of spawned networks
 
 
@@ -99,6 +101,14 @@ def connected(study: Study, **spawn: object) -> Study:
     return Study.model_validate(content | {"spawn": content["spawn"] | own | spawn})
 
 
+def _number(k: int | str | None) -> int:
+    return int(str(k or 0).removesuffix("-steps"))
+
+
+def _epochs(k: int | str) -> float:
+    return k if isinstance(k, int) else _number(k) / EPOCH
+
+
 def interpolate(study: Study) -> list[dict]:
     """Lines between spawned networks rise less the later they part; those between aligned ones less than others."""
     share = {"none": 1.0, "weights": 0.4, "activations": 0.3, "correlations": 0.32, "ste": 0.1}
@@ -108,8 +118,10 @@ def interpolate(study: Study) -> list[dict]:
             if method not in ("none", *study.permute.methods):
                 continue
             for repaired in (False, True):
-                generator = np.random.default_rng([pair.a[0], index, pair.k or 0, repaired])
-                height = share[method] / pair.cell.width**0.5 if pair.k is None else 0.3 / (1 + pair.k) ** 2
+                generator = np.random.default_rng(
+                    [pair.a[0], index, _number(pair.k), repaired, *map(ord, pair.cell.recipe)]
+                )
+                height = share[method] / pair.cell.width**0.5 if pair.k is None else 0.3 / (1 + _epochs(pair.k)) ** 2
                 height *= (0.4 if repaired else 1.0) * (1 + 0.4 * generator.random())
                 rows.append(_line(pair, method, repaired, height, 30 if pair.k is not None else 25))
     return rows
@@ -121,9 +133,7 @@ def _line(pair: Pair, method: str, repaired: bool, height: float, points: int) -
     curves = {f"{split}_loss": 2 * values for split, values in error.items()}
     heights = curves | {f"{split}_error": values for split, values in error.items()}
     curves |= {f"{split}_accuracy": 1 - values for split, values in error.items()}
-    row = {"kind": "independent" if pair.k is None else "spawned", "k": pair.k, "width": pair.cell.width}
-    row |= {"weight_decay": pair.cell.train.weight_decay, "seeds": [pair.a[0], pair.b[0]]}
-    row |= {"method": method, "repaired": repaired, "alphas": alphas.tolist()}
+    row = pair.row(method) | {"repaired": repaired, "alphas": alphas.tolist()}
     row |= {name: values.tolist() for name, values in curves.items()}
     # All ends are equally good here, so that the barrier is the instability.
     rise = {name: float(values.max() - values[0]) for name, values in heights.items()}
@@ -143,9 +153,8 @@ def plane() -> dict:
 def spawn(study: Study) -> list[dict]:
     rows = []
     for run in runs(study):
-        row = {"width": run.cell.width, "weight_decay": run.cell.train.weight_decay, "seed": run.seed, "name": run.name}
         error = 0.05 + 0.001 * run.seed
-        rows.append(row | {f"{split}_loss": 2 * error for split in ENDS})
+        rows.append(run.row | {f"{split}_loss": 2 * error for split in ENDS})
         rows[-1] |= {f"{split}_accuracy": 1 - error for split in ENDS}
     return rows
 
@@ -174,10 +183,10 @@ def linearity(study: Study, layers: list[str] = MLP) -> list[dict]:
     """Merged features are the nearer to the interpolated ones the later a pair parted, and where units are aligned."""
     rows = []
     for line in interpolate(study):
-        generator = np.random.default_rng([*line["seeds"], line["k"] or 0, line["repaired"], len(line["method"])])
-        bent = BENT[line["method"]] if line["k"] is None else 0.1 / (1 + line["k"]) ** 2
+        generator = np.random.default_rng([*line["seeds"], _number(line["k"]), line["repaired"], len(line["method"])])
+        bent = BENT[line["method"]] if line["k"] is None else 0.1 / (1 + _epochs(line["k"])) ** 2
         bent *= (0.5 if line["repaired"] else 1.0) * (1 + 0.3 * generator.random())
-        row = {name: line[name] for name in ("kind", "k", "width", "weight_decay", "seeds", "method", "repaired")}
+        row = {name: line[name] for name in (*PAIR, "repaired") if name in line}
         measured = [_layer(name, place, len(layers), bent, generator) for place, name in enumerate(layers)]
         errors = {name: [0.05 + 0.8 * bent * share for share in (0.7, 1.0, 0.7)] for name in ("merged", "disagreement")}
         ends = {"a": 0.05, "b": 0.05, "either": 0.07, "interpolated": [0.05] * 3}
@@ -216,7 +225,7 @@ def stitch(study: Study, layers: list[str] = MLP) -> list[dict]:
         along = np.linspace(0, 1, len(layers) - 1)
         bent = line["layers"][-1]["dissimilarity"][1]["mean"]
         error = 0.05 + 0.85 * np.tanh(bent) * 4 * along * (1 - along)
-        row = {name: line[name] for name in ("kind", "k", "width", "weight_decay", "seeds", "method")}
+        row = {name: line[name] for name in PAIR if name in line}
         errors = {"a_below_b": error.tolist(), "b_below_a": (error * 1.1).tolist(), "error_a": 0.05, "error_b": 0.052}
         rows.append(row | {"layers": layers[:-1]} | errors)
     return rows

@@ -107,10 +107,14 @@ def recipe_name(changed: Mapping[str, Any]) -> str:
     )
 
 
+def slug(recipe: str) -> str:
+    """The name of a recipe as a part of an id or a path: "lr-0.05-flip-false"."""
+    return re.sub(r"[^\w.]+", "-", recipe).strip("-")
+
+
 def cell_name(width: float, weight_decay: float, recipe: str = "") -> str:
     """The one spelling of a cell, also as a folder."""
-    named = "-" + re.sub(r"[^\w.]+", "-", recipe).strip("-") if recipe else ""
-    return f"width-{width:g}-decay-{weight_decay:g}{named}"
+    return f"width-{width:g}-decay-{weight_decay:g}" + (f"-{slug(recipe)}" if recipe else "")
 
 
 def pair_id(cell: str, k: K | None, seeds: Sequence[int]) -> str:

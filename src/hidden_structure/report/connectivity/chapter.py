@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
-from hidden_structure.report.connectivity import claims, lines
+from hidden_structure.report.connectivity import claims, lines, onset
 from hidden_structure.report.connectivity.figures import pictures
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 
@@ -21,15 +21,20 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     """From the tables of tables/connectivity.py; None where the study leaves connectivity out."""
     if study.spawn is None:
         return None
-    every = tables("lines")
+    every = lines.dated(tables("lines"), tables("forks"))
     return Chapter(
         idea=claims.IDEA,
         title="Mode connectivity",
         question=QUESTION,
-        findings=_findings(study, tables),
-        claims=claims.claims(study, tables),
+        findings=[*_findings(study, tables), *onset.findings(study, tables)],
+        claims=[*claims.claims(study, tables), *onset.claims(study, tables)],
         pictures=pictures(study, every, tables("forks"), tables("plane")),
-        numbers=[_networks(tables("networks")), _heights(study, every), _gains(tables("matching"))],
+        numbers=[
+            _networks(lines.dated(tables("networks"), tables("forks"))),
+            _heights(every),
+            *onset.numbers(study, tables),
+            _gains(tables("matching")),
+        ],
         headline=_headline(study, tables),
     )
 
@@ -54,7 +59,7 @@ def _findings(study: Study, tables: Tables) -> list[str]:
             f"{percent(found[False])} as merged and by {percent(found[True])} with REPAIR."
         )
         (joined if statistics.mean(found[repaired]) <= claims.STABLE_AT_MOST else apart).append(sentence)
-    for fork in tables("forks"):
+    for fork in lines.moments(tables("forks")):
         found = {
             on: lines.heights(lines.spawned(lines.of_repair(rows, on), fork["k"]), "instability") for on in REPAIRED
         }
@@ -84,9 +89,9 @@ def _midpoint(study: Study, rows: Rows) -> list[str]:
 def _headline(study: Study, tables: Tables) -> dict[str, float | None]:
     rows, repaired = lines.plain(study, tables("lines")), lines.repairs(study)
     merged = lines.of_repair(rows, False)
-    found = {}
-    for name, k in (("instability_first_k", min(study.spawn.epochs)), ("instability_last_k", max(study.spawn.epochs))):
-        found[name] = statistics.mean(lines.heights(lines.spawned(merged, k), "instability"))
+    found, forks = {}, lines.moments(tables("forks"))
+    for name, fork in (("instability_first_k", forks[0]), ("instability_last_k", forks[-1])):
+        found[name] = statistics.mean(lines.heights(lines.spawned(merged, fork["k"]), "instability"))
     barriers = {
         method: statistics.mean(lines.heights(lines.independent(lines.of_repair(rows, repaired), method)))
         for method in lines.methods(rows)
@@ -99,27 +104,26 @@ def _networks(rows: Rows) -> Numbers:
     return Numbers(
         name="connectivity-networks",
         title="Networks of the connectivity study",
-        meaning="The ends of the lines, trained on the original labels; means over seeds. The trunk has no epoch; "
-        "where no child a is listed the trunk is one of the two that parted.",
+        meaning="The ends of the lines, trained on the original labels; means over seeds. Where one child "
+        "of a k is listed, the trunk is the other of the two that parted.",
         columns=(
-            *("width", "weight decay", "parted after epoch", "networks"),
+            *("width", "weight decay", "recipe", "which", "networks"),
             *("training accuracy", "test accuracy", "test loss"),
         ),
         rows=[
-            [row["width"], row["weight_decay"], row["k"], len(row["seed"])]
+            [row["width"], row["weight_decay"], row.get("recipe") or "the study's own"]
+            + ["trunk" if row["k"] is None else lines.parted(row), len(row["seed"])]
             + [statistics.mean(row[name]) for name in ("train_accuracy", "test_accuracy", "test_loss")]
             for row in rows
         ],
     )
 
 
-def _heights(study: Study, rows: Rows) -> Numbers:
+def _heights(rows: Rows) -> Numbers:
     """A row for every way of making a pair, every cell."""
     found = []
-    groups = dict.fromkeys((row["width"], row["weight_decay"], row["k"], row["method"], row["label"]) for row in rows)
-    for width, decay, k, method, label in groups:
-        own = [r for r in rows if (r["width"], r["weight_decay"], r["k"], r["method"]) == (width, decay, k, method)]
-        line: list = [width, decay, label if k is None else f"parted after epoch {k}"]
+    for key, own in lines.grouped(rows).items():
+        line: list = [*key]
         for repaired in REPAIRED:
             chosen = lines.disjoint(lines.of_repair(own, repaired))
             line += [statistics.mean(lines.heights(chosen)), statistics.mean(lines.heights(chosen, of="test_loss"))]

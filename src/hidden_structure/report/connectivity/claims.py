@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from hidden_structure.connectivity.spawning import slug
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
@@ -44,14 +45,16 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     found = [trained, apart(rows, False, trained)]
     if repaired:
         found.append(apart(rows, True, trained))
-    found += [claim for fork in forks if (claim := parted(study, rows, fork, trained))]
+    found += [claim for fork in lines.of_recipe(forks) if (claim := parted(study, rows, fork, trained))]
     found += [matched(rows, method, repaired, trained) for method in lines.methods(rows) if method != UNALIGNED]
     found += [*_zero(study, every, trained), *_repair(study, rows, trained)]
     return found
 
 
-def has_learnt(study: Study, tables: Tables) -> Claim:
-    trunks = [row for row in lines.plain(study, tables("networks")) if row["k"] is None]
+def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:
+    networks = tables("networks")
+    own = lines.of_recipe(networks, recipe) if recipe else lines.plain(study, networks)
+    trunks = [row for row in own if row["k"] is None]
     ratios = [
         (1 - finite(accuracy, "a test accuracy")) / (1 - row["guess"])
         for row in trunks
@@ -59,10 +62,11 @@ def has_learnt(study: Study, tables: Tables) -> Claim:
     ]
     quantity = "test error of a network, over that of naming the commonest class"
     return Claim(
-        id=f"{IDEA}.learnt",
+        id=f"{IDEA}.learnt" + (f".{slug(recipe)}" if recipe else ""),
         idea=IDEA,
         kind="precondition",
-        statement="The networks have learnt the task: those that have not have no barrier between them either.",
+        statement=f"The networks{f' by the recipe of {recipe}' if recipe else ''} have learnt the task: those that "
+        "have not have no barrier between them either.",
         criterion=Criterion(quantity, at_most=LEARNT_AT_MOST, origin="ours: half of a guess"),
         values=tuple(ratios),
         seeds=tuple(str(seed) for row in trunks for seed in row["seed"]),
@@ -87,9 +91,10 @@ def apart(rows: Rows, repaired: bool, trained: Claim) -> Claim:
 
 
 def parted(study: Study, rows: Rows, fork: Mapping, trained: Claim) -> Claim | None:
-    """On pairs that parted after k epochs; None for a k of which the source says nothing."""
-    network, k = study.spawn.network, fork["k"]
-    easy = study.data.source in EASY and network.name == "mlp"
+    """On pairs that parted after k; None for a k of which the source says nothing, or the onset says it."""
+    network, k, easy = study.spawn.network, fork["k"], is_easy(study)
+    if has_onset(study) and (k != 0 or easy):
+        return None
     late = fork["steps"] >= STABLE_FROM_STEPS and fork["share"] >= STABLE_FROM_SHARE
     if not (k == 0 or easy or late):
         return None
@@ -222,6 +227,16 @@ def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
     return found
 
 
+def is_easy(study: Study) -> bool:
+    """Whether the source's networks were stable from their initialisation on."""
+    return study.data.source in EASY and study.spawn.network.name == "mlp"
+
+
+def has_onset(study: Study) -> bool:
+    """Whether the study asks from which k on networks are stable, not of each k by itself."""
+    return bool(study.spawn.steps or study.spawn.recipes)
+
+
 def published(study: Study) -> tuple[float, float, float, str] | None:
     """The source's accuracies (ends, midpoint, midpoint with REPAIR) for the study's data and network."""
     network = study.spawn.network
@@ -231,8 +246,9 @@ def published(study: Study) -> tuple[float, float, float, str] | None:
 
 def moment(fork: Mapping) -> str:
     """When two networks parted: "5 epochs (1955 steps, 42 % of training)"."""
-    epochs = f"{fork['k']} epoch{'' if fork['k'] == 1 else 's'}"
-    return f"{epochs} ({fork['steps']} steps, {100 * fork['share']:.2g} % of training)" if fork["k"] else "no training"
+    steps = "" if isinstance(fork["k"], str) else f"{fork['steps']} steps, "
+    share = f" ({steps}{100 * fork['share']:.2g} % of training)" if fork["k"] else ""
+    return lines.after(fork["k"]) + share
 
 
 def _closed(merged: Rows, mended: Rows) -> tuple[float, ...]:

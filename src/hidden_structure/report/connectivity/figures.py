@@ -13,39 +13,26 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Picture
-from hidden_structure.report.connectivity import lines, series
-from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
+from hidden_structure.report.connectivity import lines, parting, series
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.plotting import COLUMN, PAGE, logarithmic_axis, new_figure
 from hidden_structure.report.statistics import mean
 
-LINES = {False: "-", True: "--"}  # as merged, with REPAIR
-GREY = "#555555"
 LINEAR_TO = 0.01  # of a barrier in test error: below, its logarithm would be that of a few images
 DECADES = 10  # from this ratio of largest to smallest on, losses are drawn on a logarithmic scale
 
 
 def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows) -> list[Picture]:
-    """Those that the rows suffice for; every: the lines of all widths and weight decays."""
+    """Those that the rows suffice for; every: the dated lines of all widths and recipes."""
     plain = lines.plain(study, every)
     found = [
-        Picture(
-            "spawning",
-            "Networks that part after k epochs",
-            "Left how far the test error on the straight line between two such networks exceeds the mean of its ends "
-            "(the instability), right how far the test loss rises above the straight line between its ends (the "
-            "barrier). Small marks are pairs, lines their means. Below the dashes a pair counts as stable, its two "
-            "networks in one basin; the dots show independent networks, which share nothing.",
-            "A network is trained for k epochs, copied, and both go on with their own order and augmentation of the "
-            "samples. As merged: all weights and statistics interpolated; with REPAIR: statistics of the merged "
-            "network restored at every point.",
-            partial(spawning, plain, forks),
-        ),
+        *parting.pictures(study, every, forks),
         Picture(
             "lines",
             "On the line between two networks",
             "Test loss and accuracy on the straight line between two networks; a flat line means one basin. The three "
-            "kinds of pair are told apart by colour and mark; REPAIR is given to all of them alike.",
+            "kinds of pair are told apart by colour and mark; those with a k are networks that parted after k steps, "
+            "a share of training. REPAIR is given to all of them alike.",
             "Means over all pairs, bands one standard deviation to either side. The units of the second network are "
             "permuted towards the first, which leaves what it computes as it was.",
             partial(between, series.few(plain)),
@@ -101,57 +88,6 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows) -> list[P
             )
         )
     return found
-
-
-def spawning(rows: Rows, forks: Rows) -> Figure:
-    """Instability in test error and barrier in test loss against k, given as steps and as a share of training."""
-    figure = new_figure(PAGE, PAGE * 0.4)
-    panels = figure.subplots(1, 2)
-    contents = (("instability", "test_error", 100), ("barrier", "test_loss", 1))
-    steps = [fork["steps"] for fork in forks]
-    for axes, (height, of, scale) in zip(panels, contents, strict=True):
-        for repaired, line in LINES.items():
-            drawn = lines.of_repair(rows, repaired)
-            found = [[scale * v for v in lines.heights(lines.spawned(drawn, k["k"]), height, of)] for k in forks]
-            face = "white" if repaired else series.SPAWNED
-            axes.plot(
-                steps,
-                list(map(mean, found)),
-                line,
-                color=series.SPAWNED,
-                marker="o",
-                markerfacecolor=face,
-                label=f"parted, {REPAIRED[repaired]}",
-            )
-            for step, values in zip(steps, found, strict=True):
-                axes.plot([step] * len(values), values, "_" if repaired else "|", color=GREY, markersize=6, zorder=3)
-            bare = [scale * v for v in lines.heights(lines.independent(drawn, UNALIGNED), height, of)]
-            axes.axhline(
-                mean(bare),
-                color="black",
-                linestyle=(0, (1, 1.5)) if not repaired else (0, (1, 4)),
-                label=f"independent, {REPAIRED[repaired]}",
-            )
-        _steps_axis(axes, forks)
-        axes.set_ylim(0, None)
-    panels[0].axhline(
-        100 * STABLE_AT_MOST, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)), label="stable below", zorder=0
-    )
-    panels[0].set_ylabel("instability in test error (points)")
-    panels[1].set_ylabel("barrier in test loss (nats)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def _steps_axis(axes: Axes, forks: Rows) -> None:
-    """Steps, linear to the first k above 0 and logarithmic from there on; each k named with its share of training."""
-    steps = [fork["steps"] for fork in forks]
-    if later := [step for step in steps if step]:
-        axes.set_xscale("symlog", linthresh=min(later), linscale=0.7)
-        axes.set_xlim(-0.25 * min(later), max(later) * 1.5)
-    axes.set_xticks(steps, [f"k = {f['k']}\n{f['steps']:,}\n{100 * f['share']:.2g} %" for f in forks])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("common epochs k; steps; share of training")
 
 
 def between(drawn: Sequence[series.Series]) -> Figure:

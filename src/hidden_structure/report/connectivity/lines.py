@@ -5,6 +5,7 @@ The unit of replication is a pair of networks that shares none with another pair
 
 from collections.abc import Mapping, Sequence
 
+from hidden_structure.connectivity.spawning import K
 from hidden_structure.frame.params import Study
 from hidden_structure.report.statistics import finite
 
@@ -14,13 +15,68 @@ UNALIGNED = "none"
 
 
 def plain(study: Study, rows: Rows) -> list[Mapping]:
-    """Those of the study's own width and weight decay."""
+    """Those of the study's own width and recipe."""
     decay = study.spawn.train.weight_decay
-    return [row for row in rows if row["width"] == 1 and row["weight_decay"] == decay]
+    return [row for row in of_recipe(rows) if row["width"] == 1 and row["weight_decay"] == decay]
 
 
-def spawned(rows: Rows, k: int) -> list[Mapping]:
-    """Of pairs that parted after k epochs, which share no network with one another."""
+def of_recipe(rows: Rows, recipe: str = "") -> list[Mapping]:
+    """Those of networks by one of spawn.recipes; without a name, of the others."""
+    return [row for row in rows if (row.get("recipe") or "") == recipe]
+
+
+def recipes(forks: Rows) -> list[str]:
+    """The names of all recipes whose networks parted, the study's own, "", first."""
+    return list(dict.fromkeys(fork.get("recipe") or "" for fork in forks))
+
+
+def moments(forks: Rows, recipe: str = "") -> list[Mapping]:
+    """Every k of a recipe, the earliest first, with its steps and its share of training."""
+    return sorted(of_recipe(forks, recipe), key=lambda fork: fork["steps"])
+
+
+def dated(rows: Rows, forks: Rows) -> list[Mapping]:
+    """The rows, those of spawned pairs with the steps and the share of training after which their networks parted."""
+    known = {(fork.get("recipe"), fork["k"]): {name: fork[name] for name in ("steps", "share")} for fork in forks}
+    return [row | known.get((row.get("recipe"), row["k"]), {}) for row in rows]
+
+
+def after(k: K) -> str:
+    """After how much training: "5 epochs", "50 steps", "no training"."""
+    if isinstance(k, str):
+        return k.replace("-", " ")
+    return f"{k} epoch{'' if k == 1 else 's'}" if k else "no training"
+
+
+def parted(row: Mapping) -> str:
+    """What a legend or a table calls the pairs of a dated row: "parted after 50 steps (3.1 %)"."""
+    if not row["k"]:
+        return "parted after no training"
+    steps = "" if isinstance(row["k"], str) else f"{row['steps']:,} steps, "
+    return f"parted after {after(row['k'])} ({steps}{100 * row['share']:.2g} %)"
+
+
+def named(row: Mapping) -> str:
+    """What a table calls the pairs of a dated row."""
+    words = row["label"] if row["k"] is None else parted(row)
+    return f"{row['recipe']}: {words}" if row.get("recipe") else words
+
+
+def grouped(rows: Rows) -> dict[tuple, list[Mapping]]:
+    """Dated rows by width, weight decay and what a table calls them, in the order in which these first appear."""
+    found: dict[tuple, list[Mapping]] = {}
+    for row in rows:
+        found.setdefault((row["width"], row["weight_decay"], named(row)), []).append(row)
+    return found
+
+
+def each_k(rows: Rows) -> list[Mapping]:
+    """A dated row of each k at which pairs parted, the earliest first."""
+    return sorted({row["k"]: row for row in rows if row["k"] is not None}.values(), key=lambda row: row["steps"])
+
+
+def spawned(rows: Rows, k: K) -> list[Mapping]:
+    """Of pairs that parted after k, which share no network with one another."""
     return [row for row in rows if row["k"] == k]
 
 

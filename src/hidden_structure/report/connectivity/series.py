@@ -1,6 +1,6 @@
 """Which lines a figure draws as one series, and how that series looks in every figure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from hidden_structure.permutation.methods import METHODS
-from hidden_structure.report.connectivity.lines import UNALIGNED, Rows, methods
+from hidden_structure.report.connectivity.lines import UNALIGNED, Rows, each_k, methods
 from hidden_structure.report.plotting import COLOURS, MARKERS, band
 from hidden_structure.report.statistics import mean, standard_deviation
 
 SPAWNED = COLOURS[4]
+GREY = "#555555"
+MOST = 5  # k in a figure of curves
 ORDER = (UNALIGNED, *METHODS)
 
 
@@ -29,15 +31,23 @@ class Series:
         return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
 
 
+def label(row: Mapping) -> str:
+    """Of the pairs of a dated row, short enough for a title: "k = 50 (3.1 %)", in steps."""
+    return f"k = {row['steps']:,} ({100 * row['share']:.2g} %)" if row["k"] else "k = 0"
+
+
 def spawned(rows: Rows) -> list[Series]:
-    """One a k, the first k first; the darker, the earlier the networks part."""
-    epochs = sorted({row["k"] for row in rows if row["k"] is not None})
+    """One a k of dated rows, the first k first; the darker, the earlier the networks part. Of many k a few, the first
+    and the last among them."""
+    moments = each_k(rows)
+    if len(moments) > MOST:
+        moments = [moments[round(index * (len(moments) - 1) / (MOST - 1))] for index in range(MOST)]
     found = []
-    for index, k in enumerate(epochs):
-        share = 1 - 0.65 * (len(epochs) - 1 - index) / max(len(epochs) - 1, 1)
+    for index, moment in enumerate(moments):
+        share = 1 - 0.65 * (len(moments) - 1 - index) / max(len(moments) - 1, 1)
         colour = tuple(share * part for part in to_rgb(SPAWNED))
-        own = [row for row in rows if row["k"] == k]
-        found.append(Series(f"parted after epoch {k}", colour, MARKERS[5 + index % 5], "--", own))
+        own = [row for row in rows if row["k"] == moment["k"]]
+        found.append(Series(label(moment), colour, MARKERS[5 + index % 5], "--", own))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from hidden_structure.connectivity.spawning import K
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
@@ -24,7 +25,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     """From the tables of tables/linearity.py and the lines; None where the study leaves connectivity out."""
     if study.spawn is None:
         return None
-    features, stitched, walked = tables("features"), tables("stitching"), tables("lines")
+    features, stitched, walked = (lines.dated(tables(of), tables("forks")) for of in ("features", "stitching", "lines"))
     return Chapter(
         idea=claims.IDEA,
         title="Layerwise linear feature connectivity",
@@ -33,7 +34,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         claims=claims.claims(study, tables),
         pictures=pictures(study, features, tables("layers"), stitched, walked),
         numbers=[_conditions(study, features), _stitched(stitched)],
-        headline=_headline(study, features, stitched),
+        headline=_headline(study, features, stitched, lines.moments(tables("forks"))[-1]["k"]),
     )
 
 
@@ -47,11 +48,12 @@ def _findings(study: Study, tables: Tables) -> list[str]:
         found = {on: lines.independent(lines.of_repair(rows, on), method) for on in REPAIRED}
         who = f"independent networks, {label if method == UNALIGNED else f'aligned by {label}'}"
         _judge(fails, holds, who, found, repaired)
-    for fork in tables("forks"):
+    forks = lines.moments(tables("forks"))
+    for fork in forks:
         found = {on: lines.spawned(lines.of_repair(rows, on), fork["k"]) for on in REPAIRED}
         _judge(fails, holds, f"networks that part after {moment(fork)}", found, False)
 
-    last = max(study.spawn.epochs)
+    last = forks[-1]["k"]
     pairs = {"parted": lines.spawned(merged, last), "bare": lines.independent(merged, UNALIGNED)}
     stitched = {"parted": lines.spawned(cuts, last), "bare": lines.independent(cuts, UNALIGNED)}
     union = {who: percent([row["union"] for row in own]) for who, own in pairs.items()}
@@ -64,14 +66,14 @@ def _findings(study: Study, tables: Tables) -> list[str]:
     return [
         *fails,
         *holds,
-        f"Stitching costs at its worst cut {cost['parted']} of the test set between networks that part after {last} "
-        f"epochs, {cost['bare']} between independent networks that are not aligned.",
+        f"Stitching costs at its worst cut {cost['parted']} of the test set between networks that part after "
+        f"{lines.after(last)}, {cost['bare']} between independent networks that are not aligned.",
         f"At the worst alpha the merged network's test error, less the share of images on which at least one end errs, "
-        f"is {union['parted']} between networks that part after {last} epochs and {union['bare']} between independent "
-        "ones; the union bound asks for 0 or less.",
+        f"is {union['parted']} between networks that part after {lines.after(last)} and {union['bare']} between "
+        "independent ones; the union bound asks for 0 or less.",
         "Distances behind LLFC, mean over layers, of networks that part after "
-        f"{last} epochs and of independent networks: {distances}. How near activations are to additive tells the two "
-        "apart only as far as their ends differ, so no claim rests on it.",
+        f"{lines.after(last)} and of independent networks: {distances}. How near activations are to additive tells "
+        "the two apart only as far as their ends differ, so no claim rests on it.",
         _together(tables("features"), tables("lines")),
     ]
 
@@ -111,8 +113,8 @@ def _together(features: Rows, walked: Rows) -> str:
     )
 
 
-def _headline(study: Study, features: Rows, stitched: Rows) -> dict[str, float | None]:
-    rows, last = lines.of_repair(lines.plain(study, features), False), max(study.spawn.epochs)
+def _headline(study: Study, features: Rows, stitched: Rows, last: K) -> dict[str, float | None]:
+    rows = lines.of_repair(lines.plain(study, features), False)
     own, bare = lines.spawned(rows, last), lines.independent(rows, UNALIGNED)
     cuts = lines.spawned(lines.plain(study, stitched), last)
     return {
@@ -126,8 +128,8 @@ def _conditions(study: Study, features: Rows) -> Numbers:
     rows = lines.plain(study, features)
     merged = lines.of_repair(rows, False)
     found = [
-        [f"parted after epoch {k}", *_condition(lines.spawned(merged, k), lines.spawned(rows, k))]
-        for k in study.spawn.epochs
+        [lines.parted(row), *_condition(*(lines.spawned(of, row["k"]) for of in (merged, rows)))]
+        for row in lines.each_k(rows)
     ]
     for method, label in lines.methods(rows).items():
         both = [row for on in REPAIRED for row in lines.independent(lines.of_repair(rows, on), method)]
@@ -153,11 +155,9 @@ def _condition(merged: Rows, both: Rows) -> list[float | None]:
 def _stitched(rows: Rows) -> Numbers:
     """A row for every way of making a pair, every width and weight decay."""
     found = []
-    groups = dict.fromkeys((row["width"], row["weight_decay"], row["k"], row["method"], row["label"]) for row in rows)
-    for width, decay, k, method, label in groups:
-        key = (width, decay, k, method)
-        own = lines.disjoint([r for r in rows if (r["width"], r["weight_decay"], r["k"], r["method"]) == key])
-        line = [width, decay, label if k is None else f"parted after epoch {k}", len(own)]
+    for (width, decay, name), group in lines.grouped(rows).items():
+        own = lines.disjoint(group)
+        line = [width, decay, name, len(own)]
         line += [statistics.mean([row["ends"][end] for row in own]) for end in range(2)]
         for order in ("a_below_b", "b_below_a"):
             line += [statistics.mean([row[order][over] for row in own]) for over in ("least", "mean", "most")]

@@ -32,9 +32,13 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     """Spawned pairs are those of the last k, as merged; independent ones are judged with REPAIR where networks have
     BatchNorm. What rests on mode connectivity is posed where that holds."""
     every, stitched = lines.plain(study, tables("features")), lines.plain(study, tables("stitching"))
-    walked, repaired, k = lines.plain(study, tables("lines")), lines.repairs(study), max(study.spawn.epochs)
+    walked, repaired, last = (
+        lines.plain(study, tables("lines")),
+        lines.repairs(study),
+        lines.moments(tables("forks"))[-1],
+    )
     merged = lines.of_repair(every, False)
-    parted = f"two networks that part after {moment(next(fork for fork in tables('forks') if fork['k'] == k))}"
+    parted, k = f"two networks that part after {moment(last)}", last["k"]
     learnt = has_learnt(study, tables)
     joined = _connected("parted", parted, lines.spawned(lines.of_repair(walked, False), k), unless(learnt))
 

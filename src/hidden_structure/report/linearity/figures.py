@@ -14,9 +14,9 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Picture
 from hidden_structure.report.connectivity import lines, series
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
-from hidden_structure.report.connectivity.figures import GREY, LINEAR_TO, error_axis, plain_ticks
+from hidden_structure.report.connectivity.figures import LINEAR_TO, error_axis, plain_ticks
 from hidden_structure.report.connectivity.lines import REPAIRED, Rows
-from hidden_structure.report.connectivity.series import Series
+from hidden_structure.report.connectivity.series import GREY, Series
 from hidden_structure.report.linearity.claims import BENT_FROM
 from hidden_structure.report.plotting import PAGE, logarithmic_axis, new_figure
 from hidden_structure.report.statistics import mean
@@ -32,7 +32,7 @@ BLOCKS = 12  # at most so many are numbered on an axis
 
 
 def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked: Rows) -> list[Picture]:
-    """features, stitched and walked (the lines): of every width and weight decay; layers: of the plain network."""
+    """features, stitched and walked (the lines), dated: of every width and recipe; layers: of the plain network."""
     plain, cuts = lines.plain(study, features), lines.plain(study, stitched)
     repaired = lines.repairs(study)
     found = [
@@ -70,7 +70,7 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
             "right. Hollow marks are with REPAIR.",
             "Every pair, width, weight decay and method; the ratio at its worst layer and alpha; barriers on an axis "
             f"that is linear to {LINEAR_TO:g}.",
-            partial(together, features, walked),
+            partial(together, lines.of_recipe(features), walked),
         ),
         Picture(
             "stitching",
