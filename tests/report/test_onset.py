@@ -155,7 +155,7 @@ def test_the_chapters_are_made_of_what_the_tables_hold(tmp_path, plan):
     tables = made.read(tmp_path, plan, made.results(plan))
     own = chapter(plan, tables)
     assert {"onset", "parting"} <= {numbers.name for numbers in own.numbers}
-    assert sum("stays there" in sentence for sentence in own.findings) == 4
+    assert sum("for good" in sentence for sentence in own.findings) == 4
     for made_of in (own, linearity.chapter(plan, tables)):
         for numbers in made_of.numbers:
             assert {len(row) for row in numbers.rows} == {len(numbers.columns)}

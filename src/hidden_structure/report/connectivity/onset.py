@@ -43,8 +43,9 @@ class Bracket:
 
     def __str__(self) -> str:
         if self.before is None:
-            return f"not after {moment(self.by)}, the first k"
-        return f"after {moment(self.before)} and " + (f"by {moment(self.by)}" if self.by else "at no k")
+            return f"at every k, from {moment(self.by)} on"
+        before = moment(self.before)
+        return f"from some k between {before} and {moment(self.by)} on" if self.by else f"at no k up to {before}"
 
 
 def brackets(rows: Rows, forks: Rows, recipe: str = "") -> list[Bracket]:
@@ -110,7 +111,7 @@ def findings(study: Study, tables: Tables) -> list[str]:
         places = [str(bracket) for bracket in found]
         where = "; ".join(f"{place} ({places.count(place)} of {len(places)} trunks)" for place in dict.fromkeys(places))
         by = f"By the recipe of {recipe}, the" if recipe else "The"
-        said.append(f"{by} instability falls below {100 * STABLE_AT_MOST:g} % and stays there {where}.")
+        said.append(f"{by} instability of networks that part is below {100 * STABLE_AT_MOST:g} % for good {where}.")
     return said
 
 
