@@ -95,6 +95,7 @@ def fresh() -> loop.TrainingState:
 
 SAVED = {"epoch": 1, "history": [{"epoch": 0}, {"epoch": 1}]}
 RECORDS = [None, "half", "[]", "null", '{"epoch": 1, "history": []}', '{"epoch": "", "history": 3}', json.dumps(SAVED)]
+RECORDS += [json.dumps(SAVED | {"batch": batch}) for batch in (-1, "2", 1.0)]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=str)

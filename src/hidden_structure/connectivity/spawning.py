@@ -5,11 +5,11 @@ steps, copy it, and go on twice with different SGD noise (order and augmentation
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hidden_structure.frame import paths
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Network, Study, Train
 from hidden_structure.frame.spawn import replaced
@@ -107,14 +107,9 @@ def recipe_name(changed: Mapping[str, Any]) -> str:
     )
 
 
-def slug(recipe: str) -> str:
-    """The name of a recipe as a part of an id or a path: "lr-0.05-flip-false"."""
-    return re.sub(r"[^\w.]+", "-", recipe).strip("-")
-
-
 def cell_name(width: float, weight_decay: float, recipe: str = "") -> str:
     """The one spelling of a cell, also as a folder."""
-    return f"width-{width:g}-decay-{weight_decay:g}" + (f"-{slug(recipe)}" if recipe else "")
+    return f"width-{width:g}-decay-{weight_decay:g}" + (f"-{paths.slug(recipe)}" if recipe else "")
 
 
 def pair_id(cell: str, k: K | None, seeds: Sequence[int]) -> str:

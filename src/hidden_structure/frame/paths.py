@@ -3,6 +3,7 @@
 `supervision` is the labels that a network was trained on: fine or coarse.
 """
 
+import re
 from pathlib import Path
 
 ARTIFACTS = Path("artifacts")
@@ -70,8 +71,13 @@ def clusters(seed: int) -> Path:
     return CLUSTERS / f"{seed}.npz"
 
 
+def slug(words: str) -> str:
+    """Words as a part of a path or an id: "lr 0.05, flip false" as "lr-0.05-flip-false"."""
+    return re.sub(r"[^\w.]+", "-", words).strip("-")
+
+
 def spawned(cell: str, seed: int, name: str) -> Path:
-    """Weights of one network of the connectivity study; cell names its width and weight decay."""
+    """Weights of one network of the connectivity study; cell names its width, weight decay and recipe."""
     return SPAWNED / cell / str(seed) / f"{name}.safetensors"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from hidden_structure.connectivity.spawning import slug
+from hidden_structure.frame import paths
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
@@ -62,7 +62,7 @@ def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:
     ]
     quantity = "test error of a network, over that of naming the commonest class"
     return Claim(
-        id=f"{IDEA}.learnt" + (f".{slug(recipe)}" if recipe else ""),
+        id=f"{IDEA}.learnt" + (f".{paths.slug(recipe)}" if recipe else ""),
         idea=IDEA,
         kind="precondition",
         statement=f"The networks{f' by the recipe of {recipe}' if recipe else ''} have learnt the task: those that "

@@ -5,7 +5,6 @@ The unit of replication is a pair of networks that shares none with another pair
 
 from collections.abc import Mapping, Sequence
 
-from hidden_structure.connectivity.spawning import K
 from hidden_structure.frame.params import Study
 from hidden_structure.report.statistics import finite
 
@@ -41,8 +40,8 @@ def dated(rows: Rows, forks: Rows) -> list[Mapping]:
     return [row | known.get((row.get("recipe"), row["k"]), {}) for row in rows]
 
 
-def after(k: K) -> str:
-    """After how much training: "5 epochs", "50 steps", "no training"."""
+def after(k: int | str) -> str:
+    """After how much training, of a k in epochs or "50-steps": "5 epochs", "50 steps", "no training"."""
     if isinstance(k, str):
         return k.replace("-", " ")
     return f"{k} epoch{'' if k == 1 else 's'}" if k else "no training"
@@ -75,7 +74,7 @@ def each_k(rows: Rows) -> list[Mapping]:
     return sorted({row["k"]: row for row in rows if row["k"] is not None}.values(), key=lambda row: row["steps"])
 
 
-def spawned(rows: Rows, k: K) -> list[Mapping]:
+def spawned(rows: Rows, k: int | str) -> list[Mapping]:
     """Of pairs that parted after k, which share no network with one another."""
     return [row for row in rows if row["k"] == k]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hidden_structure.connectivity.spawning import slug
+from hidden_structure.frame import paths
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Numbers, Tables
@@ -78,11 +78,12 @@ def _early(study: Study, found: list[Bracket], recipe: str, learnt: Claim) -> Cl
     network, easy = study.spawn.network, is_easy(study)
     sourced = not recipe and (easy or (study.data.source, network.name, network.depth) == ("cifar10", "resnet", 20))
     most, when = (0.0, "from their initialisation on") if easy else (EARLY_AT_MOST, "from early in training on")
-    setting = "LeNet, MNIST" if easy else "ResNet-20, CIFAR-10, 160 epochs: iteration 2000"
+    setting = "LeNet, MNIST" if easy else "ResNet-20, CIFAR-10, 160 epochs, iteration 2000"
+    origin = f"the source's {setting}" if easy else f"what rounds to the source's 3 %, {setting}"
     on_both = sum(bracket.holds(most) for bracket in found)
     unknown = f"the onset of {on_both} of {len(found)} trunks may lie on either side of it: measure other k"
     return Claim(
-        id=f"{IDEA}.onset" + (f".{slug(recipe)}" if recipe else ""),
+        id=f"{IDEA}.onset" + (f".{paths.slug(recipe)}" if recipe else ""),
         idea=IDEA,
         kind="published" if sourced else "ours",
         statement=f"Networks{f' by the recipe of {recipe}' if recipe else ''} are stable {when}: two that part then or "
@@ -91,7 +92,7 @@ def _early(study: Study, found: list[Bracket], recipe: str, learnt: Claim) -> Cl
             f"least k, as a share of training, from which on the instability in test error, as merged, stays below "
             f"{STABLE_AT_MOST:g}",
             at_most=most,
-            origin=f"that of the source's {setting}",
+            origin=origin,
         ),
         values=tuple(bracket.share for bracket in found),
         seeds=tuple(str(bracket.seed) for bracket in found),

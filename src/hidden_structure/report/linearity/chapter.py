@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from hidden_structure.connectivity.spawning import K
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
@@ -113,7 +112,7 @@ def _together(features: Rows, walked: Rows) -> str:
     )
 
 
-def _headline(study: Study, features: Rows, stitched: Rows, last: K) -> dict[str, float | None]:
+def _headline(study: Study, features: Rows, stitched: Rows, last: int | str) -> dict[str, float | None]:
     rows = lines.of_repair(lines.plain(study, features), False)
     own, bare = lines.spawned(rows, last), lines.independent(rows, UNALIGNED)
     cuts = lines.spawned(lines.plain(study, stitched), last)
