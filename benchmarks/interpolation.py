@@ -1,10 +1,11 @@
 """Loss and accuracy along a line between two networks, against bare forward passes over the same batches.
 
 The bare passes get their batches prepared in advance and do nothing with the logits; `along_line` also interpolates the
-weights, prepares every batch, and measures loss and accuracy. Same precision, same memory format, and the batch size
-that `along_line` chooses; the target is at most 1.1 times their time. Beside them, bare passes in batches of 500. Then
-the same line once more with repair at every alpha: how much longer an alpha takes. Repeats alternate; times are medians
-of seconds of the processor, which other programs hardly change: `OMP_NUM_THREADS=1 python benchmarks/interpolation.py`.
+weights, prepares every batch, measures loss and accuracy, and fits the temperature. Same precision, same memory format,
+and the batch size that `along_line` chooses; the target is at most 1.1 times their time. Beside them, bare passes in
+batches of 500, and the same line without temperatures. Then the same line once more with repair at every alpha: how
+much longer an alpha takes. Repeats alternate; times are medians of seconds of the processor, which other programs
+hardly change: `OMP_NUM_THREADS=1 python benchmarks/interpolation.py`.
 """
 
 import argparse
@@ -59,13 +60,16 @@ def measure(case: str, points: int, samples: int, repair_samples: int, repeats: 
                         network(inputs)
 
     def ours() -> None:
+        along_line(network, a, b, line, {"test": (images, labels)}, precision, fitted_on="test")
+
+    def unfitted() -> None:
         along_line(network, a, b, line, {"test": (images, labels)}, precision)
 
     def repaired() -> None:
-        along_line(network, a, b, line, {"test": (images, labels)}, precision, repair)
+        along_line(network, a, b, line, {"test": (images, labels)}, precision, repair, fitted_on="test")
 
     repair = repairer(network, a, b, statistics, precision)
-    runs = {"usual": lambda: bare(USUAL), "bare": bare, "ours": ours, "repaired": repaired}
+    runs = {"usual": lambda: bare(USUAL), "bare": bare, "unfitted": unfitted, "ours": ours, "repaired": repaired}
     seconds: dict[str, list[float]] = {label: [] for label in runs}
     with torch.no_grad(), autocast(device, precision):
         network(batches[size][0])  # load the libraries outside the measurement
@@ -76,7 +80,7 @@ def measure(case: str, points: int, samples: int, repair_samples: int, repeats: 
             start = process_time()
             run()
             seconds[label].append((process_time() - start) / points)
-    usual, bare_passes, along, mended = (median(seconds[label]) for label in seconds)
+    usual, bare_passes, without, along, mended = (median(seconds[label]) for label in seconds)
     return [
         f"{points}",
         f"{size}",
@@ -84,6 +88,7 @@ def measure(case: str, points: int, samples: int, repair_samples: int, repeats: 
         f"{1000 * bare_passes:.1f}",
         f"{1000 * along:.1f}",
         f"**{along / bare_passes:.3f}**",
+        f"{along / without:.3f}",
         f"{mended / along:.2f}",
     ]
 
@@ -100,7 +105,7 @@ if __name__ == "__main__":
     print(f"{given.samples} images, repair from {repair_samples},", end=" ")
     print(f"{torch.get_num_threads()} threads\n")
     heads = ["ms an alpha", "alphas", "batch", f"passes in batches of {USUAL}", "bare passes", "`along_line`"]
-    heads += ["over the bare passes", "times so long with repair"]
+    heads += ["over the bare passes", "over itself without temperature", "times so long with repair"]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for case in CASES:
         points = given.alphas if case.startswith("MLP") else given.resnet_alphas

@@ -245,11 +245,14 @@ def test_the_stage_measures_every_pair_plain_and_repaired(tmp_path, monkeypatch,
     for row in rows:
         assert len(row["alphas"]) == (3 if row["k"] is not None else 4)
         assert (row["width"], row["method"]) == (1.0, "none")
-        for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        measured = [
+            f"{split}_{name}" for split in ("train", "test") for name in ("loss", "accuracy", "calibrated_loss")
+        ]
+        for name in (*measured, "temperature"):
             assert len(row[name]) == len(row["alphas"])
             assert all(math.isfinite(value) for value in row[name])
         for height in ("barrier", "instability"):
-            assert list(row[height]) == ["train_loss", "train_error", "test_loss", "test_error"]
+            assert set(row[height]) == {name.replace("accuracy", "error") for name in measured}
         assert min(row["barrier"].values()) >= 0
     assert rows[0]["seeds"] == [0, 0]
     assert rows[4]["seeds"] == [0, 1]

@@ -4,13 +4,15 @@ A network is its state dict on the line theta(alpha) = (1 - alpha) theta_A + alp
 statistics are interpolated like the weights; `repair` recomputes what an averaged network has lost.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hidden_structure.connectivity.temperature import fitted_temperature, loss_at
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.networks.features import evaluation_mode
@@ -20,7 +22,9 @@ from hidden_structure.training.loop import evaluate
 
 State = Mapping[str, Tensor]  # a network's state dict
 Repair = Callable[[nn.Module, float | None], None]  # mends the network at alpha, in place; None: on no line
-Line = dict[str, list[float]]  # "alphas", and "<split>_loss" (nats) and "<split>_accuracy" at each
+# "alphas"; "<split>_loss" (nats) and "<split>_accuracy" at each; where it is fitted, "temperature" and, at that,
+# "<split>_calibrated_loss"
+Line = dict[str, list[float]]
 Split = tuple[Images, Tensor]  # images, and labels int64 (N,)
 
 
@@ -66,7 +70,7 @@ def heights(line: Line) -> dict[str, dict[str, float]]:
     """{"barrier": ..., "instability": ...} of all that a line measured, as "<split>_loss" and "<split>_error"."""
     found: dict[str, dict[str, float]] = {"barrier": {}, "instability": {}}
     for name, values in line.items():
-        if name != "alphas":
+        if name not in ("alphas", "temperature"):
             error = name.endswith("_accuracy")
             along = line["alphas"], [1 - value for value in values] if error else values
             for height in (barrier, instability):
@@ -83,12 +87,15 @@ def along_line(
     precision: torch.dtype,
     repair: Repair | None = None,
     batch_size: int | None = None,
+    fitted_on: str | None = None,
 ) -> Line:
     """Loss and accuracy of every split at every alpha; the network is left at the last one.
 
-    The ends are repaired like everything between them, or the line would not hang together.
+    The ends are repaired like everything between them, or the line would not hang together; so is the temperature,
+    which costs no further pass.
 
-    batch_size: None: the fastest.
+    batch_size: None: the fastest. fitted_on: the split whose samples the temperature is fitted to, none that it is
+    to be judged on; None: there is none.
 
     Raises InputError if the states do not fit each other or the network, or a loss is not finite.
     """
@@ -96,6 +103,8 @@ def along_line(
     a, b = _beside(a, own), _beside(b, own)
     line: Line = {"alphas": list(alphas)}
     line |= {f"{split}_{quantity}": [] for split in splits for quantity in ("loss", "accuracy")}
+    if fitted_on is not None:
+        line |= {"temperature": []} | {f"{split}_calibrated_loss": [] for split in splits}
     images, _ = next(iter(splits.values()))
     batch_size = batch_size or fastest_batch_size(network, images, precision)
     with evaluation_mode(network):
@@ -103,11 +112,30 @@ def along_line(
             interpolate(a, b, alpha, own)
             if repair is not None:
                 repair(network, alpha)
+            logits: dict[str, Tensor] = {}
             for name, split in splits.items():
-                loss, accuracy = _evaluate(network, split, precision, batch_size, f"alpha {alpha:g}, {name}")
+                with _kept_logits(network) as kept:
+                    loss, accuracy = _evaluate(network, split, precision, batch_size, f"alpha {alpha:g}, {name}")
+                logits[name] = torch.cat(kept)
                 line[f"{name}_loss"].append(loss)
                 line[f"{name}_accuracy"].append(accuracy)
+            if fitted_on is not None:
+                temperature = fitted_temperature(logits[fitted_on], splits[fitted_on][1])
+                line["temperature"].append(temperature)
+                for name, (_, labels) in splits.items():
+                    line[f"{name}_calibrated_loss"].append(loss_at(temperature, logits[name], labels))
     return line
+
+
+@contextmanager
+def _kept_logits(network: nn.Module) -> Iterator[list[Tensor]]:
+    """What the network puts out inside the block, a float32 tensor a batch."""
+    kept: list[Tensor] = []
+    handle = network.register_forward_hook(lambda module, inputs, output: kept.append(output.float()))
+    try:
+        yield kept
+    finally:
+        handle.remove()
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def _line(pair: Pair, method: str, repaired: bool, inputs: Inputs, settings: Int
     images = repair_images(pair, inputs.images["train"], settings.repair_samples)
     repair = repairer(network, a, b, images, inputs.precision) if repaired else None
     splits = {"train": _first(settings.train_samples, inputs), "test": (inputs.images["test"], inputs.targets("test"))}
-    found = connectivity.along_line(network, a, b, points, splits, inputs.precision, repair)
+    found = connectivity.along_line(network, a, b, points, splits, inputs.precision, repair, fitted_on="train")
     return pair.row(method) | {"repaired": repaired} | found | connectivity.heights(found)
 
 
