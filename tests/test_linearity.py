@@ -20,6 +20,7 @@ from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 from hidden_structure.linearity import layers
 from hidden_structure.linearity.distribution import QUANTILES
+from hidden_structure.linearity.exponential import exponential_weights
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.linearity.layers import FAR, measure
 from hidden_structure.linearity.stitching import stitch
@@ -170,8 +171,9 @@ def of_linear_part(module, inputs):
 
 
 @torch.no_grad()
-def by_definition(networks, alphas, images):
-    """Layer -> quantity -> its values, one a sample."""
+def by_definition(networks, alphas, images, layers):
+    """Layer -> quantity -> its values, one a sample; layers: as measured, for their depths, which have tests below."""
+    depths = {layer["name"]: layer["depth"] for layer in layers}
     a, b, *merged = (recorded(network, images) for network in networks)
     found = {}
     for name, (module, reads_a, gives_a) in a.items():
@@ -182,6 +184,9 @@ def by_definition(networks, alphas, images):
         own = {"baseline": apart(gives_a, gives_b)}
         gives = [network[name][2] for network in merged]
         own["dissimilarity"] = [apart(x, y) for x, y in zip(gives, between, strict=True)]
+        depth = depths[name]
+        weighted = [(1 - alpha) ** depth * gives_a + alpha**depth * gives_b for alpha in alphas]
+        own["exponential"] = [apart(x, y) for x, y in zip(gives, weighted, strict=True)]
         own["coefficient"] = [(x * y).flatten(1).sum(1) / norms(y) ** 2 for x, y in zip(gives, between, strict=True)]
         if isinstance(module, (nn.ReLU, nn.GELU, nn.LeakyReLU)):
             inputs = [(1 - alpha) * reads_a + alpha * reads_b for alpha in alphas]
@@ -199,7 +204,7 @@ def assert_same(layers, expected, tolerance):
     assert [layer["name"] for layer in layers] == list(expected)
     for layer in layers:
         own = expected[layer["name"]]
-        assert layer.keys() == own.keys() | {"name"}
+        assert layer.keys() == own.keys() | {"name", "depth"}
         for quantity, values in own.items():
             if quantity == "weights":
                 assert layer["weights"] == pytest.approx(values, rel=1e-5, abs=tolerance)
@@ -221,7 +226,7 @@ def assert_same(layers, expected, tolerance):
 def test_every_quantity_is_that_of_its_definition(case):
     networks, split = CASES[case](), split_of(61)
     found = measured(networks, split)
-    expected = by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split))
+    expected = by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split), found["layers"])
     assert_same(found["layers"], expected, 1e-12)
     assert sum("additivity" in layer for layer in found["layers"]) >= 3
     assert sum("commutativity" in layer for layer in found["layers"]) >= 3
@@ -251,7 +256,7 @@ def test_parametrised_layers_are_measured_by_the_weights_they_compute(how):
     with torch.no_grad():
         for network in networks:  # or deepcopy would refuse what hooks have computed
             network(all_of(split))
-    assert_same(found, by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split)), 1e-9)
+    assert_same(found, by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split), found), 1e-9)
 
 
 class Called(nn.Module):
@@ -285,7 +290,7 @@ def test_float32_is_float64_up_to_its_precision(case):
     networks = CASES[case]()
     found = measured([network.float() for network in networks], split_of(61, Images))
     networks = [network.double() for network in networks]
-    expected = by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split_of(61)))
+    expected = by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split_of(61)), found["layers"])
     assert_same(found["layers"], expected, 1e-4 if case == "vgg" else 1e-5)
 
 
@@ -296,7 +301,7 @@ def test_every_network_on_the_line_is_repaired_ends_included(case):
     repair = repairer(deepcopy(networks[0]), a, b, split[0], torch.float32)
     found = measured(networks, split, repair=repair)
     repaired = on_the_line(networks, ALPHAS, repair)
-    assert_same(found["layers"], by_definition(repaired, ALPHAS, all_of(split)), 1e-12)
+    assert_same(found["layers"], by_definition(repaired, ALPHAS, all_of(split), found["layers"]), 1e-12)
     assert found["layers"] != measured(networks, split)["layers"]
     with torch.no_grad():
         decisions = [network(all_of(split)).argmax(1) for network in repaired]
@@ -330,7 +335,7 @@ def deviations(found):
         for name, own in layer.items():
             if name == "weights":
                 values.append(own)
-            elif name != "name":
+            elif name not in ("name", "depth"):
                 own = own if isinstance(own, list) else [own]
                 values += [summary["mean"] - (name == "coefficient") for summary in own]
                 values += [summary["spread"] for summary in own]
@@ -363,7 +368,7 @@ def test_a_network_and_itself_differ_in_nothing(case):
 @pytest.mark.parametrize("case", ["mlp with norm", "resnet", "odd layers"])
 def test_at_the_ends_of_the_line_everything_is_linear(case):
     found = measured(CASES[case](), split_of(30), alphas=[0.0, 1.0])
-    for quantity in ("dissimilarity", "coefficient", "additivity"):
+    for quantity in ("dissimilarity", "exponential", "coefficient", "additivity"):
         assert max(means(found, quantity).values()) < 1e-12
     error = found["test_error"]
     assert error["merged"] == error["interpolated"] == [error["a"], error["b"]]
@@ -576,6 +581,135 @@ def test_one_permutation_of_both_networks_changes_nothing(case):
     assert found["test_error"] == expected["test_error"]
 
 
+# --- layerwise exponentially weighted connectivity ---
+
+
+def test_depth_counts_weights_on_the_longest_path():
+    depth = {layer["name"]: layer["depth"] for layer in measured(CASES["resnet"](), split_of(5))["layers"]}
+    first = {"conv": 1, "norm": 1, "relu": 1, "stages.0.0.conv1": 2, "stages.0.0.norm2": 3, "stages.0.0.relu2": 3}
+    later = {"stages.1.0.shortcut.conv": 4, "stages.1.0.conv1": 4, "stages.1.0.conv2": 5, "stages.1.0.relu2": 5}
+    assert {name: depth[name] for name in (*first, *later)} == first | later
+    assert (depth["stages.2.0.relu2"], depth["head"]) == (7, 8)
+    depth = {layer["name"]: layer["depth"] for layer in measured(CASES["shared ReLU"](), split_of(5))["layers"]}
+    assert {name: depth[name] for name in depth if ":" in name} == {"relu:0": 1, "relu:1": 2, "relu:2": 2}
+
+
+def test_filters_that_are_given_and_not_trained_have_no_depth():
+    networks = pair_of(odd)
+    for network in networks:
+        network[0].weight.requires_grad_(False)
+    depth = {layer["name"]: layer["depth"] for layer in measured(networks, split_of(5))["layers"]}
+    assert [depth[name] for name in ("0", "1", "2", "6", "8", "11")] == [0, 0, 1, 2, 3, 4]
+
+
+def test_features_without_biases_are_homogeneous_of_the_layers_depth():
+    network = network_of(0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+        twice = deepcopy(network)
+        for parameter in twice.parameters():
+            parameter *= 2
+    plain, doubled = (recorded(each, all_of(split_of(20))) for each in (network, twice))
+    for layer in measured([network, twice], split_of(20))["layers"]:
+        torch.testing.assert_close(doubled[layer["name"]][2], 2 ** layer["depth"] * plain[layer["name"]][2])
+
+
+def law(found, quantity):
+    """Layer -> the mean at every alpha."""
+    return {layer["name"]: [summary["mean"] for summary in layer[quantity]] for layer in found["layers"]}
+
+
+@pytest.mark.parametrize("case", ["mlp with norm", "resnet", "odd layers"])
+def test_only_alphas_other_than_one_half_and_layers_behind_the_first_tell_the_laws_apart(case):
+    """Halfway both weight the ends alike, and so they do at any alpha where the exponent is 1."""
+    found = measured(CASES[case](), split_of(40), alphas=[0.25, 0.5, 0.9])
+    linear, exponential = law(found, "dissimilarity"), law(found, "exponential")
+    for layer in found["layers"]:
+        one, other = linear[layer["name"]], exponential[layer["name"]]
+        assert one[1] == pytest.approx(other[1], abs=1e-12)
+        assert (one == pytest.approx(other, abs=1e-12)) == (layer["depth"] == 1)
+
+
+def test_networks_on_units_of_their_own_are_exponentially_weighted():
+    """No weight of one network reads a unit of the other's: all cross terms are 0, and ReLU does not see the factor."""
+    networks = [network_of(seed) for seed in (0, 1)]
+    with torch.no_grad():
+        for network, others in zip(networks, (VARIED, FIXED), strict=True):
+            for name, parameter in network.named_parameters():
+                if name.endswith("bias"):
+                    parameter.zero_()
+                elif name != "head.weight":
+                    parameter[others] = 0
+                if parameter.shape[-1] == 12 and parameter.dim() == 2:
+                    parameter[:, others] = 0
+    found = measured(networks, split_of(60), alphas=[0.1, 0.3, 0.7])
+    linear, exponential = law(found, "dissimilarity"), law(found, "exponential")
+    assert max(max(values) for values in exponential.values()) < 1e-12
+    assert min(min(linear[f"hidden.relu{index}"]) for index in (2, 3)) > 1e-3
+    assert min(linear["head"]) > 1e-3
+
+
+def test_networks_that_are_linear_are_not_exponentially_weighted():
+    found = measured(satisfying(0), split_of(80), alphas=[0.1, 0.3, 0.7])
+    assert max(map(max, law(found, "dissimilarity").values())) < 1e-12
+    exponential = law(found, "exponential")
+    assert min(min(exponential[f"hidden.relu{index}"]) for index in (2, 3)) > 1e-5
+
+
+def test_the_weights_of_very_deep_layers_are_numbers_whose_squares_are():
+    assert exponential_weights(0.25, 2) == pytest.approx((1, 1 / 9))
+    assert exponential_weights(0.75, 2) == pytest.approx((1 / 9, 1))
+    assert exponential_weights(0.5, 10_000) == exponential_weights(0.2, 0) == (1, 1)
+    for alpha in (0.0, 1e-3, 0.49, 1.0):
+        assert exponential_weights(alpha, 10_000)[0 if alpha < 0.5 else 1] == 1
+
+
+# --- the union bound ---
+
+
+def decided(networks, split):
+    """What each network decides."""
+    with torch.no_grad():
+        return [network(all_of(split)).argmax(1) for network in networks]
+
+
+@pytest.mark.parametrize("case", ["mlp", "resnet"])
+def test_interpolated_logits_err_only_where_an_end_errs(case):
+    """Where both ends prefer the right class, so does every mean of their logits."""
+    networks, (images, _) = CASES[case](), split_of(200)
+    a, b = decided(networks, (images, _))
+    error = measured(networks, (images, torch.where(torch.arange(200) < 100, a, b)))["test_error"]
+    assert 0 < max(error["a"], error["b"]) <= error["either"] <= error["a"] + error["b"]
+    assert max(error["interpolated"]) <= error["either"] < 1
+
+
+def test_lemma_networks_that_are_linear_at_the_output_err_no_more_often_than_their_ends_together():
+    networks, (images, _) = satisfying(0), split_of(80)
+    labels = decided(networks, (images, _))[0]
+    error = measured(networks, (images, labels))["test_error"]
+    assert error["merged"] == error["interpolated"]
+    assert max(error["merged"]) <= error["either"] <= error["a"] + error["b"]
+
+
+def test_networks_that_are_not_linear_may_err_where_no_end_does():
+    networks = pair_of(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 9), nn.ReLU(), nn.Linear(9, 10)))
+    with torch.no_grad():  # each reads the opposite: halfway nothing is left of the first layer, and one class of all
+        networks[1].load_state_dict(networks[0].state_dict())
+        networks[1][1].weight.neg_()
+        for network in networks:
+            network[1].bias.zero_()
+            network[3].bias.zero_()
+    images, _ = split_of(400)
+    a, b = decided(networks, (images, _))
+    kept = a == b
+    images = Exact(images.pixels[kept], images.scale, images.shift)
+    error = measured(networks, (images, a[kept]), alphas=[0.5])["test_error"]
+    assert (error["either"], error["interpolated"]) == (0, [0])
+    assert error["merged"][0] > 0
+
+
 # --- how it is computed does not show ---
 
 
@@ -714,9 +848,10 @@ def test_layers_may_share_their_weights():
         return network
 
     networks, split = pair_of(tied), split_of(30, classes=9)
-    expected = by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split))
-    assert_same(measured(networks, split)["layers"], expected, 1e-12)
-    assert means(measured(networks, split), "commutativity")["4"] > 0.1
+    found = measured(networks, split)
+    expected = by_definition(on_the_line(networks, ALPHAS), ALPHAS, all_of(split), found["layers"])
+    assert_same(found["layers"], expected, 1e-12)
+    assert means(found, "commutativity")["4"] > 0.1
 
 
 def test_what_does_not_depend_on_the_images_is_no_layer_of_theirs(monkeypatch):
@@ -753,7 +888,7 @@ def test_of_one_dead_layer_the_values_are_finite_and_as_documented(index):
     assert layers["hidden.linear3"]["inputs"] == pytest.approx(
         {"mean": FAR, "spread": 0, **dict.fromkeys(QUANTILES, FAR)}, rel=0.01
     )
-    assert all(abs(value) <= FAR for name, value in flat(found["layers"]).items() if name[-1] != "name")
+    assert all(abs(value) <= FAR for value in flat(found["layers"]).values())
 
 
 def test_of_two_dead_layers_the_values_are_those_of_equal_features():

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-FLATTEST = 1e-4  # logits' spread over the highest temperature: where no decision is better than all alike
-STEPS, TOLERANCE = 100, 1e-12
+FLATTEST = (
+    1e-4  # widest spread of logits over the highest temperature, taken where no decision is better than all alike
+)
+STEPS, TOLERANCE = 100, 1e-10
 
 
 def fitted_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -21,14 +23,13 @@ def fitted_temperature(logits: Tensor, labels: Tensor) -> float:
 
     logits: float (N, C), finite; labels: int64 (N,).
     """
-    z = logits.detach().cpu().double().numpy()
-    count, classes = z.shape
-    z = z - z.mean(1, keepdims=True)
-    if not (spread := float(np.sqrt(np.mean(np.square(z))))):
+    z = np.ascontiguousarray(logits.detach().cpu().double().numpy().T)  # sums over classes are of whole rows
+    classes, count = z.shape
+    if not (spread := float(z.std(0).max())):
         return 1.0
-    z /= spread
-    own = z[np.arange(count), labels.cpu().numpy()]
-    wanted = float(own.mean()) * count / (count + classes)  # of the mean logit, by the targets; the others' sum is -own
+    z = (z - z.max(0)) / spread
+    own = z[labels.cpu().numpy(), np.arange(count)]
+    wanted = float((own * count + z.sum(0)).mean()) / (count + classes)  # mean logit, by the targets
     low, high, inverse = FLATTEST, np.inf, max(spread, FLATTEST)  # of spread / T, from T = 1 on
     if _slopes(z, low, wanted)[0] >= 0:
         return spread / low
@@ -36,20 +37,20 @@ def fitted_temperature(logits: Tensor, labels: Tensor) -> float:
         slope, bend = _slopes(z, inverse, wanted)
         low, high = (inverse, high) if slope < 0 else (low, inverse)
         after = inverse - slope / bend if bend > 0 else np.inf
-        if not low < after < high:
-            after = 2 * low if high == np.inf else (low + high) / 2
         if abs(after - inverse) <= TOLERANCE * inverse:
             break
-        inverse = after
+        inverse = after if low < after < high else 2 * low if high == np.inf else (low + high) / 2
     return spread / inverse
 
 
 def _slopes(z: np.ndarray, inverse: float, wanted: float) -> tuple[float, float]:
     """First and second derivative of the loss in 1 / T: mean logit under softmax less the wanted, and its variance."""
-    shares = np.exp(inverse * (z - z.max(1, keepdims=True)))
-    shares /= shares.sum(1, keepdims=True)
-    mean = np.einsum("nc,nc->n", shares, z)
-    return float(mean.mean()) - wanted, float((np.einsum("nc,nc,nc->n", shares, z, z) - mean**2).mean())
+    shares = np.exp(inverse * z)
+    total = shares.sum(0)
+    shares *= z
+    first = shares.sum(0) / total
+    shares *= z
+    return float(first.mean()) - wanted, float((shares.sum(0) / total - first**2).mean())
 
 
 def loss_at(temperature: float, logits: Tensor, labels: Tensor) -> float:

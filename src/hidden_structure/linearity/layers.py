@@ -2,7 +2,8 @@
 
 Zhou, Yang, Yang, Yan, Hu, NeurIPS 2023, arXiv 2307.08286. LLFC: for every layer l and every alpha the features of the
 network at (1 - alpha) A + alpha B are c ((1 - alpha) f_l(A) + alpha f_l(B)) for some c > 0. It follows, with c = 1,
-from weak additivity of every activation and commutativity at every layer with weights.
+from weak additivity of every activation and commutativity at every layer with weights. Its rival weights the ends
+exponentially (`exponential.py`).
 
 All cosines are signed, and all distances are dist(x, y) = |x - y|^2 / (|x| |y|), sample by sample (our reading), at
 most FAR. Of two features that are both 0 the cosine is 1 and the distance 0; if one is, they are 0 and FAR. Networks
@@ -22,6 +23,7 @@ from hidden_structure.connectivity.line import Repair, Split, State, interpolate
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
+from hidden_structure.linearity.exponential import depths, exponential_weights
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.networks.weights import computed, copy_of, load_state
 from hidden_structure.training.batches import fastest_batch_size
@@ -35,7 +37,7 @@ PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, n
 FAR = 1e3
 CANCELLING = 1e-2  # an interpolated squared norm below this share of an end's is not added up from the ends' products
 
-ALONG = ("dissimilarity", "coefficient", "additivity")  # quantities of every alpha
+ALONG = ("dissimilarity", "exponential", "coefficient", "additivity")  # quantities of every alpha
 Key = tuple[str, str, int]  # layer, quantity, index of alpha
 Found = dict[Key, tuple[np.ndarray, ...]]  # <x, y>, |x|^2 and |y|^2 of what is compared, float64 (n,)
 
@@ -69,8 +71,10 @@ def measure(
 
     Returns {"layers", "test_error"}. layers: one dict for every layer, in order of execution; each quantity is a
     summary of `distribution.py`, or a list of them, one an alpha:
-        name; of all: dissimilarity (1 - cos of the merged network's features and the interpolated ones, an alpha each),
-        coefficient (<merged, interpolated> / |interpolated|^2, an alpha each), baseline (1 - cos of the ends');
+        name and depth (layers with trained weights on the longest path up to it); of all: dissimilarity (1 - cos of
+        the merged network's features and the interpolated ones, an alpha each), exponential (the same of exponentially
+        weighted ones), coefficient (<merged, interpolated> / |interpolated|^2, an alpha each), baseline (1 - cos of
+        the ends');
         of activations: additivity (dist of the activation of the interpolated input and the interpolated output);
         of linear and convolutional layers: commutativity (dist of W_A H_A + W_B H_B and W_A H_B + W_B H_A), weights
         (dist of the weights, one number) and inputs (dist of H_A and H_B).
@@ -119,6 +123,9 @@ class _Layers:
         names = [name for name, module in ends[0].named_modules() if isinstance(module, WEIGHTED)]
         self.weights = {name: [computed(end.get_submodule(name), "weight") for end in ends] for name in names}
         self.differences = {name: a - b for name, (a, b) in self.weights.items()}
+        trained = {name for name in names if _is_trained(ends[0].get_submodule(name))}
+        counted = {node for node in in_step.nodes if node.op == "call_module" and node.target in trained}
+        self.depths = {in_step.names[node]: depth for node, depth in depths(in_step.nodes, counted).items()}
 
     def of(self, images: Tensor) -> tuple[Found, list[Tensor]]:
         """Every quantity of every layer, and the networks' logits."""
@@ -144,22 +151,20 @@ class _Layers:
 
     def _compare(self, found: Found, name: str, outputs: list[Tensor], additive: list[Tensor]) -> None:
         a, b, *others = _as_rows(*outputs, *additive)
-        aa, ab, bb = _dots(a, a), _dots(a, b), _dots(b, b)
-        found[name, "baseline", 0] = ab, aa, bb
+        ends = a, b, _dots(a, a), _dots(a, b), _dots(b, b)
+        found[name, "baseline", 0] = ends[3], ends[2], ends[4]
         kinds = [("merged", index) for index in range(len(self.alphas))]
         kinds += [("additivity", index) for index in range(len(additive))]
         for (kind, index), other in zip(kinds, others, strict=True):
             alpha = self.alphas[index]
-            inner = (1 - alpha) * _dots(other, a) + alpha * _dots(other, b)
-            interpolated = (1 - alpha) ** 2 * aa + 2 * alpha * (1 - alpha) * ab + alpha**2 * bb
-            few = np.flatnonzero(interpolated < CANCELLING * np.maximum((1 - alpha) ** 2 * aa, alpha**2 * bb))
-            if len(few):  # the ends point away from each other, and rounding would be all that is left
-                x, *ends = (rows[few].cpu().double() for rows in (other, a, b))
-                between = torch.lerp(*ends, alpha)
-                inner[few], interpolated[few] = _dots(x, between), _dots(between, between)
-            products = inner, _dots(other, other), interpolated
-            for quantity in ("dissimilarity", "coefficient") if kind == "merged" else (kind,):
-                found[name, quantity, index] = products
+            products = _dots(other, other), _dots(other, a), _dots(other, b)
+            linear = _with_sum(1 - alpha, alpha, other, ends, products)
+            if kind == "additivity":
+                found[name, kind, index] = linear
+                continue
+            found[name, "dissimilarity", index] = found[name, "coefficient", index] = linear
+            weights = exponential_weights(alpha, self.depths[name])
+            found[name, "exponential", index] = _with_sum(*weights, other, ends, products)
 
     def _commute(self, found: Found, name: str, target: str, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         """(W_A - W_B)(H_A - H_B) is the difference of the two sides of commutativity."""
@@ -178,7 +183,7 @@ class _Layers:
     def table(self, summaries: dict[Key, dict]) -> list[dict[str, Any]]:
         layers: dict[str, dict[str, Any]] = {}
         for (name, quantity, _), summary in summaries.items():
-            layer = layers.setdefault(name, {"name": name})
+            layer = layers.setdefault(name, {"name": name, "depth": self.depths[name]})
             if quantity in ALONG:
                 layer.setdefault(quantity, []).append(summary)
             else:
@@ -213,6 +218,27 @@ class _Decisions:
     def errors(self) -> dict[str, Any]:
         single = {name: count / self.count for name, count in self.wrong.items()}
         return single | {name: [count / self.count for count in counts] for name, counts in self.along.items()}
+
+
+def _is_trained(module: nn.Module) -> bool:
+    """Whether its weights are: filters that are given, as those of `speedrun` are, are the same all along a line."""
+    return any(parameter.requires_grad for parameter in module.parameters() if parameter.dim() > 1)
+
+
+def _with_sum(p: float, q: float, x: Tensor, ends: tuple, products: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """<x, y>, |x|^2 and |y|^2 of y = p a + q b, sample by sample: from inner products where rounding leaves enough.
+
+    ends: a and b, rows (n, d), and <a, a>, <a, b>, <b, b>; products: <x, x>, <x, a>, <x, b>.
+    """
+    a, b, aa, ab, bb = ends
+    xx, xa, xb = products
+    inner, squared = p * xa + q * xb, p**2 * aa + 2 * q * p * ab + q**2 * bb
+    few = np.flatnonzero(squared < CANCELLING * np.maximum(p**2 * aa, q**2 * bb))
+    if len(few):  # the ends point away from each other, and rounding would be all that is left
+        x, a, b = (rows[few].cpu().double() for rows in (x, a, b))
+        y = p * a + q * b
+        inner[few], squared[few] = _dots(x, y), _dots(y, y)
+    return inner, xx, squared
 
 
 def _linear_part(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
@@ -261,6 +287,7 @@ def _over(numerator: np.ndarray, denominator: np.ndarray, size: np.ndarray, neut
 
 FORMULAS = {  # of every quantity, from the inner product and the squared norms of what it compares
     "dissimilarity": lambda *products: 1 - cosine(*products),
+    "exponential": lambda *products: 1 - cosine(*products),
     "coefficient": coefficient,
     "baseline": lambda *products: 1 - cosine(*products),
     "additivity": distance,
