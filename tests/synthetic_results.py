@@ -132,7 +132,11 @@ def _line(pair: Pair, method: str, repaired: bool, height: float, points: int) -
     error = {split: at_end + 0.7 * np.tanh(height) * 4 * alphas * (1 - alphas) for split, at_end in ENDS.items()}
     curves = {f"{split}_loss": 2 * values for split, values in error.items()}
     heights = curves | {f"{split}_error": values for split, values in error.items()}
+    # Half of what a loss rises is want of confidence.
+    curves |= {f"{split}_calibrated_loss": values + error[split][0] for split, values in error.items()}
+    heights |= {name: curves[name] for name in curves if "calibrated" in name}
     curves |= {f"{split}_accuracy": 1 - values for split, values in error.items()}
+    curves["temperature"] = 1 / (1 + 4 * height * alphas * (1 - alphas))
     row = pair.row(method) | {"repaired": repaired, "alphas": alphas.tolist()}
     row |= {name: values.tolist() for name, values in curves.items()}
     # All ends are equally good here, so that the barrier is the instability.

@@ -200,9 +200,84 @@ def test_the_chapter_is_made_of_what_the_tables_hold(tmp_path, plan):
         assert numbers.rows
         assert {len(row) for row in numbers.rows} == {len(numbers.columns)}
     drawn = {picture.name: picture.draw() for picture in own.pictures}
-    assert set(drawn) == {"spawning", "lines", "plane", "widths", "lines-all", "widths-all"}
+    fitted = {"loss-barriers", "temperature"}
+    assert set(drawn) == fitted | {"spawning", "lines", "plane", "widths", "lines-all", "widths-all"}
     for figure in drawn.values():
         figure.canvas.draw()
+
+
+def without_temperature(found):
+    """The tables as they were before temperatures were fitted."""
+
+    def earlier(row):
+        kept = {name: row[name] for name in row if name not in ("temperature", "test_calibrated_loss")}
+        return kept | {"barrier": {name: row["barrier"][name] for name in row["barrier"] if "calibrated" not in name}}
+
+    return changed(found, earlier)
+
+
+def test_tables_without_temperatures_have_the_chapter_that_they_had(plan, found):
+    own, earlier = chapter(plan, found.__getitem__), chapter(plan, without_temperature(found))
+    assert [claim for claim in own.claims if "calibrated" not in claim.id] == earlier.claims
+    assert {picture.name for picture in own.pictures} - {picture.name for picture in earlier.pictures} == {
+        "loss-barriers",
+        "temperature",
+    }
+    assert own.findings[:-1] == earlier.findings
+    columns = next(numbers.columns for numbers in earlier.numbers if numbers.name == "barriers")
+    assert not [name for name in columns if "temperature" in name]
+    assert own.headline == earlier.headline
+
+
+def calibrated(row, height, plain=0.8):
+    return row | {"barrier": row["barrier"] | {"test_calibrated_loss": height, "test_loss": plain}}
+
+
+def test_what_wide_networks_do_without_a_permutation_is_asked_at_fitted_temperatures(plan, found):
+    """As the source has it: with width and temperature, and without permutation, no barrier is left."""
+    narrowest = min(row["width"] for row in found["lines"])
+
+    def source(row):
+        bare = row["k"] is None and row["method"] == "none"
+        return calibrated(row, 0.3 if row["width"] == narrowest else 0.01 if bare else 0.02)
+
+    kept = verdicts(plan, changed(found, source))
+    supported = {"calibrated.share", "calibrated.width", "calibrated.wide"}
+    assert {kept[name].verdict for name in supported} == {"supported"}
+    matched = [kept[name] for name in kept if name.startswith("calibrated.matched")]
+    assert len(matched) == len(plan.permute.methods)
+    assert {claim.verdict for claim in matched} == {"contradicted"}, "then permutations bring nothing"
+
+
+def test_permutations_are_judged_against_the_same_pairs_not_aligned_both_with_repair(plan, found):
+    def own(row):
+        bare = row["method"] == "none"
+        return calibrated(row, (0.6 if bare else 0.2) + 0.01 * row["seeds"][0] if row["repaired"] else 0.0)
+
+    kept = verdicts(plan, changed(found, own))
+    claim = kept["calibrated.matched.weights"]
+    assert claim.values == pytest.approx((-0.4, -0.4))
+    assert (claim.verdict, claim.seeds) == ("supported", ("0-1", "2-3"))
+    assert kept["calibrated.width"].verdict == "contradicted", "all widths are alike"
+
+
+def test_a_barrier_that_width_does_not_lower_or_a_temperature_does_not_close_is_said(plan, found):
+    kept = verdicts(plan, changed(found, lambda row: calibrated(row, 0.8)))
+    names = ["share", "width", "wide", "matched.weights"]
+    assert {kept[f"calibrated.{name}"].verdict for name in names} == {"contradicted"}
+
+
+def test_nothing_is_claimed_of_what_a_temperature_closes_where_no_loss_rises(plan, found):
+    kept = verdicts(plan, changed(found, lambda row: calibrated(row, 0.0, plain=0.001)))
+    assert kept["calibrated.share"].verdict == kept["calibrated.wide"].verdict == "not assessable"
+    assert "supported" not in {claim.verdict for name, claim in kept.items() if name.startswith("calibrated")}
+
+
+def test_networks_of_one_width_are_asked_for_no_trend():
+    plan = made.study(widths=[], weight_decays=[])
+    kept = verdicts(plan, made.tabulated(plan, made.results(plan)).__getitem__)
+    assert "calibrated.share" in kept
+    assert not {"calibrated.width", "calibrated.wide"} & kept.keys()
 
 
 def test_findings_say_first_what_did_not_come_together(plan, found):

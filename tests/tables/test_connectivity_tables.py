@@ -58,6 +58,20 @@ def test_only_lines_of_the_plain_network_keep_their_curves(plan, found):
             assert (column in row) == ((row["width"], row["weight_decay"]) == (1, decay))
 
 
+def test_results_without_temperatures_give_the_tables_that_they_gave(plan, results, found):
+    drawn = ("temperature", "test_calibrated_loss")
+    lines = []
+    for row in results["interpolate"]:
+        heights = {height: {n: v for n, v in row[height].items() if "calibrated" not in n} for height in ("barrier",)}
+        lines.append({name: row[name] for name in row if name not in drawn} | heights)
+    earlier = connectivity.tabulate(plan, (results | {"interpolate": lines}).get)
+    for kept, row in zip(earlier["lines"], found["lines"], strict=True):
+        less = {name: value for name, value in row["barrier"].items() if name != "test_calibrated_loss"}
+        assert kept == {name: row[name] for name in row if name not in drawn} | {"barrier": less}
+        assert (set(drawn) <= row.keys()) == ("alphas" in row)
+        assert len(less) < len(row["barrier"])
+
+
 def test_forks_are_steps_and_shares_of_training(plan, found):
     recipe = plan.spawn.train
     for row in found["forks"]:

@@ -11,6 +11,7 @@ from hidden_structure.permutation.methods import METHODS
 UNALIGNED = {"label": "not aligned", "source": ""}
 HEIGHTS = ("test_error", "test_loss", "train_error", "train_loss")
 DRAWN = ("alphas", "test_loss", "test_accuracy")
+CALIBRATED, FITTED = "test_calibrated_loss", "temperature"  # where the temperature was fitted at every alpha
 
 
 def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
@@ -78,11 +79,13 @@ def _forks(study: Study, samples: int) -> list[dict]:
 
 def _line(study: Study, row: Mapping) -> dict:
     found = pair_columns(row) | {"repaired": row["repaired"]}
-    found |= {"barrier": {name: row["barrier"][name] for name in HEIGHTS}}
+    fitted = FITTED in row
+    found |= {"barrier": {name: row["barrier"][name] for name in (*HEIGHTS, *([CALIBRATED] if fitted else []))}}
     found |= {"instability": {"test_error": row["instability"]["test_error"]}}
     found["midpoint"] = row["test_accuracy"][nearest_to_half(row["alphas"])]
     found["ends"] = [row["test_accuracy"][place] for place in (0, -1)]
-    return found | ({name: row[name] for name in DRAWN} if is_plain(study, row) else {})
+    drawn = (*DRAWN, CALIBRATED, FITTED) if fitted else DRAWN
+    return found | ({name: row[name] for name in drawn} if is_plain(study, row) else {})
 
 
 def _matching(rows: Sequence[Mapping]) -> list[dict]:

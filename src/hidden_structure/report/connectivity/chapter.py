@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
-from hidden_structure.report.connectivity import claims, lines, onset
+from hidden_structure.report.connectivity import calibrated, calibrated_figures, claims, lines, onset
 from hidden_structure.report.connectivity.figures import pictures
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 
@@ -28,7 +28,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         question=QUESTION,
         findings=[*_findings(study, tables), *onset.findings(study, tables)],
         claims=[*claims.claims(study, tables), *onset.claims(study, tables)],
-        pictures=pictures(study, every, tables("forks"), tables("plane")),
+        pictures=pictures(study, every, tables("forks"), tables("plane")) + calibrated_figures.pictures(study, every),
         numbers=[
             _networks(lines.dated(tables("networks"), tables("forks"))),
             _heights(every),
@@ -68,7 +68,7 @@ def _findings(study: Study, tables: Tables) -> list[str]:
             f"its ends by {percent(found[False])} as merged, {percent(found[True])} with REPAIR."
         )
         (joined if statistics.mean(found[False]) <= claims.STABLE_AT_MOST else apart).append(sentence)
-    return apart + joined + _midpoint(study, rows)
+    return apart + joined + _midpoint(study, rows) + calibrated.finding(rows)
 
 
 def _midpoint(study: Study, rows: Rows) -> list[str]:
@@ -121,20 +121,28 @@ def _networks(rows: Rows) -> Numbers:
 
 def _heights(rows: Rows) -> Numbers:
     """A row for every way of making a pair, every cell."""
-    found = []
+    found, fitted = [], lines.calibrated(rows)
     for key, own in lines.grouped(rows).items():
         line: list = [*key]
         for repaired in REPAIRED:
             chosen = lines.disjoint(lines.of_repair(own, repaired))
             line += [statistics.mean(lines.heights(chosen)), statistics.mean(lines.heights(chosen, of="test_loss"))]
+            line += [statistics.mean(calibrated.heights(chosen))] if fitted else []
             line += [statistics.mean([row["midpoint"] for row in chosen])]
         found.append([*line[:3], len(chosen), *line[3:]])
-    names = [f"{what}, {how}" for how in REPAIRED.values() for what in ("error barrier", "loss barrier", "midpoint")]
+    measured = (
+        "error barrier",
+        "loss barrier",
+        *(["loss barrier at fitted temperatures"] if fitted else []),
+        "midpoint",
+    )
+    names = [f"{what}, {how}" for how in REPAIRED.values() for what in measured]
+    where = " Temperatures are fitted on training images, at every point and at the ends." if fitted else ""
     return Numbers(
         name="barriers",
         title="Barriers of every kind of pair",
         meaning="Barrier in test error (fraction) and in test loss (nats), and test accuracy halfway; means over pairs "
-        "that share no network.",
+        f"that share no network.{where}",
         columns=("width", "weight decay", "networks", "pairs", *names),
         rows=found,
     )

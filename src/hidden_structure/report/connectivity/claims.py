@@ -6,7 +6,7 @@ from hidden_structure.frame import paths
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
-from hidden_structure.report.connectivity import lines
+from hidden_structure.report.connectivity import calibrated, lines
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.statistics import differences, finite
 
@@ -48,7 +48,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     found += [claim for fork in lines.of_recipe(forks) if (claim := parted(study, rows, fork, trained))]
     found += [matched(rows, method, repaired, trained) for method in lines.methods(rows) if method != UNALIGNED]
     found += [*_zero(study, every, trained), *_repair(study, rows, trained)]
-    return found
+    return found + calibrated.claims(IDEA, study, every, trained)
 
 
 def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:

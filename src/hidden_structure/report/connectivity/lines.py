@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report.statistics import finite
+from hidden_structure.tables.connectivity import CALIBRATED
 
 Rows = Sequence[Mapping]
 REPAIRED = {False: "as merged", True: "with REPAIR"}
@@ -116,6 +117,11 @@ def names(rows: Rows) -> tuple[str, ...]:
 def heights(rows: Rows, height: str = "barrier", of: str = "test_error") -> tuple[float, ...]:
     """One a line. Raises InputError if one is missing or not finite."""
     return tuple(finite(row.get(height, {}).get(of), f"{height} of the {of} of {row['pair']}") for row in rows)
+
+
+def calibrated(rows: Rows) -> bool:
+    """Whether the temperature was fitted on these lines; those of studies made earlier have none."""
+    return bool(rows) and all(CALIBRATED in row["barrier"] for row in rows)
 
 
 def repairs(study: Study) -> bool:

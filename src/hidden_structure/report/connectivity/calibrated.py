@@ -1,0 +1,134 @@
+"""What is said of lines on which the temperature is fitted at every point: whether permutations are needed at all.
+
+Ito et al. find that wide networks connect without one once the temperature is calibrated. So every matched pair stands
+beside the same pair not aligned, under the same REPAIR, and both at temperatures fitted on training samples.
+"""
+
+from hidden_structure.frame.params import Study
+from hidden_structure.report.claim import Claim, Criterion, unless
+from hidden_structure.report.connectivity import lines
+from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
+from hidden_structure.report.statistics import differences, mean, standard_error
+from hidden_structure.tables.connectivity import CALIBRATED
+
+ITO = "Ito, Yamada, Chijiwa, Kumagai 2025"
+NOTICED_FROM = 0.02  # nats
+CONNECTED_AT_MOST = 0.05  # nats
+MOST = 0.5
+BARRIER = "barrier in test loss at fitted temperatures"
+
+
+def claims(idea: str, study: Study, every: Rows, trained: Claim) -> list[Claim]:
+    """None where temperatures were not fitted. every: lines of all widths and weight decays."""
+    if not lines.calibrated(every):
+        return []
+    own = lines.of_repair(lines.plain(study, every), True)
+    bare = lines.independent(own, UNALIGNED)
+    before, after = lines.heights(bare, of="test_loss"), heights(bare)
+    found = [
+        Claim(
+            id=f"{idea}.calibrated.share",
+            idea=idea,
+            kind="ours",
+            statement="Between independent networks that are not aligned, the temperature closes most of the barrier "
+            "in test loss that REPAIR leaves.",
+            criterion=Criterion("share of the barrier in test loss", at_least=MOST, origin="ours: more than half"),
+            values=tuple(1 - low / high for low, high in zip(after, before, strict=True) if high),
+            seeds=lines.names(bare),
+            source=ITO,
+            unmet=unless(trained) or ("" if min(before) > NOTICED_FROM else "there is no barrier to be closed"),
+        )
+    ]
+    for method, label in lines.methods(own).items():
+        if method != UNALIGNED:
+            aligned = lines.independent(own, method)
+            found.append(
+                Claim(
+                    id=f"{idea}.calibrated.matched.{method}",
+                    idea=idea,
+                    kind="ours",
+                    statement=f"{label.capitalize()} brings independent networks closer together in loss even where "
+                    "REPAIR and the temperature are fitted to both.",
+                    criterion=Criterion(
+                        f"{BARRIER} less that of the same pair not aligned, both with REPAIR (nats)",
+                        at_most=-NOTICED_FROM,
+                        origin="ours: 2 % of the images at a nat each",
+                    ),
+                    values=tuple(differences(heights(aligned), after)),
+                    seeds=lines.names(aligned),
+                    source=ITO,
+                    unmet=unless(trained),
+                )
+            )
+    return found + _wide(idea, study, every, trained)
+
+
+def _wide(idea: str, study: Study, every: Rows, trained: Claim) -> list[Claim]:
+    """That networks which are not aligned connect as they widen; where there are several widths."""
+    repaired, decay = lines.repairs(study), study.spawn.train.weight_decay
+    bare = lines.independent(
+        [row for row in lines.of_repair(every, repaired) if row["weight_decay"] == decay], UNALIGNED
+    )
+    widths = sorted({row["width"] for row in bare})
+    if len(widths) < 2:
+        return []
+    narrow, wide = ([row for row in bare if row["width"] == width] for width in (widths[0], widths[-1]))
+    how = f"{REPAIRED[repaired]} (nats)"
+    nothing = max(lines.heights(wide, of="test_loss")) <= CONNECTED_AT_MOST
+    return [
+        Claim(
+            id=f"{idea}.calibrated.width",
+            idea=idea,
+            kind="published",
+            statement="The wider independent networks that are not aligned are, the lower is their barrier in loss "
+            "once the temperature is fitted.",
+            criterion=Criterion(
+                f"{BARRIER} of the widest less that of the narrowest networks of the same seeds, {how}",
+                at_most=-NOTICED_FROM,
+                origin="ours: 2 % of the images at a nat each",
+            ),
+            values=tuple(differences(heights(wide), heights(narrow))),
+            seeds=lines.names(wide),
+            source=ITO,
+            unmet=unless(trained),
+        ),
+        Claim(
+            id=f"{idea}.calibrated.wide",
+            idea=idea,
+            kind="published",
+            statement=f"Networks of {widths[-1]:g} times the width connect without a permutation once the temperature "
+            "is fitted.",
+            criterion=Criterion(
+                f"{BARRIER}, {how}", at_most=CONNECTED_AT_MOST, origin="ours: 5 % of the images at a nat each"
+            ),
+            values=heights(wide),
+            seeds=lines.names(wide),
+            source=ITO,
+            unmet=unless(trained) or ("there is no barrier in loss to be closed" if nothing else ""),
+        ),
+    ]
+
+
+def heights(rows: Rows) -> tuple[float, ...]:
+    """The barrier in test loss at fitted temperatures, one a line."""
+    return lines.heights(rows, of=CALIBRATED)
+
+
+def finding(rows: Rows) -> list[str]:
+    """One sentence where temperatures were fitted; rows: of the plain networks."""
+    if not lines.calibrated(rows):
+        return []
+    own, said = lines.of_repair(rows, True), []
+    for method, label in lines.methods(own).items():
+        pairs = lines.independent(own, method)
+        who = "not aligned" if method == UNALIGNED else f"aligned by {label}"
+        said.append(f"{_nats(lines.heights(pairs, of='test_loss'))} to {_nats(heights(pairs))} ({who})")
+    return [
+        "Fitted on training images at every point of the line, the temperature lowers the barrier in test loss between "
+        f"independent networks with REPAIR from {'; '.join(said)}, in nats."
+    ]
+
+
+def _nats(values: tuple[float, ...]) -> str:
+    error = standard_error(values)
+    return f"{mean(values):.3g}" + ("" if error is None else f" ± {error:.2g}")
