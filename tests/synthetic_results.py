@@ -192,6 +192,18 @@ def linearity(study: Study, layers: list[str] = MLP) -> list[dict]:
         bent *= (0.5 if line["repaired"] else 1.0) * (1 + 0.3 * generator.random())
         row = {name: line[name] for name in (*PAIR, "repaired") if name in line}
         measured = [_layer(name, place, len(layers), bent, generator) for place, name in enumerate(layers)]
+        worse = (
+            0.8 if line["k"] is None and line["method"] == "none" else 1.3
+        )  # where units are not aligned, LEWC holds
+        depth = 0
+        for name, layer in zip(layers, measured, strict=True):
+            depth += "conv" in name or "linear" in name or name == "head"
+            off = (1.0 if depth < 2 else worse, 1.0, 1.0 if depth < 2 else worse)
+            layer["depth"] = depth
+            layer["exponential"] = [
+                {statistic: share * value for statistic, value in own.items()}
+                for share, own in zip(off, layer["dissimilarity"], strict=True)
+            ]
         errors = {name: [0.05 + 0.8 * bent * share for share in (0.7, 1.0, 0.7)] for name in ("merged", "disagreement")}
         ends = {"a": 0.05, "b": 0.05, "either": 0.07, "interpolated": [0.05] * 3}
         rows.append(row | {"alphas": [0.25, 0.5, 0.75], "layers": measured, "test_error": ends | errors})

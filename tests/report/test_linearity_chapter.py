@@ -35,7 +35,8 @@ def line(row):
 
 def linear(row):
     bare = is_bare(row)
-    return {"bend": 5.0 if bare else 0.2, "commutation": 2.0 if bare else 0.05, "union": 0.3 if bare else -0.01}
+    found = {"bend": 5.0 if bare else 0.2, "commutation": 2.0 if bare else 0.05, "union": 0.3 if bare else -0.01}
+    return found | {"laws": {"linear": 5.0, "exponential": 0.5} if bare else {"linear": 0.05, "exponential": 0.2}}
 
 
 def verdicts(plan, tables):
@@ -59,6 +60,55 @@ def test_unaligned_networks_pass_no_claim(plan, found, kind):
     names = [name for name in kept if name.startswith(kind)]
     names += ["commutes", "union", "stitched"] if kind == "parted" else []
     assert {kept[name].verdict for name in names} == {"contradicted"}
+
+
+@pytest.mark.parametrize("kind", ["parted", "matched"])
+def test_unaligned_networks_are_not_described_by_llfc_in_place_of_others(plan, found, kind):
+    def bare(row):
+        own = row["k"] is not None if kind == "parted" else row["method"] != "none"
+        return row | ({"laws": {"linear": 5.0, "exponential": 0.5}} if own else {})
+
+    kept = verdicts(plan, found | {"features": [bare(row) for row in found["features"]]})
+    assert {kept[name].verdict for name in kept if name.startswith(f"law.{kind}")} == {"contradicted"}
+
+
+def test_laws_that_fit_alike_support_neither(plan, found):
+    """As they do of two networks that are one."""
+    alike = [row | {"laws": {"linear": 0.3, "exponential": 0.3}} for row in found["features"]]
+    kept = verdicts(plan, found | {"features": alike})
+    laws = {name: claim for name, claim in kept.items() if name.startswith("law")}
+    assert {claim.verdict for claim in laws.values()} == {"contradicted"}
+    assert len(laws) == 2 + len(plan.permute.methods)
+
+
+def test_laws_are_compared_pair_by_pair_under_the_repair_that_others_are_judged_with():
+    plan = made.study("cifar10", made.RESNET)
+    tables = made.tabulated(plan, made.results(plan, synthetic_results.RESNET))
+
+    def own(row):
+        level = row["seeds"][0] + 10 * row["repaired"]
+        return row | {"laws": {"linear": level, "exponential": 3 * level + 1}}
+
+    kept = verdicts(plan, tables | {"features": [own(row) for row in tables["features"]]})
+    assert kept["law.matched.weights"].values == (-21, -25)
+    assert kept["law.parted"].values == (-1, -3)
+    assert kept["law.unaligned"].values == (-1, -5)
+
+
+def test_tables_without_lewc_have_the_chapter_that_they_had(plan, found):
+    def earlier(row):
+        kept = {name: row[name] for name in row if name != "laws"}
+        if "layers" in kept:
+            kept["layers"] = {n: v for n, v in row["layers"].items() if n not in ("linear", "exponential")}
+        return kept
+
+    layers = [{name: row[name] for name in row if name != "depth"} for row in found["layers"]]
+    tables = found | {"features": [earlier(row) for row in found["features"]], "layers": layers}
+    own, before = (chapter(plan, each.__getitem__) for each in (found, tables))
+    assert [claim for claim in own.claims if ".law." not in claim.id] == before.claims
+    assert own.findings[:-1] == before.findings
+    assert [numbers.name for numbers in before.numbers] == [n.name for n in own.numbers if n.name != "laws"]
+    assert {picture.name for picture in own.pictures} - {picture.name for picture in before.pictures} == {"laws"}
 
 
 def test_nothing_is_claimed_of_lines_with_a_barrier(plan, found):
@@ -126,7 +176,7 @@ def test_the_chapter_is_made_of_what_the_tables_hold(tmp_path, network, layers):
         assert numbers.rows
         assert {len(row) for row in numbers.rows} == {len(numbers.columns)}
     drawn = {picture.name: picture.draw() for picture in own.pictures}
-    assert {"linearity", "conditions", "together", "stitching"} < set(drawn)
+    assert {"linearity", "conditions", "together", "stitching", "laws"} < set(drawn)
     for figure in drawn.values():
         figure.canvas.draw()
     heights = {axes.get_ylim() for axes in drawn["stitching"].axes}

@@ -125,6 +125,35 @@ def test_a_line_is_as_bent_as_its_worst_layer_at_its_worst_alpha(plan, results):
     assert found["bend"] == pytest.approx(50)
 
 
+def test_laws_are_compared_where_they_differ_only(plan, results):
+    """Behind the first weights and not halfway, each at its own worst layer and alpha."""
+
+    def stats(*means):
+        return [{"mean": mean} for mean in means]
+
+    row = results["linearity"][0]
+    layers = [
+        layer | {"dissimilarity": stats(0.1, 0.1, 0.1), "exponential": stats(0.1, 0.1, 0.1), "baseline": {"mean": 0.5}}
+        for layer in row["layers"]
+    ]
+    layers[0] |= {"dissimilarity": stats(9, 9, 9), "exponential": stats(9, 9, 9)}
+    layers[5] |= {"dissimilarity": stats(0.2, 7, 0.1), "exponential": stats(0.1, 7, 0.4)}
+    assert (layers[0]["depth"], layers[5]["depth"]) == (1, 2)
+
+    def tabulated(row):
+        return linearity.tabulate(plan, (results | {"linearity": [row]}).get)["features"][0]
+
+    found = tabulated(row | {"layers": layers})
+    assert found["laws"] == pytest.approx({"linear": 0.4, "exponential": 0.8})
+    assert found["layers"]["linear"][5] == pytest.approx(0.15)
+    assert found["layers"]["exponential"][5] == pytest.approx(0.25)
+    halfway = [
+        {name: own[1:2] if isinstance(own, list) else own for name, own in layer.items()} for layer in row["layers"]
+    ]
+    errors = {name: own[1:2] if isinstance(own, list) else own for name, own in row["test_error"].items()}
+    assert "laws" not in tabulated(row | {"layers": halfway, "alphas": [0.5], "test_error": errors})
+
+
 def test_layers_that_both_ends_compute_alike_bend_nothing(plan, results):
     row = results["linearity"][0]
     alike = [

@@ -11,6 +11,7 @@ from hidden_structure.tables.connectivity import is_plain, nearest_to_half, pair
 
 FLOOR = 1e-6  # 1 - cos of float32 features is known to about 1e-7, so that nothing below this tells anything
 CONDITIONS = ("additivity", "commutativity", "weights", "inputs")
+LAWS = {"linear": "dissimilarity", "exponential": "exponential"}  # column -> quantity of a layer
 DIRECTIONS = ("a_below_b", "b_below_a")
 
 
@@ -46,6 +47,7 @@ def _layers(layers: Sequence[Mapping]) -> list[dict]:
             "activation": "additivity" in layer,
             "weighted": "commutativity" in layer,
         }
+        | ({"depth": layer["depth"]} if "depth" in layer else {})
         for place, (layer, block) in enumerate(zip(layers, blocks, strict=True), 1)
     ]
 
@@ -62,7 +64,8 @@ def _line(row: Mapping, plain: bool) -> dict:
     bend: 1 - cos of merged with interpolated features, over 1 - cos of the two ends' own. commutation: the distance of
     W_A H_A + W_B H_B from W_A H_B + W_B H_A, over the smaller of the distances of weights and of inputs. additivity,
     commutativity, weights, inputs: means over layers. union: error of the merged network at its worst alpha, less the
-    share of images on which at least one end errs.
+    share of images on which at least one end errs. laws: as bend, of LLFC (linear) and LEWC (exponential) where they
+    differ: behind the first weights and at alphas other than 1/2; their lists are means over these alphas.
     """
     layers, half, error = row["layers"], nearest_to_half(row["alphas"]), row["test_error"]
 
@@ -79,9 +82,25 @@ def _line(row: Mapping, plain: bool) -> dict:
     found["commutation"] = _commutation(layers)
     lists = {name: over_layers(name) for name in CONDITIONS}
     found["condition"] = {name: fmean(values) for name, values in lists.items() if values}
+    telling = [index for index, alpha in enumerate(row["alphas"]) if alpha != 0.5]
+    laws = {law: name for law, name in LAWS.items() if telling and name in layers[0]}
+    deep = [layer for layer in layers if layer.get("depth", 0) > 1] if laws else []
+    if deep:
+        found["laws"] = {
+            law: max(
+                max(layer[name][index]["mean"] for index in telling) / max(layer["baseline"]["mean"], FLOOR)
+                for layer in deep
+            )
+            for law, name in laws.items()
+        }
     if plain:
         found["layers"] = {"ends": ends, "dissimilarity": over_layers("dissimilarity")}
         found["layers"] |= {"coefficient": over_layers("coefficient")}
+        if deep:
+            found["layers"] |= {
+                law: [fmean(layer[name][index]["mean"] for index in telling) for layer in layers]
+                for law, name in laws.items()
+            }
         found["layers"] |= {} if row["repaired"] else {name: values for name, values in lists.items() if values}
     return found
 

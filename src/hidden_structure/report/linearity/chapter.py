@@ -9,7 +9,7 @@ from hidden_structure.report.connectivity import lines
 from hidden_structure.report.connectivity.chapter import percent
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST, moment
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
-from hidden_structure.report.linearity import claims
+from hidden_structure.report.linearity import claims, laws, laws_figures
 from hidden_structure.report.linearity.figures import pictures
 
 QUESTION = (
@@ -31,8 +31,13 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         question=QUESTION,
         findings=_findings(study, tables),
         claims=claims.claims(study, tables),
-        pictures=pictures(study, features, tables("layers"), stitched, walked),
-        numbers=[_conditions(study, features), _stitched(stitched)],
+        pictures=pictures(study, features, tables("layers"), stitched, walked)
+        + laws_figures.pictures(study, features, tables("layers")),
+        numbers=[
+            _conditions(study, features),
+            *laws.numbers(study, lines.plain(study, features)),
+            _stitched(stitched),
+        ],
         headline=_headline(study, features, stitched, lines.moments(tables("forks"))[-1]["k"]),
     )
 
@@ -74,6 +79,7 @@ def _findings(study: Study, tables: Tables) -> list[str]:
         f"{lines.after(last)} and of independent networks: {distances}. How near activations are to additive tells "
         "the two apart only as far as their ends differ, so no claim rests on it.",
         _together(tables("features"), tables("lines")),
+        *laws.finding(study, rows),
     ]
 
 

@@ -10,6 +10,7 @@ from hidden_structure.report.claim import Claim, Criterion, Published, unless
 from hidden_structure.report.connectivity import lines
 from hidden_structure.report.connectivity.claims import FRANKLES_LINE, STABLE_AT_MOST, has_learnt, moment
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
+from hidden_structure.report.linearity import laws
 from hidden_structure.report.statistics import finite
 
 IDEA = "linearity"
@@ -99,6 +100,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
             column="excess",
             unmet=unless(learnt),
         ),
+        *laws.claims(IDEA, study, every, parted, unless(learnt)),
     ]
 
 
