@@ -1,6 +1,6 @@
 """The chapter on layerwise linear feature connectivity: whether features add up where weights do, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
@@ -35,7 +35,8 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         + laws_figures.pictures(study, features, tables("layers")),
         numbers=[
             _conditions(study, features),
-            *laws.numbers(study, lines.plain(study, features)),
+            *laws.numbers(lines.plain(study, features)),
+            _union(features, walked),
             _stitched(stitched),
         ],
         headline=_headline(study, features, stitched, lines.moments(tables("forks"))[-1]["k"]),
@@ -75,12 +76,26 @@ def _findings(study: Study, tables: Tables) -> list[str]:
         f"At the worst alpha the merged network's test error, less the share of images on which at least one end errs, "
         f"is {union['parted']} between networks that part after {lines.after(last)} and {union['bare']} between "
         "independent ones; the union bound asks for 0 or less.",
+        *_after_matching(rows, cuts, repaired),
         "Distances behind LLFC, mean over layers, of networks that part after "
         f"{lines.after(last)} and of independent networks: {distances}. How near activations are to additive tells "
         "the two apart only as far as their ends differ, so no claim rests on it.",
         _together(tables("features"), tables("lines")),
-        *laws.finding(study, rows),
+        *laws.finding(lines.dated(rows, tables("forks"))),
     ]
+
+
+def _after_matching(rows: Rows, cuts: Rows, repaired: bool) -> list[str]:
+    """The same two figures of pairs that are aligned; nothing where none are."""
+    said = []
+    for method, label in lines.methods(rows).items():
+        if method != UNALIGNED:
+            own = lines.independent(lines.of_repair(rows, repaired), method)
+            union = percent([row["union"] for row in own])
+            cost = percent([row["excess"] for row in lines.independent(cuts, method)])
+            said.append(f"{union} and {cost} ({label})")
+    how = REPAIRED[repaired]
+    return [f"After matching, that excess ({how}) and the cost of stitching are {'; '.join(said)}."] if said else []
 
 
 def _judge(fails: list[str], holds: list[str], who: str, found: Mapping[bool, Rows], repaired: bool) -> None:
@@ -103,10 +118,8 @@ def _number(values: list[float]) -> str:
 
 
 def _together(features: Rows, walked: Rows) -> str:
-    names = ("pair", "method", "repaired")
-    heights = zip(walked, lines.heights(walked), strict=True)
-    barriers = {tuple(row[name] for name in names): height for row, height in heights}
-    both = [(row["bend"] > claims.BENT_FROM, barriers[tuple(row[name] for name in names)]) for row in features]
+    barriers = {_key(row): height for row, height in zip(walked, lines.heights(walked), strict=True)}
+    both = [(row["bend"] > claims.BENT_FROM, barriers[_key(row)]) for row in features]
     apart = [bent for bent, height in both if height > STABLE_AT_MOST]
     joined = [bent for bent, height in both if height <= STABLE_AT_MOST]
     return (
@@ -157,12 +170,49 @@ def _condition(merged: Rows, both: Rows) -> list[float | None]:
     return [len(merged), *ratios, *(statistics.mean(own) if own else None for own in values)]
 
 
+def _union(rows: Rows, walked: Rows) -> Numbers:
+    """A row for every way of making a pair, every width and weight decay."""
+    whole = {_key(row): row["instability"]["test_error"] - 1 + statistics.mean(row["ends"]) for row in walked}
+    found = []
+    for first, own in _kinds(rows):
+        cells = []
+        for repaired in REPAIRED:
+            chosen = lines.of_repair(own, repaired)
+            cells += [statistics.mean([row["errors"][name] for row in chosen]) for name in ("either", "merged")]
+            cells += [statistics.mean([row["union"] for row in chosen])]
+            cells += [statistics.mean([whole[_key(row)] for row in chosen])]
+        found.append([*first, len(lines.of_repair(own, False)), *cells])
+    names = "an end errs", "merged network", "excess over an end", "excess over the ends' sum"
+    return Numbers(
+        name="union",
+        title="The union bound",
+        meaning="Shares of test images on which at least one end errs, and the merged network at its worst alpha, and "
+        "what the second exceeds the first by; then what the worst error on the whole line exceeds the sum of its "
+        "ends' by, on the whole test set. Neither excess is above 0 where logits interpolate linearly; means over "
+        "pairs that share no network.",
+        columns=(
+            *("width", "weight decay", "networks", "pairs"),
+            *(f"{name}, {how}" for how in REPAIRED.values() for name in names),
+        ),
+        rows=found,
+    )
+
+
+def _key(row: Mapping) -> tuple:
+    return row["pair"], row["method"], row["repaired"]
+
+
+def _kinds(rows: Rows) -> Iterator[tuple[list, list]]:
+    """Every way of making a pair, every width and weight decay: how it is called, and its pairs that share none."""
+    for (width, decay, name), group in lines.grouped(rows).items():
+        yield [width, decay, name], lines.disjoint(group)
+
+
 def _stitched(rows: Rows) -> Numbers:
     """A row for every way of making a pair, every width and weight decay."""
     found = []
-    for (width, decay, name), group in lines.grouped(rows).items():
-        own = lines.disjoint(group)
-        line = [width, decay, name, len(own)]
+    for first, own in _kinds(rows):
+        line = [*first, len(own)]
         line += [statistics.mean([row["ends"][end] for row in own]) for end in range(2)]
         for order in ("a_below_b", "b_below_a"):
             line += [statistics.mean([row[order][over] for row in own]) for over in ("least", "mean", "most")]

@@ -18,6 +18,7 @@ ZHOU = "Zhou, Yang, Yang, Yan, Hu 2023"
 
 BENT_FROM = 1.0
 COMMUTES_AT_MOST = 0.5
+STITCHES = "what the source's ResNet-20 loses, rounded up"
 STITCHED_AT_MOST = 0.05  # as much of the test set as the authors' ResNet-20 loses at its worst cut, rounded up
 
 BEND = "1 - cos of merged with interpolated features over 1 - cos of the ends' features, at the worst layer and alpha"
@@ -47,12 +48,12 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     bare, bare_cut = lines.independent(merged, UNALIGNED), lines.independent(stitched, UNALIGNED)
     bent = Criterion(BEND, at_most=BENT_FROM, origin="ours: no further off than the ends from each other")
     commutes = Criterion(COMMUTATION, at_most=COMMUTES_AT_MOST, origin="ours: half")
-    stitches = Criterion(STITCHED, at_most=STITCHED_AT_MOST, origin="what the source's ResNet-20 loses, rounded up")
+    stitches = Criterion(STITCHED, at_most=STITCHED_AT_MOST, origin=STITCHES)
     return [
         joined,
         _claim("parted", "published", f"LLFC holds between {parted}.", bent, own, "bend", unless(joined)),
         *_controls(every, repaired, unless(learnt)),
-        *_matched(every, walked, repaired, unless(learnt)),
+        *_matched(every, walked, stitched, repaired, unless(learnt)),
         _claim(
             id="commutes",
             kind="published",
@@ -82,6 +83,16 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
             unmet=unless(joined),
         ),
         _claim(
+            id="union.control",
+            kind="control",
+            statement="Networks on the line between independent ones that are not aligned err more often than the two "
+            "ends together.",
+            criterion=Criterion(UNION, at_least=STABLE_AT_MOST, origin=FRANKLES_LINE),
+            rows=bare,
+            column="union",
+            unmet=unless(learnt),
+        ),
+        _claim(
             id="stitched",
             kind="published",
             statement=f"Stitching {parted} costs little.",
@@ -100,12 +111,12 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
             column="excess",
             unmet=unless(learnt),
         ),
-        *laws.claims(IDEA, study, every, parted, unless(learnt)),
+        *laws.claims(IDEA, study, every, own, parted, unless(learnt)),
     ]
 
 
-def _matched(every: Rows, walked: Rows, repaired: bool, unmet: str) -> list[Claim]:
-    """LLFC after matching, method by method, and what it rests on."""
+def _matched(every: Rows, walked: Rows, stitched: Rows, repaired: bool, unmet: str) -> list[Claim]:
+    """LLFC after matching and what follows from it, method by method, and what all of it rests on."""
     found = []
     for method, label in lines.methods(every).items():
         if method == UNALIGNED:
@@ -116,7 +127,21 @@ def _matched(every: Rows, walked: Rows, repaired: bool, unmet: str) -> list[Clai
         criterion = Criterion(BEND, at_most=BENT_FROM, origin="ours: no further off than the ends from each other")
         statement = f"LLFC holds between {who}, {REPAIRED[repaired]}."
         found += [joined, _claim(f"matched.{method}", "published", statement, criterion, own, "bend", unless(joined))]
+        found += _following(method, who, own, lines.independent(stitched, method), repaired, unless(joined))
     return found
+
+
+def _following(method: str, who: str, own: Rows, cuts: Rows, repaired: bool, unmet: str) -> list[Claim]:
+    """The union bound, and stitching, of pairs aligned by that method."""
+    bound = Criterion(UNION, at_most=0.0, origin="the union bound, which LLFC at the output gives")
+    statement = (
+        f"Networks on the line between {who} err no more often than the two ends together, {REPAIRED[repaired]}."
+    )
+    stitches = Criterion(STITCHED, at_most=STITCHED_AT_MOST, origin=STITCHES)
+    return [
+        _claim(f"union.matched.{method}", "ours", statement, bound, own, "union", unmet),
+        _claim(f"stitched.matched.{method}", "ours", f"Stitching {who} costs little.", stitches, cuts, "excess", unmet),
+    ]
 
 
 def _controls(every: Rows, repaired: bool, unmet: str) -> list[Claim]:

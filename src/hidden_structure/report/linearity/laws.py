@@ -26,8 +26,9 @@ def measured(rows: Rows) -> bool:
     return bool(rows) and all("laws" in row for row in rows)
 
 
-def claims(idea: str, study: Study, every: Rows, parted: str, unmet: str) -> list[Claim]:
-    """None where LEWC was not measured. every: the lines of plain networks; parted: who parted after the last k."""
+def claims(idea: str, study: Study, every: Rows, own: Rows, parted: str, unmet: str) -> list[Claim]:
+    """None where LEWC was not measured. every: the lines of plain networks; own: as merged, those of the last k, after
+    which its networks parted."""
     if not measured(every):
         return []
     merged, repaired = lines.of_repair(every, False), lines.repairs(study)
@@ -46,7 +47,7 @@ def claims(idea: str, study: Study, every: Rows, parted: str, unmet: str) -> lis
             kind="ours",
             statement=f"LLFC describes the features between {parted} better than LEWC does.",
             criterion=linear,
-            rows=lines.spawned(merged, max(study.spawn.epochs)),
+            rows=own,
         )
     ]
     for method, label in lines.methods(every).items():
@@ -79,20 +80,20 @@ def fits(rows: Rows, law: str) -> tuple[float, ...]:
     return tuple(finite(row["laws"].get(law), f"{LAWS[law]} of {row['pair']}") for row in rows)
 
 
-def groups(study: Study, rows: Rows) -> Iterator[tuple[str, list]]:
-    """Who, and their lines, no two of which share a network under one repair."""
-    for k in study.spawn.epochs:
-        yield f"parted after epoch {k}", lines.spawned(rows, k)
+def groups(rows: Rows) -> Iterator[tuple[str, list]]:
+    """Who, and their dated lines, no two of which share a network under one repair."""
+    for row in lines.each_k(rows):
+        yield lines.parted(row), lines.spawned(rows, row["k"])
     for method, label in lines.methods(rows).items():
         yield label, [row for on in REPAIRED for row in lines.independent(lines.of_repair(rows, on), method)]
 
 
-def finding(study: Study, rows: Rows) -> list[str]:
-    """One sentence where LEWC was measured; rows: of the plain networks."""
+def finding(rows: Rows) -> list[str]:
+    """One sentence where LEWC was measured; rows: dated, of the plain networks."""
     if not measured(rows):
         return []
     said = []
-    for who, own in groups(study, lines.of_repair(rows, False)):
+    for who, own in groups(lines.of_repair(rows, False)):
         said.append(f"{_spread(fits(own, 'linear'))} against {_spread(fits(own, 'exponential'))} ({who})")
     return [
         "Features of merged networks lie off the linear interpolation of their ends' (LLFC) and off the exponentially "
@@ -100,12 +101,12 @@ def finding(study: Study, rows: Rows) -> list[str]:
     ]
 
 
-def numbers(study: Study, rows: Rows) -> list[Numbers]:
-    """A row for every way of making a pair of plain networks."""
+def numbers(rows: Rows) -> list[Numbers]:
+    """A row for every way of making a pair of plain networks; rows: dated."""
     if not measured(rows):
         return []
     found = []
-    for who, own in groups(study, rows):
+    for who, own in groups(rows):
         cells = [statistics.mean(fits(lines.of_repair(own, repaired), law)) for repaired in REPAIRED for law in LAWS]
         found.append([who, len(lines.of_repair(own, False)), *cells])
     return [
