@@ -242,7 +242,7 @@ def test_what_wide_networks_do_without_a_permutation_is_asked_at_fitted_temperat
         return calibrated(row, 0.3 if row["width"] == narrowest else 0.01 if bare else 0.02)
 
     kept = verdicts(plan, changed(found, source))
-    supported = {"calibrated.share", "calibrated.width", "calibrated.wide"}
+    supported = {"calibrated.share", "calibrated.share.repaired", "calibrated.width", "calibrated.wide"}
     assert {kept[name].verdict for name in supported} == {"supported"}
     matched = [kept[name] for name in kept if name.startswith("calibrated.matched")]
     assert len(matched) == len(plan.permute.methods)
@@ -263,13 +263,14 @@ def test_permutations_are_judged_against_the_same_pairs_not_aligned_both_with_re
 
 def test_a_barrier_that_width_does_not_lower_or_a_temperature_does_not_close_is_said(plan, found):
     kept = verdicts(plan, changed(found, lambda row: calibrated(row, 0.8)))
-    names = ["share", "width", "wide", "matched.weights"]
+    names = ["share", "share.repaired", "width", "wide", "matched.weights"]
     assert {kept[f"calibrated.{name}"].verdict for name in names} == {"contradicted"}
 
 
 def test_nothing_is_claimed_of_what_a_temperature_closes_where_no_loss_rises(plan, found):
     kept = verdicts(plan, changed(found, lambda row: calibrated(row, 0.0, plain=0.001)))
-    assert kept["calibrated.share"].verdict == kept["calibrated.wide"].verdict == "not assessable"
+    for name in ("share", "share.repaired", "wide"):
+        assert kept[f"calibrated.{name}"].verdict == "not assessable"
     assert "supported" not in {claim.verdict for name, claim in kept.items() if name.startswith("calibrated")}
 
 
