@@ -8,10 +8,11 @@ import sklearn.metrics  # noqa: F401
 import torch
 
 from hidden_structure.frame import artifacts, command, params, paths
+from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section, only
-from hidden_structure.frame.sections import Cluster, Distill, Hardware, Tasks
+from hidden_structure.frame.sections import Cluster, Hardware, Tasks
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores

@@ -6,17 +6,18 @@ Killed and started again it goes on where it was.
 from hidden_structure.datasets.labels import merge, tables
 from hidden_structure.distillation.steps import Plan, distill, stored_teacher, student_file
 from hidden_structure.frame import artifacts, command, params, paths, results
+from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section, only
-from hidden_structure.frame.sections import Cluster, Distill, Hardware, Network, Seed, Some, Tasks, Train
+from hidden_structure.frame.sections import Cluster, Hardware, Network, Seed, Some, Tasks, Train
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 
 
 class Reads(Section):
-    cluster: only(Cluster, "components", "perplexity", "restarts")
+    cluster: only(Cluster, "components", "l2", "perplexity", "restarts")
     distill: Distill | None
     hardware: Hardware
     network: Network

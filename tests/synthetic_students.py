@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hidden_structure.distillation.methods import METHODS
+from hidden_structure.distillation.methods import METHODS, TRIED
 from hidden_structure.frame.params import Study
 
 LEVEL = {  # method -> test accuracy, agreement of the student's features, meaning of the pieces
@@ -13,15 +13,24 @@ LEVEL = {  # method -> test accuracy, agreement of the student's features, meani
     "random": (0.72, 0.30, 0.20),
     "random-projections": (0.77, 0.44, 0.40),
     "kmeans": (0.77, 0.46, 0.50),
+    "kmeans-soft": (0.775, 0.46, 0.50),
     "tsne-kmeans": (0.78, 0.48, 0.55),
     "lelp": (0.80, 0.50, 0.45),
+    "lelp-hard": (0.79, 0.49, 0.45),
     "oracle": (0.86, 0.70, 1.00),
+    "oracle-soft": (0.87, 0.72, 0.90),
 }
 
 
 def studied(study: Study, **settings: object) -> Study:
     """The study with a section distill of all methods and three seeds, unless told otherwise."""
-    own = {"seeds": [0, 1, 2], "methods": list(LEVEL), "subclasses": [5, 2, 10], "betas": [0.5, 1.0]}
+    own = {
+        "seeds": [0, 1, 2],
+        "methods": list(LEVEL),
+        "subclasses": [5, 2, 10],
+        "betas": [0.5, 1.0],
+        "softnesses": [0.1, 0.3],
+    }
     content = study.model_dump()
     return Study.model_validate(content | {"distill": content["distill"] | own | settings})
 
@@ -32,12 +41,12 @@ def distill(study: Study, classes: int = 2) -> dict:
     for place, method in enumerate(settings.methods):
         level, draw = LEVEL[method][0], np.random.default_rng(place)
         best = {name: _values(study, name)[0] for name in METHODS[method].hyperparameters}
-        chosen = {name: best.get(name) for name in ("subclasses", "beta", "temperature")}
+        chosen = {name: best.get(name) for name in ("subclasses", "beta", "softness", "temperature")}
         for name in best:
             for value in _values(study, name) if len(_values(study, name)) > 1 else ():
                 accuracy = level + 0.03 * draw.random() - 0.002 * abs((chosen | {name: value})["subclasses"] or 0)
                 tried.append({"method": method} | chosen | {name: value} | {"accuracy": accuracy})
-        outputs = classes * (chosen["subclasses"] or (5 if method == "oracle" else 1))
+        outputs = classes * (chosen["subclasses"] or (5 if method.startswith("oracle") else 1))
         for seed in settings.seeds:
             test = level + 0.02 * np.random.default_rng(seed).normal() + 0.003 * draw.normal()
             accuracies = {"train_accuracy": min(1.0, test + 0.1), "test_accuracy": test}
@@ -60,5 +69,4 @@ def students(study: Study) -> dict:
 
 
 def _values(study: Study, name: str) -> list:
-    settings = study.distill
-    return {"subclasses": settings.subclasses, "beta": settings.betas, "temperature": settings.temperatures}[name]
+    return getattr(study.distill, TRIED[name])

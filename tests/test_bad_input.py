@@ -197,6 +197,7 @@ IMPOSSIBLE = {
     "cluster.l2": [1e308],
     "distill.temperatures": [[1e300], [1e-9]],
     "distill.tuning": [9],
+    "distill.softnesses": [[1.0, 0.1], [-0.1, 0.1], [0.1]],
     "spawn.widths": [[1e300], [200.0]],
     "spawn.children": [[{}], [{"rl": 1}, {}], [{"lr": 1e300}, {}], [{}, {"lr": {}}]],
     "train.flip": ["yes", 1],

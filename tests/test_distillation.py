@@ -408,6 +408,60 @@ def test_a_sample_has_its_own_piece_of_its_class_and_all_alike_of_others(classes
                 assert row[label].tolist() == pytest.approx(even)
 
 
+def draw_teacher(classes: int, subclasses: int, seed: int) -> tuple[torch.Tensor, ...]:
+    """Labels, pieces of which classes have different numbers, and a teacher's logits: right, wrong, sure or not."""
+    generator = torch_generator("teacher", seed)
+    labels = torch.arange(60) % classes
+    sizes = torch.randint(1, subclasses + 1, (classes,), generator=generator)
+    logits = 6 * torch.randn(60, classes, generator=generator)
+    logits[::2] += 9 * torch.eye(classes)[labels[::2]]
+    return labels, torch.arange(60) // classes % sizes[labels], sizes, logits
+
+
+@given(st.integers(1, 4), st.integers(1, 5), temperatures, st.sampled_from([0.0, 0.1, 0.7, 1.0]), seeds)
+def test_siblings_never_get_less_than_pieces_of_wrong_classes(classes, subclasses, temperature, softness, seed):
+    labels, pieces, sizes, logits = draw_teacher(classes, subclasses, seed)
+    split, every = assign(labels, pieces, classes, softness), torch.arange(60)
+    p = (logits / temperature).softmax(1)
+    q = split(None, every, p)
+    assert close(q.sum(2), torch.ones(60, classes), 1e-5)
+    wanted = targets(logits, q, temperature).unflatten(1, (classes, -1))
+    assert close(wanted.sum(2), p, 1e-5)  # classes keep what the teacher gives them
+    for row, label, piece, teacher in zip(wanted, labels, pieces, p, strict=True):
+        own, size = row[label][: sizes[label]], int(sizes[label])
+        others = torch.cat([row[:label], row[label + 1 :]]).amax() if classes > 1 else row.new_zeros(())
+        even = teacher[label] / size  # what is there for each: more is not to be had
+        siblings = torch.cat([own[:piece], own[piece + 1 :]])
+        assert (siblings >= torch.minimum(others, even) - 1e-6).all()
+        assert (siblings >= softness * even - 1e-6).all()
+        assert own[piece] >= own.amax() - 1e-6
+
+
+def test_a_sure_teacher_leaves_the_softness_as_it_is_and_a_softened_one_raises_it_just_enough():
+    labels, pieces = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    split, logits = assign(labels, pieces, 2, 0.1), torch.tensor([[20.0, 0.0]])
+    sure, soft = (split(None, EVERY[:1], (logits / temperature).softmax(1))[0, 0] for temperature in (1.0, 20.0))
+    assert sure.tolist() == pytest.approx([0.95, 0.05])
+    p = (logits / 20).softmax(1)[0]
+    assert soft[1].item() * p[0].item() == pytest.approx(p[1].item() / 2)  # as much as a piece of the other class
+
+
+def test_without_softness_the_targets_were_upside_down():
+    """What is guarded against: a sibling that gets less than what is in the wrong class."""
+    labels, pieces = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    logits, split = torch.tensor([[4.0, 0.0]]), assign(labels, pieces, 2)
+    unguarded = targets(logits, split(None, EVERY[:1]), 4.0)[0]
+    assert unguarded[1] == 0 < unguarded[2]
+    guarded = targets(logits, split(None, EVERY[:1], (logits / 4).softmax(1)), 4.0)[0]
+    assert guarded[1].item() == pytest.approx(guarded[2].item())
+
+
+@pytest.mark.parametrize("softness", [-0.1, 1.1, math.nan])
+def test_a_softness_that_is_no_share_is_named(softness):
+    with pytest.raises(InputError, match="softness must be a share"):
+        assign(LABELS, LABELS, CLASSES, softness)
+
+
 def test_assigned_pieces_ignore_the_embeddings_and_repeat_themselves():
     split = assign(LABELS, EVERY // CLASSES % 2, CLASSES)
     first = split(EMBEDDINGS, EVERY)

@@ -19,8 +19,8 @@ from hidden_structure.distillation.lelp import assign, lelp, merge_logits, whole
 from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, Method, candidates, splitter
 from hidden_structure.distillation.students import Task, accuracy, fixed_targets, forward_all, hint_loss, online_targets
 from hidden_structure.frame import params
+from hidden_structure.frame.distilling import Lelp
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.sections import Lelp
 from hidden_structure.frame.values import DISTILLATIONS
 from hidden_structure.networks.features import head
 from hidden_structure.seeding import numpy_generator, torch_generator
@@ -29,9 +29,10 @@ from hidden_structure.training.batches import on_device
 
 CPU = torch.device("cpu")
 CLASSES, FINE, SAMPLES = 2, 4, 160
-CHOICE = Choice(2, 0.5, 4.0)
+CHOICE = Choice(2, 0.5, 0.1, 4.0)
 STEPS = Lelp(null_space=True, pca=True, rotate=True, standardise=True)
-SPLITTING = ("random", "random-projections", "kmeans", "tsne-kmeans", "lelp", "oracle")  # classes, of one teacher
+SPLITTING = tuple(name for name in DISTILLATIONS if name not in ("alone", "kd", "fitnet", "subclass"))
+ORACLES = ("oracle", "oracle-soft")
 
 
 def settings(**distill) -> params.Study:
@@ -112,7 +113,12 @@ def test_a_further_method_is_a_row_of_the_table(tmp_path, monkeypatch):
     settings = distiller.config.settings.model_copy(update={"methods": ["size"]})
     ((choice, tried),) = choose(settings, attempts_of(distiller)).values()
     assert [each.temperature for each in tried] == [1.0, 4.0]
-    assert choice.of("size") == {"subclasses": None, "beta": None, "temperature": choice.temperature}
+    assert choice.of("size") == {
+        "subclasses": None,
+        "beta": None,
+        "softness": None,
+        "temperature": choice.temperature,
+    }
     student = taught(distiller, "size", tmp_path / "hint.safetensors", choice=choice)
     row, tensors = distiller.evaluate(student, "size", choice, {"train": distiller.config.task})
     assert row["outputs"] == CLASSES * 2
@@ -126,11 +132,11 @@ def test_a_further_method_is_a_row_of_the_table(tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", DISTILLATIONS)
 def test_every_method_has_its_hyperparameters_and_no_other(method):
     named = CHOICE.of(method)
-    assert list(named) == ["subclasses", "beta", "temperature"]
+    assert list(named) == ["subclasses", "beta", "softness", "temperature"]
     assert {name for name, value in named.items() if value is not None} == set(METHODS[method].hyperparameters)
 
 
-@pytest.mark.parametrize("method", ["kmeans", "tsne-kmeans", "oracle"])
+@pytest.mark.parametrize("method", ["kmeans", "kmeans-soft", "tsne-kmeans", *ORACLES])
 def test_planted_pieces_are_found(method):
     embeddings = planted()
     for label in range(CLASSES):
@@ -168,7 +174,7 @@ def test_two_pieces_tell_two_planted_ones_apart_after_nearly_every_rotation():
 def test_the_oracle_tells_fine_classes_apart_and_numbers_them_within_each_class():
     embeddings = replace(planted(), fine=torch.tensor([7, 3, 9, 3, 8, 3, 7, 3]).repeat(15))  # class 1 has one only
     every = torch.arange(len(embeddings.labels))
-    q = splitter("oracle", CHOICE, embeddings, STEPS)(embeddings.values, every)
+    q = splitter("oracle", replace(CHOICE, softness=0.0), embeddings, STEPS)(embeddings.values, every)
     assert q.shape == (120, CLASSES, 3)  # 7, 8, 9
     assert q[0].tolist() == [[1, 0, 0], [1, 0, 0]]
     assert q[4].tolist() == [[0, 1, 0], [1, 0, 0]]
@@ -193,17 +199,19 @@ def test_pieces_are_the_same_each_time_and_heed_their_own_hyperparameters_alone(
 
     assert torch.equal(q(CHOICE), q(CHOICE))
     assert torch.equal(q(replace(CHOICE, temperature=9.0)), q(CHOICE))
-    other = q(replace(CHOICE, subclasses=3)), q(replace(CHOICE, beta=9.0))
-    heeded = [each.shape != q(CHOICE).shape or not torch.equal(each, q(CHOICE)) for each in other]
-    assert heeded == ["subclasses" in METHODS[method].hyperparameters, "beta" in METHODS[method].hyperparameters]
+    other = {"subclasses": 3, "beta": 9.0, "softness": 0.3}
+    for name, value in other.items():
+        found = q(replace(CHOICE, **{name: value}))
+        heeded = found.shape != q(CHOICE).shape or not torch.equal(found, q(CHOICE))
+        assert heeded == (name in METHODS[method].hyperparameters), name
 
 
 @pytest.mark.parametrize("method", ["kd", *SPLITTING])
-def test_only_the_oracle_sees_fine_labels(method):
+def test_only_oracles_see_fine_labels(method):
     embeddings, every = planted(), torch.arange(120)
     relabelled = replace(embeddings, fine=every % 6)
     first, second = (splitter(method, CHOICE, one, STEPS)(one.values, every) for one in (embeddings, relabelled))
-    assert (first.shape == second.shape and torch.equal(first, second)) == (method != "oracle")
+    assert (first.shape == second.shape and torch.equal(first, second)) == (method not in ORACLES)
 
 
 def test_random_projections_are_lelps_but_for_their_axes():
@@ -225,7 +233,7 @@ def test_random_projections_are_lelps_but_for_their_axes():
         assert unchanged == (step == "pca")
 
 
-@pytest.mark.parametrize("method", ["kmeans", "tsne-kmeans", "lelp", "random-projections"])
+@pytest.mark.parametrize("method", ["kmeans", "kmeans-soft", "tsne-kmeans", "lelp", "lelp-hard", "random-projections"])
 def test_a_dead_teacher_is_one_line(method):
     embeddings = planted()
     dead = replace(embeddings, values=torch.zeros_like(embeddings.values))
@@ -239,12 +247,66 @@ def test_too_many_pieces_name_their_key(method):
         likeliest(method, planted(), replace(CHOICE, subclasses=100))
 
 
+def test_hard_lelp_has_the_likeliest_pieces_of_lelp_whatever_beta_is_and_knows_of_other_classes_nothing():
+    embeddings, every = planted(), torch.arange(120)
+    choice = replace(CHOICE, subclasses=4, softness=0.0)
+    for beta in (0.1, 9.0):
+        q = splitter("lelp-hard", replace(choice, beta=beta), embeddings, STEPS)(embeddings.values, every)
+        assert torch.equal(q[every, embeddings.labels].argmax(1), likeliest("lelp", embeddings, choice))
+        other = q[every, 1 - embeddings.labels]
+        assert ((other == 0) | (other == other.amax(1, keepdim=True))).all()  # 0: a piece that is nobody's likeliest
+
+
+def test_soft_clusters_are_the_distances_from_their_centres():
+    embeddings, every = planted(), torch.arange(120)
+    choice = replace(CHOICE, subclasses=3, beta=0.7)
+    q = splitter("kmeans-soft", choice, embeddings, STEPS)(embeddings.values, every)
+    pieces = likeliest("kmeans", embeddings, choice)
+    for label in range(CLASSES):
+        own = embeddings.labels == label
+        centres = torch.stack([embeddings.values[own & (pieces == one)].mean(0) for one in range(3)])
+        near = -torch.cdist(embeddings.values.double(), centres.double()).square()
+        near = near - near.mean(1, keepdim=True)
+        near = near / near[own].square().mean().sqrt()
+        assert torch.allclose(q[:, label].double(), (near / 0.7).softmax(1), atol=1e-4)
+
+
+def test_the_soft_oracle_is_calibrated_and_tells_of_every_class_what_an_image_is_like():
+    """Two subclasses that overlap: their true probabilities are known."""
+    generator = torch_generator("overlapping")
+    labels, piece = torch.arange(4000) % CLASSES, torch.arange(4000) // CLASSES % 2
+    values = torch.randn(4000, 3, generator=generator)
+    values[:, 1] += 2.0 * piece
+    embeddings = Embeddings(values, labels, torch.eye(3)[:CLASSES], labels + CLASSES * piece, settings().cluster)
+    q = splitter("oracle-soft", replace(CHOICE, beta=1.0), embeddings, STEPS)(values, torch.arange(4000))
+    true = (2.0 * values[:, 1] - 2.0).sigmoid()  # log odds of two normal distributions at 0 and 2
+    assert (q[:, :, 1] - true[:, None]).abs().mean() < 0.03
+    sharper = splitter("oracle-soft", replace(CHOICE, beta=0.1), embeddings, STEPS)(values, torch.arange(4000))
+    assert sharper.amax(2).mean() > q.amax(2).mean() + 0.1
+
+
+def test_a_class_of_fewer_subclasses_gives_nothing_to_pieces_that_it_has_not():
+    embeddings = replace(planted(), fine=torch.tensor([7, 3, 9, 3, 8, 3, 7, 3]).repeat(15))  # class 1 has one only
+    q = splitter("oracle-soft", CHOICE, embeddings, STEPS)(embeddings.values, torch.arange(120))
+    assert torch.equal(q[:, 1], torch.tensor([1.0, 0, 0]).expand(120, 3))
+    assert torch.allclose(q.sum(2), torch.ones(120, CLASSES))
+
+
+def test_what_takes_long_is_kept_and_read_again(tmp_path):
+    embeddings = replace(planted(), folder=tmp_path)
+    first = embeddings.probe, embeddings.tsne
+    elsewhere = replace(embeddings, fine=embeddings.fine * 0, values=embeddings.values * 0)  # but for what is kept
+    assert all(torch.equal(one, other) for one, other in zip(elsewhere.probe, first[0], strict=True))
+    assert np.array_equal(elsewhere.tsne, first[1])
+
+
 def test_candidates_change_one_hyperparameter():
-    plan = settings(subclasses=[2, 4], betas=[0.5, 1.0, 2.0], temperatures=[1.0]).distill
-    found = candidates(plan, CHOICE, "beta")
-    assert found == [Choice(2, beta, 4.0) for beta in (0.5, 1.0, 2.0)]
-    assert candidates(plan, CHOICE, "temperature") == [Choice(2, 0.5, 1.0)]
-    assert candidates(plan, CHOICE, "subclasses") == [CHOICE, Choice(4, 0.5, 4.0)]
+    several = {"subclasses": [2, 4], "betas": [0.5, 1.0, 2.0], "softnesses": [0.0, 0.1, 0.3], "temperatures": [1.0]}
+    plan = settings(**several).distill
+    assert candidates(plan, CHOICE, "beta") == [replace(CHOICE, beta=beta) for beta in (0.5, 1.0, 2.0)]
+    assert candidates(plan, CHOICE, "softness") == [replace(CHOICE, softness=share) for share in (0.0, 0.1, 0.3)]
+    assert candidates(plan, CHOICE, "temperature") == [replace(CHOICE, temperature=1.0)]
+    assert candidates(plan, CHOICE, "subclasses") == [CHOICE, replace(CHOICE, subclasses=4)]
 
 
 # --- targets ---
@@ -349,7 +411,7 @@ def test_every_method_has_the_outputs_it_needs_and_another_student(distiller, tm
     for method, network in networks.items():
         split = CLASSES * 2 if method in (*SPLITTING, "subclass") else CLASSES
         assert head(network).out_features == split
-    clusters = {"kmeans", "tsne-kmeans", "oracle"}  # which may well agree
+    clusters = {"kmeans", "kmeans-soft", "tsne-kmeans", *ORACLES}  # which may well agree
     heads = [head(network).weight for method, network in networks.items() if method not in clusters]
     assert len({tuple(each.flatten().tolist()) for each in heads}) == len(DISTILLATIONS) - len(clusters)
 
@@ -428,6 +490,7 @@ def test_choosing_tries_each_value_once_and_takes_the_best():
     worth = {
         "subclasses": {2: 0.0, 4: 0.3},
         "beta": {0.5: 0.0, 1.0: 0.1, 2.0: 0.4},
+        "softness": {0.1: 0.0},
         "temperature": {1.0: 0.2, 4.0: 0.1},
     }
     waves = []
@@ -436,27 +499,36 @@ def test_choosing_tries_each_value_once_and_takes_the_best():
         waves.append(asked)
         return [sum(worth[name][value] for name, value in vars(choice).items()) for _, choice in asked]
 
-    several = {"subclasses": [2, 4], "betas": [0.5, 1.0, 2.0], "temperatures": [1.0, 4.0]}
+    several = {
+        "subclasses": [2, 4],
+        "betas": [0.5, 1.0, 2.0],
+        "softnesses": [0.1, 0.2, 0.3],
+        "temperatures": [1.0, 4.0],
+    }
     found = choose(settings(methods=["lelp", "kd", "alone"], **several).distill, attempt)
     best, tried = found["lelp"]
-    assert best == Choice(4, 2.0, 1.0)
+    assert best == Choice(4, 2.0, 0.1, 1.0)
     assert [[method for method, _ in wave] for wave in waves] == [["lelp"] * 2 + ["kd"] * 2, ["lelp"], ["lelp"] * 2]
     assert list(tried) == [choice for wave in waves for method, choice in wave if method == "lelp"]
     assert len(tried) == 2 + 1 + 2  # each with the others at their best, which are known
     assert tried[best] == max(tried.values()) == pytest.approx(0.9)
     best, tried = found["kd"]
-    assert best == Choice(2, 0.5, 1.0)
+    assert best == Choice(2, 0.5, 0.1, 1.0)
     assert len(tried) == 2
-    assert found["alone"] == (Choice(2, 0.5, 1.0), {})
+    assert found["alone"] == (Choice(2, 0.5, 0.1, 1.0), {})
 
 
 def test_of_ties_the_first_is_taken_and_one_value_is_not_tried():
-    several = settings(methods=["kd", "lelp", "kmeans"], subclasses=[3], betas=[2.0, 0.5], temperatures=[1.0])
+    own = {"subclasses": [3], "betas": [2.0, 0.5], "softnesses": [0.3, 0.2], "temperatures": [1.0]}
+    several = settings(methods=["kd", "lelp", "kmeans"], **own)
     found = choose(several.distill, lambda asked: [0.0] * len(asked))
     best, tried = found["lelp"]
-    assert best == Choice(3, 2.0, 1.0)
+    assert best == Choice(3, 2.0, 0.3, 1.0)
     assert [choice.beta for choice in tried] == [2.0, 0.5]
-    assert found["kmeans"] == (best, {})
+    best, tried = found["kmeans"]
+    assert best == Choice(3, 2.0, 0.3, 1.0)
+    assert [choice.softness for choice in tried] == [0.3, 0.2]
+    assert found["kd"] == (best, {})
 
 
 def test_an_attempt_never_trains_on_held_out_images_and_is_scored_on_no_other(tmp_path, monkeypatch):
@@ -481,14 +553,14 @@ def test_an_attempt_never_trains_on_held_out_images_and_is_scored_on_no_other(tm
 
 
 def test_choices_that_differ_have_files_that_differ():
-    assert Choice(2, 0.5, 1.0000001).name != Choice(2, 0.5, 1.0).name
+    assert replace(CHOICE, temperature=4.0000001).name != CHOICE.name
 
 
 # --- who sees what ---
 
 
 @pytest.mark.parametrize("method", DISTILLATIONS)
-def test_no_student_but_the_oracles_depends_on_fine_labels(method, tmp_path):
+def test_no_student_but_those_of_oracles_depends_on_fine_labels(method, tmp_path):
     networks, pieces = [], []
     for fine in (0, 1):
         config = make_config(tmp_path / str(fine))
@@ -498,7 +570,7 @@ def test_no_student_but_the_oracles_depends_on_fine_labels(method, tmp_path):
         networks.append(taught(distiller, method, tmp_path / str(fine) / "student.safetensors"))
         pieces.append(distiller.pieces(method, CHOICE))
     unchanged = head(networks[0]).out_features == head(networks[1]).out_features and same(*networks)
-    assert unchanged == torch.equal(*pieces) == (method != "oracle")
+    assert unchanged == torch.equal(*pieces) == (method not in ORACLES)
 
 
 @pytest.mark.parametrize("method", DISTILLATIONS)

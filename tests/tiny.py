@@ -36,6 +36,7 @@ OVERRIDES = {
         "methods": ["alone", "kd", "lelp", "oracle"],
         "subclasses": [2],
         "betas": [0.5],
+        "softnesses": [0.1],
         "temperatures": [1.0, 4.0],
         "tuning": 2,
     },

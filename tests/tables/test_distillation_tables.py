@@ -38,7 +38,7 @@ def test_without_students_there_are_no_tables():
         ({"students": None}, "what they keep"),
         ({"students": RESULTS["students"] | {"rows": []}}, "keeps"),
         ({"students": RESULTS["students"] | {"pieces": []}}, "no pieces of alone"),
-        ({"distill": RESULTS["distill"] | {"rows": RESULTS["distill"]["rows"][:-1]}}, "oracle lack a student"),
+        ({"distill": RESULTS["distill"] | {"rows": RESULTS["distill"]["rows"][:-1]}}, "oracle-soft lack a student"),
     ],
 )
 def test_what_is_missing_is_named(change: dict, message: str):

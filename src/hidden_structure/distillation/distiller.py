@@ -97,9 +97,7 @@ class Distiller:
         self.config = config
         self._teachers = {1: (teacher, *self._seen(teacher, 1))}
         values, weight = self._teachers[1][1], head(teacher).weight.detach()
-        self.embeddings = Embeddings(
-            values, config.task.labels, weight, config.fine, config.cluster, config.folder / "map.npz"
-        )
+        self.embeddings = Embeddings(values, config.task.labels, weight, config.fine, config.cluster, config.folder)
         self._splitters: dict[tuple[str, Choice], Splitter] = {}
 
     def teacher(self, invented: int = 1) -> tuple[nn.Module, Tensor, Tensor]:
@@ -207,7 +205,7 @@ def choose(
 
     attempt: gives the accuracies of independent attempts.
     """
-    best = dict.fromkeys(settings.methods, Choice(settings.subclasses[0], settings.betas[0], settings.temperatures[0]))
+    best = dict.fromkeys(settings.methods, Choice.first(settings))
     tried: dict[str, dict[Choice, float]] = {method: {} for method in settings.methods}
     names = {method: METHODS[method].hyperparameters for method in settings.methods}
     for step in range(max(map(len, names.values()))):

@@ -8,6 +8,10 @@ so the student's C x S outputs merge back into classes without loss.
 The other ways of splitting are the baselines of that paper; Subclass Distillation (Müller, Kornblith, Hinton 2020)
 has the teacher itself invent the pieces, under the auxiliary loss `contrast`.
 
+Pieces that samples have been given, one each, need a softness of their own. Of a softened teacher every piece of a
+wrong class gets a share of that class, and the siblings of a sample's own piece would get nothing: as if they were
+less like the sample than anything in another class.
+
 Every array may be a tensor or numpy's, also those that splitters are called with; what is returned is of tensors.
 """
 
@@ -26,22 +30,23 @@ ROUNDING = 1e-6  # of the embeddings' length: less variation than that is no mor
 
 Array = Tensor | np.ndarray
 
-# Embeddings (B, d) and the samples' numbers int64 (B,) to q(s | x, c): (B, C, S), sums over s are 1.
-Splitter = Callable[[Array, Array], Tensor]
+# Embeddings (B, d), the samples' numbers int64 (B,) and, for pieces that samples have been given, the teacher's
+# probabilities of the classes (B, C), at the temperature of the targets, to q(s | x, c): (B, C, S), sums over s are 1.
+Splitter = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Projections:
     """q(s | x, c) = softmax over s of (x - centre of c) . direction s of c, over beta: soft, and for any x.
 
-    directions: (C, S, d); offsets: (C, S), what they give for the centres.
+    directions: (C, S, d); offsets: (C, S), what they give for the centres; infinity where c has fewer than S pieces.
     """
 
     directions: Tensor
     offsets: Tensor
     beta: float
 
-    def __call__(self, embeddings: Array, index: Array) -> Tensor:
+    def __call__(self, embeddings: Array, index: Array, probabilities: Array | None = None) -> Tensor:
         classes, subclasses, dimension = self.directions.shape
         projected = tensor(embeddings).to(self.directions) @ self.directions.view(-1, dimension).T
         return ((projected.view(-1, classes, subclasses) - self.offsets) / self.beta).softmax(2)
@@ -51,20 +56,34 @@ class Projections:
 class Assigned:
     """Each training sample has one piece of its own class; of other classes, of which nothing is known, all alike.
 
+    A share of the own class's mass, `softness`, is spread evenly over its pieces, the assigned one among them, and the
+    rest is the assigned one's. Where the teacher's probabilities are given, the share is raised as far as is needed for
+    no sibling to get less than a piece of another class. Only a teacher that itself gives a piece of another class more
+    than an even share of the sample's own leaves it less than that: then the share is 1, and classes keep their sums.
+
     classes, pieces: int64 (N,), of training sample n; even: (C, S), 1 / (pieces of c) at each piece that c has.
     """
 
     classes: Tensor
     pieces: Tensor
     even: Tensor
+    softness: float
 
-    def __call__(self, embeddings: Array, index: Array) -> Tensor:
+    def __call__(self, embeddings: Array, index: Array, probabilities: Array | None = None) -> Tensor:
         index = tensor(index).to(self.classes.device)
+        own, every = self.classes[index], torch.arange(len(index), device=index.device)
+        share = self.even.new_full((len(index), 1), self.softness)
+        if probabilities is not None:
+            share = share.maximum(self._needed(tensor(probabilities).to(self.even), own)).clamp(max=1)
         q = self.even.repeat(len(index), 1, 1)
-        q[torch.arange(len(index), device=index.device), self.classes[index]] = one_hot(
-            self.pieces[index], q.shape[2]
-        ).to(q)
+        q[every, own] = share * q[every, own] + (1 - share) * one_hot(self.pieces[index], q.shape[2])
         return q
+
+    def _needed(self, probabilities: Tensor, own: Tensor) -> Tensor:
+        """The share, (B, 1), at which siblings get as much as the likeliest piece of another class."""
+        pieces = probabilities * self.even.amax(1)  # what each piece of a class gets if all get the same: (B, C)
+        others = pieces.scatter(1, own[:, None], 0).amax(1, keepdim=True)
+        return others / pieces.gather(1, own[:, None]).clamp(min=torch.finfo(pieces.dtype).tiny)
 
 
 def tensor(array: Array) -> Tensor:
@@ -74,23 +93,25 @@ def tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "WRITEABLE"]))
 
 
-def assign(classes: Array, pieces: Array, count: int) -> Assigned:
+def assign(classes: Array, pieces: Array, count: int, softness: float = 0.0) -> Assigned:
     """One piece a sample, both int64 (N,): clusters, true subclasses, ... S is the largest piece and one.
 
-    count: of classes, C.
+    count: of classes, C; softness: the share of its class's mass that a sample's pieces get alike, 0 to 1.
 
-    Raises InputError if a class has no sample, or labels and pieces are not one a sample.
+    Raises InputError if a class has no sample, labels and pieces are not one a sample, or softness is no share.
     """
     classes, pieces = tensor(classes), tensor(pieces)
+    if not 0 <= softness <= 1:
+        raise InputError(f"softness must be a share, 0 to 1, got {softness}")
     _check_labels(classes, len(pieces), count)
     present = torch.zeros(count, int(pieces.max()) + 1, device=pieces.device)
     present[classes, pieces] = 1
-    return Assigned(classes, pieces, present / present.sum(1, keepdim=True))
+    return Assigned(classes, pieces, present / present.sum(1, keepdim=True), softness)
 
 
 def whole(count: int) -> Splitter:
     """Classes left whole: S = 1, which makes vanilla distillation (Hinton, Vinyals, Dean 2015) of the same loss."""
-    return lambda embeddings, index: torch.ones(len(index), count, 1, device=tensor(index).device)
+    return lambda embeddings, index, probabilities=None: torch.ones(len(index), count, 1, device=tensor(index).device)
 
 
 def lelp(
@@ -208,8 +229,16 @@ def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
 
 
 def targets(logits: Array, pieces: Array, temperature: float) -> Tensor:
-    """p(c, s | x), (B, C * S) with the pieces of a class side by side, from logits (B, C) and q(s | x, c) (B, C, S)."""
-    return ((tensor(logits) / temperature).softmax(1)[:, :, None] * tensor(pieces)).flatten(1)
+    """p(c, s | x), (B, C * S) with the pieces of a class side by side, from logits (B, C) and q(s | x, c) (B, C, S).
+
+    pieces: those of `assign` are to be asked for with the `probabilities` of these logits at this temperature.
+    """
+    return (probabilities(logits, temperature)[:, :, None] * tensor(pieces)).flatten(1)
+
+
+def probabilities(logits: Array, temperature: float) -> Tensor:
+    """p(c | x), (B, C), of a teacher's logits (B, C)."""
+    return (tensor(logits) / temperature).softmax(1)
 
 
 def merge_logits(logits: Array, classes: int, temperature: float = 1.0) -> Tensor:

@@ -1,28 +1,29 @@
 """The methods of distillation that are compared, in one table, and how each splits the teacher's classes into pieces.
 
 A further method is a row of `METHODS`, a function where it splits classes as no other does, and its name among the
-values that `frame/sections.py` allows.
+`DISTILLATIONS` of `frame/values.py`.
 """
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from hidden_structure.distillation.lelp import Splitter, assign, lelp, need_room, whole
-from hidden_structure.frame import artifacts, params
+from hidden_structure.distillation.embeddings import Embeddings
+from hidden_structure.distillation.lelp import Projections, Splitter, assign, lelp, need_room, whole
+from hidden_structure.frame import params
+from hidden_structure.frame.distilling import Lelp
 from hidden_structure.frame.errors import about
-from hidden_structure.frame.sections import Lelp
 from hidden_structure.networks.features import head
-from hidden_structure.recovery.clustering import kmeans, reduce_within
+from hidden_structure.recovery.clustering import kmeans
 from hidden_structure.seeding import numpy_generator, seed_of, torch_generator
 
 LOO = "Loo, Iliopoulos, Hu, Vee 2024"
+OURS = "ours: a control"
 
 
 @dataclass(frozen=True)
@@ -31,47 +32,22 @@ class Choice:
 
     subclasses: int
     beta: float
+    softness: float
     temperature: float
+
+    @classmethod
+    def first(cls, settings: params.Distill) -> "Choice":
+        """Those that the parameters name first."""
+        return cls(**{name: getattr(settings, key)[0] for name, key in TRIED.items()})
 
     @property
     def name(self) -> str:
-        return f"{self.subclasses}-{self.beta}-{self.temperature}"
+        return "-".join(map(str, vars(self).values()))
 
     def of(self, method: str) -> dict[str, float | None]:
         """The hyper-parameters that the method has, and None for those that it has not."""
         had = METHODS[method].hyperparameters
         return {name: value if name in had else None for name, value in vars(self).items()}
-
-
-@dataclass(frozen=True, eq=False)
-class Embeddings:
-    """A teacher's embeddings of the training images, and what else classes may be split by.
-
-    values: (N, d). labels: int64 (N,). weight: (C, d), of the teacher's last layer. fine: int64 (N,), the classes
-    before the merge, which only the oracle sees. map: where t-SNE's map is kept, for it takes long; None: nowhere.
-    """
-
-    values: Tensor
-    labels: Tensor
-    weight: Tensor
-    fine: Tensor
-    cluster: params.Cluster
-    map: Path | None = None
-
-    @property
-    def classes(self) -> int:
-        return len(self.weight)
-
-    @cached_property
-    def tsne(self) -> np.ndarray:
-        """(N, 2), every class by itself."""
-        if self.map is not None and self.map.is_file():
-            return artifacts.read_arrays(self.map, {"points": ("f", 2)})["points"]
-        values, labels = self.values.cpu().numpy(), self.labels.cpu().numpy()
-        points = reduce_within(values, labels, "tsne", self.cluster.perplexity, self.cluster.components, "distill")
-        if self.map is not None:
-            artifacts.write_arrays(self.map, {"points": points})
-        return points
 
 
 Split = Callable[[Embeddings, Choice, Lelp], Splitter]
@@ -102,27 +78,66 @@ def random_projections(embeddings: Embeddings, choice: Choice, steps: Lelp, name
 def random_pieces(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
     """Every training image in a piece drawn at random."""
     generator, count = numpy_generator("distill", "random", choice.subclasses), len(embeddings.labels)
-    return _assigned(embeddings, generator.permutation(count) % choice.subclasses)
+    return _assigned(embeddings, choice, generator.permutation(count) % choice.subclasses)
+
+
+def likeliest_projections(embeddings: Embeddings, choice: Choice, steps: Lelp, name: str) -> Splitter:
+    """Each training image in the likeliest of the pieces of LELP of its own class, and of other classes in all alike,
+    just as clusters are: so what is lost against LELP is lost by hardness, and what is gained on clusters is gained by
+    projections."""
+    every = torch.arange(len(embeddings.labels), device=embeddings.labels.device)
+    q = projections(embeddings, choice, steps, name)(embeddings.values, every)
+    return _assigned(embeddings, choice, q[every, embeddings.labels].argmax(1).cpu().numpy())
 
 
 def clusters(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
     """The clusters of k-means on the embeddings, inside each class."""
-    return _assigned(embeddings, _kmeans_within(embeddings, embeddings.values.cpu().numpy(), choice, "kmeans"))
+    return _assigned(embeddings, choice, _clusters(embeddings, choice))
+
+
+def near_clusters(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
+    """The same, soft: softmax over s of minus the squared distance from the centre of s, over beta.
+
+    A sample's own length is of no consequence, so what is left is linear in it. Scaled as projections are, by one
+    number a class: the root mean square, over samples and s, of what differs between pieces.
+    """
+    values, labels, pieces = embeddings.values.cpu().double(), embeddings.labels.cpu(), _clusters(embeddings, choice)
+    directions, offsets = [], []
+    for label in range(embeddings.classes):
+        own, cluster = values[labels == label], torch.from_numpy(pieces)[labels == label]
+        middle = own.mean(0)
+        centres = torch.stack([own[cluster == one].mean(0) for one in range(choice.subclasses)]) - middle
+        lengths = centres.square().sum(1)
+        nearness = 2 * (own - middle) @ centres.T - lengths
+        scale = (nearness - nearness.mean(1, keepdim=True)).square().mean().sqrt()
+        directions.append(2 * centres / scale)
+        offsets.append((2 * centres @ middle + lengths) / scale)
+    found = (torch.stack(each).to(embeddings.values) for each in (directions, offsets))
+    return Projections(*found, choice.beta)
 
 
 def clusters_of_map(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
     """The clusters of k-means on t-SNE's map of each class."""
-    return _assigned(embeddings, _kmeans_within(embeddings, embeddings.tsne, choice, "tsne-kmeans"))
+    return _assigned(embeddings, choice, _kmeans_within(embeddings, embeddings.tsne, choice, "tsne-kmeans"))
 
 
 def true_subclasses(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
-    """The classes before the merge, numbered 0, 1, ... inside each class."""
-    fine, labels = embeddings.fine.cpu().numpy(), embeddings.labels.cpu().numpy()
-    pieces = np.empty_like(fine)
-    for label in np.unique(labels):
-        inside = labels == label
-        pieces[inside] = np.unique(fine[inside], return_inverse=True)[1]
-    return _assigned(embeddings, pieces)
+    """The classes before the merge."""
+    return _assigned(embeddings, choice, embeddings.true_pieces)
+
+
+def probed_subclasses(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
+    """What the teacher's embeddings say of them: a linear softmax layer inside each class, its logits over beta.
+
+    Its probabilities, at beta 1, are the best calibrated that are linear in the embeddings, so they are not scaled. Of
+    other classes they say which of their subclasses an image is most like, which hard pieces cannot.
+    """
+    weight, bias = embeddings.probe
+    return Projections(weight, -bias, choice.beta)
+
+
+def _clusters(embeddings: Embeddings, choice: Choice) -> np.ndarray:
+    return _kmeans_within(embeddings, embeddings.values.cpu().numpy(), choice, "kmeans")
 
 
 def _kmeans_within(embeddings: Embeddings, points: np.ndarray, choice: Choice, name: str) -> np.ndarray:
@@ -133,8 +148,9 @@ def _kmeans_within(embeddings: Embeddings, points: np.ndarray, choice: Choice, n
     return pieces
 
 
-def _assigned(embeddings: Embeddings, pieces: np.ndarray) -> Splitter:
-    return assign(embeddings.labels, torch.from_numpy(pieces).to(embeddings.labels.device), embeddings.classes)
+def _assigned(embeddings: Embeddings, choice: Choice, pieces: np.ndarray) -> Splitter:
+    labels = embeddings.labels
+    return assign(labels, torch.from_numpy(pieces).to(labels.device), embeddings.classes, choice.softness)
 
 
 @dataclass(frozen=True)
@@ -164,24 +180,29 @@ class Method:
         return choice.temperature if self.taught else 1.0
 
 
+TRIED = {"subclasses": "subclasses", "beta": "betas", "softness": "softnesses", "temperature": "temperatures"}
 TEMPERED = ("temperature",)
-SPLIT = (*TEMPERED, "subclasses")
-SOFTLY_SPLIT = (*SPLIT, "beta")
+INVENTED = (*TEMPERED, "subclasses")
+HARD = (*INVENTED, "softness")
+SOFT = (*INVENTED, "beta")
 METHODS = {
     "alone": Method("student alone", "", (), taught=False),
     "kd": Method("KD", "Hinton, Vinyals, Dean 2015", TEMPERED),
     "fitnet": Method("FitNet", "Romero et al. 2015", TEMPERED, hint=True),
     "subclass": Method(
-        "Subclass Distillation", "Müller, Kornblith, Hinton 2020", SPLIT, invented_pieces, invented=True
+        "Subclass Distillation", "Müller, Kornblith, Hinton 2020", INVENTED, invented_pieces, invented=True
     ),
-    "random": Method("random pieces", LOO, SPLIT, random_pieces),
+    "random": Method("random pieces", LOO, HARD, random_pieces),
     "random-projections": Method(
-        "random projections", LOO, SOFTLY_SPLIT, partial(random_projections, name="random-projections"), axes=True
+        "random projections", LOO, SOFT, partial(random_projections, name="random-projections"), axes=True
     ),
-    "kmeans": Method("k-means", LOO, SPLIT, clusters),
-    "tsne-kmeans": Method("t-SNE + k-means", LOO, SPLIT, clusters_of_map),
-    "lelp": Method("LELP", LOO, SOFTLY_SPLIT, partial(projections, name="lelp"), axes=True),
-    "oracle": Method("oracle", LOO, TEMPERED, true_subclasses),
+    "kmeans": Method("k-means", LOO, HARD, clusters),
+    "kmeans-soft": Method("k-means, soft", OURS, SOFT, near_clusters),
+    "tsne-kmeans": Method("t-SNE + k-means", LOO, HARD, clusters_of_map),
+    "lelp": Method("LELP", LOO, SOFT, partial(projections, name="lelp"), axes=True),
+    "lelp-hard": Method("LELP, hard", OURS, HARD, partial(likeliest_projections, name="lelp"), axes=True),
+    "oracle": Method("oracle", LOO, (*TEMPERED, "softness"), true_subclasses),
+    "oracle-soft": Method("oracle, soft", OURS, (*TEMPERED, "beta"), probed_subclasses),
 }
 
 
@@ -209,8 +230,7 @@ def check_room(settings: params.Distill, teacher: nn.Module) -> None:
 
 def candidates(settings: params.Distill, best: Choice, name: str) -> list[Choice]:
     """The best choice so far, with every value of one hyper-parameter in turn."""
-    values = {"subclasses": settings.subclasses, "beta": settings.betas, "temperature": settings.temperatures}[name]
-    return [replace(best, **{name: value}) for value in values]
+    return [replace(best, **{name: value}) for value in getattr(settings, TRIED[name])]
 
 
 def _about(method: str, subclasses: int) -> AbstractContextManager[None]:

@@ -71,8 +71,7 @@ def label_targets(task: Task) -> OfImages:
 def fixed_targets(embeddings: Tensor, logits: Tensor, split: lelp.Splitter, temperature: float) -> OfImages:
     """Targets computed once, from the teacher's embeddings (N, d) and logits (N, outputs) of all images as they are."""
     every = torch.arange(len(logits), device=logits.device).split(BATCH_SIZE)
-    parts = [lelp.targets(logits[index], split(embeddings[index], index), temperature) for index in every]
-    targets = torch.cat(parts)
+    targets = torch.cat([_targets(embeddings[index], logits[index], index, split, temperature) for index in every])
     return lambda images, index: targets[index]
 
 
@@ -80,10 +79,14 @@ def online_targets(teacher: nn.Module, split: lelp.Splitter, precision: torch.dt
     """Targets of each image as the student sees it, augmented; pieces that only training samples have stay theirs."""
 
     def targets(images: Tensor, index: Tensor) -> Tensor:
-        embeddings, logits = forward(teacher, images, precision)
-        return lelp.targets(logits, split(embeddings, index), temperature)
+        return _targets(*forward(teacher, images, precision), index, split, temperature)
 
     return targets
+
+
+def _targets(embeddings: Tensor, logits: Tensor, index: Tensor, split: lelp.Splitter, temperature: float) -> Tensor:
+    pieces = split(embeddings, index, lelp.probabilities(logits, temperature))
+    return lelp.targets(logits, pieces, temperature)
 
 
 def fixed_embeddings(embeddings: Tensor) -> OfImages:

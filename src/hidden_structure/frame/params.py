@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError, model_validator
 
 from hidden_structure.frame import yaml_files
+from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.frame.problems import first_problem
@@ -16,7 +17,6 @@ from hidden_structure.frame.section import Cut, Section
 from hidden_structure.frame.sections import (
     Cluster,
     Data,
-    Distill,
     Features,
     Hardware,
     Interpolate,

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field, model_validator
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.style import Style
 from hidden_structure.frame.values import (
-    DISTILLATIONS,
     FREE_FEATURES,
     Classes,
     Epochs,
@@ -20,7 +19,6 @@ from hidden_structure.frame.values import (
     Set,
     Size,
     Some,
-    Temperature,
     Text,
     Weight,
     Width,
@@ -168,44 +166,6 @@ class Unconstrained(Section):
         majority = self.classes // 2 * max(self.ratios) + self.classes - self.classes // 2
         if self.per_class * majority * self.dimension > FREE_FEATURES:
             raise ValueError(f"per_class: times dimension and largest of ratios, more than {FREE_FEATURES:,} numbers")
-        return self
-
-
-class Lelp(Section):
-    """The steps of the projections that can be left out."""
-
-    null_space: bool
-    pca: bool
-    rotate: bool
-    standardise: bool
-
-
-class Distill(Section):
-    """Students of a teacher that knows few classes."""
-
-    seeds: Some[Seed]
-    teacher: Literal["coarse", "own"]
-    merge: Merge
-    network: Network
-    train: Train
-    methods: Set[Literal[DISTILLATIONS]]
-    lelp: Lelp
-    subclasses: Some[Annotated[int, Field(ge=2, le=1000)]]
-    betas: Some[Temperature]
-    temperatures: Some[Temperature]
-    validation: Inside
-    tuning: Epochs | None
-    augmented: bool
-    hint: Weight
-    contrast: Weight
-    contrast_temperature: Temperature
-
-    @model_validator(mode="after")
-    def _something_to_compare_with(self) -> "Distill":
-        if "kd" not in self.methods:
-            raise ValueError("methods: kd is what all are compared with: add it")
-        if (self.tuning or 0) > self.train.epochs:
-            raise ValueError(f"tuning: the students themselves have only {self.train.epochs} epochs")
         return self
 
 

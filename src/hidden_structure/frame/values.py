@@ -51,6 +51,8 @@ Width = Annotated[int, Field(ge=1, le=WIDEST)]
 Inside = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1e3)]  # of learning
 Weight = Annotated[float, Field(ge=0, le=1e3)]  # of a term of the loss, such as weight decay
+Pieces = Annotated[int, Field(ge=2, le=1000)]  # of a class
+Share = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # beyond, a softmax is one-hot or uniform to float32
 NetworkName = Annotated[str, Field(pattern=NETWORKS, max_length=200)]
 
@@ -62,7 +64,10 @@ DISTILLATIONS = (
     "random",  # pieces at random: the control
     "random-projections",
     "kmeans",
+    "kmeans-soft",  # each image in all clusters, by its distance from them
     "tsne-kmeans",
     "lelp",
+    "lelp-hard",  # each image in its likeliest piece alone
     "oracle",  # the true fine classes
+    "oracle-soft",  # as a linear layer on the teacher's embeddings tells them
 )

@@ -7,7 +7,7 @@ from hidden_structure.distillation.methods import METHODS
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Study
 
-SETTINGS = ("subclasses", "beta", "temperature")
+SETTINGS = ("subclasses", "beta", "softness", "temperature")
 
 
 def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:

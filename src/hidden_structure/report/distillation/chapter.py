@@ -135,9 +135,10 @@ def _numbers(methods: Sequence[Mapping], students: Sequence[Mapping]) -> Numbers
         "Students by method",
         "Accuracies on the teacher's classes, means over seeds in %; the difference to KD with the same seed in "
         "percentage points, with its 95 % interval (Student's t over seeds). S: pieces of each class; beta and tau: "
-        "temperatures of pieces and of classes.",
+        "temperatures of pieces and of classes; softness: the share of its class that an image gives to all pieces "
+        "alike, where it has one of its own.",
         (
-            *("method", "source", "S", "beta", "tau", "outputs", "seeds"),
+            *("method", "source", "S", "beta", "softness", "tau", "outputs", "seeds"),
             *("training", "test", "standard error", "difference to KD", "interval"),
         ),
         [_line(row, trains[row["method"]], tests[row["method"]], tests["kd"]) for row in methods],
@@ -148,7 +149,7 @@ def _line(row: Mapping, train: Sequence[float], test: Sequence[float], kd: Seque
     gains, error = differences(test, kd), standard_error(test)
     ends = None if row["method"] == "kd" else interval(gains)
     return (
-        *(row[name] for name in ("label", "source", "subclasses", "beta", "temperature", "outputs")),
+        *(row.get(name) for name in ("label", "source", "subclasses", "beta", "softness", "temperature", "outputs")),
         len(test),
         rounded(100 * fmean(train)),
         rounded(100 * fmean(test)),

@@ -1,0 +1,66 @@
+"""The section `distill` of params.yaml: which values each key may have; defaults.yaml says what it means."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from hidden_structure.frame.section import Section
+from hidden_structure.frame.sections import Merge, Network, Train
+from hidden_structure.frame.values import (
+    DISTILLATIONS,
+    Epochs,
+    Inside,
+    Pieces,
+    Seed,
+    Set,
+    Share,
+    Some,
+    Temperature,
+    Weight,
+)
+
+
+class Lelp(Section):
+    """The steps of the projections that can be left out."""
+
+    null_space: bool
+    pca: bool
+    rotate: bool
+    standardise: bool
+
+
+class Distill(Section):
+    """Students of a teacher that knows few classes."""
+
+    seeds: Some[Seed]
+    teacher: Literal["coarse", "own"]
+    merge: Merge
+    network: Network
+    train: Train
+    methods: Set[Literal[DISTILLATIONS]]
+    lelp: Lelp
+    subclasses: Some[Pieces]
+    betas: Some[Temperature]
+    softnesses: Some[Share]
+    temperatures: Some[Temperature]
+    validation: Inside
+    tuning: Epochs | None
+    augmented: bool
+    hint: Weight
+    contrast: Weight
+    contrast_temperature: Temperature
+
+    @model_validator(mode="after")
+    def _something_to_compare_with(self) -> "Distill":
+        if "kd" not in self.methods:
+            raise ValueError("methods: kd is what all are compared with: add it")
+        if (self.tuning or 0) > self.train.epochs:
+            raise ValueError(f"tuning: the students themselves have only {self.train.epochs} epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _chances_are_equal(self) -> "Distill":
+        if len(self.softnesses) != len(self.betas):
+            tried = f"{len(self.softnesses)} for hard pieces, and {len(self.betas)} betas for soft ones"
+            raise ValueError(f"softnesses: {tried}: try as many, or one kind of pieces is tuned better")
+        return self
