@@ -1,6 +1,6 @@
 """What the pieces that students were taught mean, and what their own features keep of the original classes."""
 
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 import sklearn.decomposition
@@ -15,6 +15,7 @@ from hidden_structure.frame.section import Section, only
 from hidden_structure.frame.sections import Cluster, Hardware, Tasks
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
+from hidden_structure.recovery import probing
 from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores
 from hidden_structure.training.device import compute_deterministically, describe
 
@@ -22,7 +23,7 @@ REDUCER = "pca"  # for students are many: t-SNE of every one would take longer t
 
 
 class Reads(Section):
-    cluster: only(Cluster, "components", "restarts")
+    cluster: only(Cluster, "components", "l2", "restarts")
     distill: Distill | None
     hardware: Hardware
     tasks: Tasks
@@ -38,36 +39,38 @@ def main() -> None:
         return
     compute_deterministically(study.hardware.threads)
     described = {"cluster": study.cluster.model_dump()} | describe(torch.device("cpu"), torch.float32, 1)
-    students = [paths.student(method, seed) for method in settings.methods for seed in settings.seeds]
-    labels = artifacts.read_labels("fine")["train"], coarse_classes()
-    with workplace("compare-students", described, chain(labels, artifacts.arrays_of(students))) as folder:
-        cut = study.cluster.components, study.cluster.restarts
-        tasks = {method: (method, settings.seeds, *cut) for method in settings.methods}
-        found = run("students", compare, tasks, folder, study.tasks, study.hardware)
-        pieces = [{"method": method, "ami": found[method]["ami"]} for method in settings.methods]
-        rows = [row for method in settings.methods for row in found[method]["rows"]]
-        artifacts.write_json(paths.results("students"), {"pieces": pieces, "rows": rows})
+    students = list(product(settings.methods, settings.teachers, settings.seeds))
+    read = *artifacts.read_labels("fine").values(), coarse_classes()
+    files = (paths.student(*student) for student in students)
+    with workplace("compare-students", described, chain(read, artifacts.arrays_of(files))) as folder:
+        cut = study.cluster.components, study.cluster.restarts, study.cluster.l2
+        tasks = {"{}, teacher {}, student {}".format(*student): (*student, *cut) for student in students}
+        rows = list(run("students", compare, tasks, folder, study.tasks, study.hardware).values())
+        artifacts.write_json(paths.results("students"), {"rows": rows})
 
 
-def compare(method: str, seeds: list[int], components: int, restarts: int) -> dict:
-    """Of the students of one method: `rows` of scores by seed, and the `ami` of the first one's pieces."""
-    fine, coarse_of = artifacts.read_labels("fine")["train"], coarse_classes()
+def compare(method: str, teacher: int, seed: int, components: int, restarts: int, l2: float) -> dict:
+    """Of one student: scores of clusters of its features inside each class, and `information`, the adjusted mutual one
+    of these with the original classes; that of the `pieces` that it was taught; and `probe_accuracy`, of a linear layer
+    on its features that is trained on the original labels, on those of the test set."""
+    labels, coarse_of = artifacts.read_labels("fine"), coarse_classes()
+    fine, names = labels["train"], ("student", method, teacher, seed)
     with artifacts.content_of([paths.results("distill")]):
         coarse = coarse_of[fine]
-    rows, information = [], []
-    for seed in seeds:
-        tensors, names = artifacts.read_tensors(paths.student(method, seed)), ("student", method, seed)
-        with artifacts.content_of([paths.student(method, seed)]):
-            pieces, features = tensors["pieces"].numpy(), tensors["train"].numpy()
-            information.append(information_within(pieces, fine, coarse))
-        points = reduce_within(features, coarse, REDUCER, 0.0, components, *names)  # no perplexity
-        recovered = recover(points, fine, coarse, coarse_of, restarts, *names)
-        rows.append({"method": method, "seed": seed} | scores(recovered, fine))
-    return {"rows": rows, "ami": information[0]}
+    held = {"train": len(fine), "test": len(labels["test"]), "pieces": len(fine)}
+    tensors = artifacts.read_tensors(paths.student(method, teacher, seed), held)
+    with artifacts.content_of([paths.student(method, teacher, seed)]):
+        taught = information_within(tensors["pieces"].numpy(), fine, coarse)
+    points = reduce_within(tensors["train"].numpy(), coarse, REDUCER, 0.0, components, *names)  # no perplexity
+    recovered = recover(points, fine, coarse, coarse_of, restarts, *names)
+    probe = probing.fit(tensors["train"], torch.from_numpy(fine), len(coarse_of), l2)
+    told = probing.accuracy(probe, tensors["test"], torch.from_numpy(labels["test"]))
+    own = {"information": information_within(recovered, fine, coarse), "pieces": taught, "probe_accuracy": told}
+    return {"method": method, "teacher": teacher, "seed": seed} | scores(recovered, fine) | own
 
 
 def coarse_classes() -> np.ndarray:
-    """int64 (C,), that of each class in the merge of the teacher."""
+    """int64 (C,), that of each class in the merge of the teachers."""
     with artifacts.content_of([file := paths.results("distill")]):
         return np.array(artifacts.read_json(file, dict)["coarse_of"], np.int64)
 

@@ -1,16 +1,16 @@
-"""Train students of a teacher that knows few classes, by every method of `distill`.
+"""Train students of teachers that know few classes, by every method of `distill`.
 
 Killed and started again it goes on where it was.
 """
 
 from hidden_structure.datasets.labels import merge, tables
-from hidden_structure.distillation.steps import Plan, distill, stored_teacher, student_file
+from hidden_structure.distillation.steps import Plan, distill, pairs, stored_teachers, student_file
 from hidden_structure.frame import artifacts, command, params, paths, results
 from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section, only
-from hidden_structure.frame.sections import Cluster, Hardware, Network, Seed, Some, Tasks, Train
+from hidden_structure.frame.sections import Cluster, Hardware, Network, Tasks, Train
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
@@ -21,7 +21,6 @@ class Reads(Section):
     distill: Distill | None
     hardware: Hardware
     network: Network
-    seeds: Some[Seed]
     tasks: Tasks
     train: Train | None
 
@@ -38,14 +37,12 @@ def main() -> None:
     inputs, coarse = read(study.hardware), artifacts.read_both_labels()[1]
     coarse_of = merge(settings.merge, inputs.labels["names"].tolist(), tables(inputs.data)).coarse_of.tolist()
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"seeds", "network", "train", "cluster", "distill"}) | hardware
-    file = stored_teacher(settings, study.seeds)
-    stored = artifacts.read_tensors(file) if file else {}
-    arrays = *inputs.arrays, *coarse.values(), *(stored[name] for name in sorted(stored))
+    described = study.model_dump(include={"network", "train", "cluster", "distill"}) | hardware
+    arrays = *inputs.arrays, *coarse.values(), *artifacts.arrays_of(stored_teachers(settings))
     with workplace("distill", described, arrays) as folder:
-        own = settings, study.network, study.train, study.seeds, study.cluster, study.hardware, coarse_of, folder
+        own = settings, study.network, study.train, study.cluster, study.hardware, coarse_of, folder
         found = distill(Plan(*own), study.tasks)
-        students = [(method, seed) for method in settings.methods for seed in settings.seeds]
+        students = [(method, *pair) for method in settings.methods for pair in pairs(settings)]
         artifacts.publish(paths.STUDENTS, {paths.student(*each): student_file(folder, *each) for each in students})
         results.write("distill", found, hardware)
 

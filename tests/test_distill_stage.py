@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from hidden_structure.distillation.methods import METHODS as TABLE
 from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.values import DISTILLATIONS
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed
@@ -54,18 +55,22 @@ def metrics(folder: Path, path: Path = METRICS[0]) -> dict:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Every method, and a student of an older run that is no longer one."""
-    folder = prepare(tmp_path_factory.mktemp("distill"), seeds=[0, 3], methods=list(DISTILLATIONS))
-    stale = folder / paths.student("kd", 99)
+    """Every method, two teachers, and a student of an older run that is no longer one."""
+    own = {"seeds": [0], "teachers": [0, 3], "epochs": [2], "tuning_seeds": [7, 8, 9]}
+    folder = prepare(tmp_path_factory.mktemp("distill"), methods=list(DISTILLATIONS), **own)
+    stale = folder / paths.student("kd", 0, 99)
     stale.parent.mkdir(parents=True)
     stale.write_text("of another run")
     return run(folder)
 
 
 def test_every_method_and_seed_has_a_student_and_a_row_and_nothing_else_is_left(folder):
-    rows = metrics(folder)["rows"]
-    expected = [(method, seed) for method in DISTILLATIONS for seed in (0, 3)]
-    assert [(row["method"], row["seed"]) for row in rows] == expected
+    found, expected = metrics(folder), [(method, teacher, 0) for method in DISTILLATIONS for teacher in (0, 3)]
+    for rows, epochs in ((found["rows"], 12), (found["lengths"], 2)):
+        assert [(row["method"], row["teacher"], row["seed"]) for row in rows] == expected
+        assert {row["epochs"] for row in rows} == {epochs}
+    longer, shorter = (np.mean([row["train_accuracy"] for row in found[name]]) for name in ("rows", "lengths"))
+    assert longer > shorter
     students = {path.relative_to(folder) for path in (folder / paths.STUDENTS).rglob("*") if path.is_file()}
     assert students == {paths.student(*each) for each in expected}
     assert not list((folder / paths.RESUME).iterdir())
@@ -93,6 +98,9 @@ def test_what_was_chosen_did_best_of_what_was_tried(folder):
         else:
             assert list(tried) == [1.0, 4.0]
             assert chosen == {max(tried, key=tried.get)}
+    for row in found["tried"]:
+        assert len(row["accuracies"]) == 3  # one a tuning seed, of the teachers in turn
+        assert row["accuracy"] == pytest.approx(np.mean(row["accuracies"]))
 
 
 def test_a_students_file_holds_what_its_row_says(folder):
@@ -101,7 +109,7 @@ def test_a_students_file_holds_what_its_row_says(folder):
     coarse_of = np.array(metrics(folder)["coarse_of"])
     assert coarse_of.tolist() == [0, 1] * 5
     for row in metrics(folder)["rows"]:
-        tensors = artifacts.read_tensors(folder / paths.student(row["method"], row["seed"]))
+        tensors = artifacts.read_tensors(folder / paths.student(row["method"], row["teacher"], row["seed"]))
         assert set(tensors) == {"weight", "bias", "pieces", "train", "test"}
         assert tensors["weight"].shape == (row["outputs"], 8)
         for split in ("train", "test"):
@@ -113,32 +121,41 @@ def test_a_students_file_holds_what_its_row_says(folder):
 
 def test_students_of_these_images_learn_their_classes(folder):
     found = metrics(folder)
-    assert found["teacher"]["classes"] == 2
-    assert found["teacher"]["test_accuracy"] > 0.9
+    assert [row["seed"] for row in found["teachers"]] == [0, 3]
+    for row in found["teachers"]:
+        assert row["classes"] == 2
+        assert row["test_accuracy"] > 0.9
+        assert row["train_accuracy"] > 0.5
+        assert row["augmented_accuracy"] > 0.5  # as students see them, shifted by a pixel
+        assert 0 <= row["inventing_accuracy"] <= 1
     assert np.mean([row["train_accuracy"] for row in found["rows"] if row["method"] == "kd"]) > 0.8
 
 
-def test_pieces_are_compared_with_the_original_classes_and_the_oracles_are_them(folder):
-    found, fine = metrics(folder, COMPARED), artifacts.read_arrays(folder / paths.labels("fine"))["train"]
-    assert [row["method"] for row in found["pieces"]] == list(DISTILLATIONS)
-    assert len(found["rows"]) == 2 * len(DISTILLATIONS)
-    by_method = {row["method"]: row["ami"] for row in found["pieces"]}
-    assert by_method["oracle"] == pytest.approx(1)
-    assert by_method["kmeans"] > by_method["random"] + 0.1
-    assert abs(by_method["random"]) < 0.1
+def test_pieces_and_features_of_every_student_are_compared_with_the_original_classes(folder):
+    found, fine = metrics(folder, COMPARED)["rows"], artifacts.read_arrays(folder / paths.labels("fine"))["train"]
+    expected = [(method, teacher, 0) for method in DISTILLATIONS for teacher in (0, 3)]
+    assert [(row["method"], row["teacher"], row["seed"]) for row in found] == expected
+    meaning = {row["method"]: row["pieces"] for row in found}
+    assert meaning["oracle"] == pytest.approx(1)
+    assert meaning["oracle-soft"] > 0.9
+    assert meaning["kmeans"] > meaning["random"] + 0.1
+    assert abs(meaning["random"]) < 0.1
     for method in ("alone", "kd", "fitnet"):
-        assert by_method[method] == 0
-    pieces = artifacts.read_tensors(folder / paths.student("kmeans", 0))["pieces"].numpy()
+        assert meaning[method] == 0
+    pieces = artifacts.read_tensors(folder / paths.student("kmeans", 3, 0))["pieces"].numpy()
     within = [adjusted_mutual_info_score(fine[fine % 2 == c], pieces[fine % 2 == c]) for c in (0, 1)]
-    assert by_method["kmeans"] == pytest.approx(np.mean(within))  # of classes of one size
-    assert all(row["purity"] >= 0.1 for row in found["rows"])
+    assert meaning["kmeans"] == pytest.approx(np.mean(within))  # of classes of one size
+    for row in found:
+        assert row["purity"] >= 0.1
+        assert row["probe_accuracy"] > 0.2  # these classes differ in their pixels
+        assert -0.1 < row["information"] <= 1
 
 
 def test_other_methods_and_seeds_change_no_student(folder, tmp_path):
     run(prepare(tmp_path / "few", methods=["lelp", "kd"]))
     few = results(tmp_path / "few")
     for method in ("lelp", "kd"):
-        path = str(paths.student(method, 0))
+        path = str(paths.student(method, 0, 0))
         assert few[path] == results(folder)[path]
 
 
@@ -179,13 +196,13 @@ def test_the_coarse_network_of_the_study_can_be_the_teacher(tmp_path):
     artifacts.write_tensors(folder / paths.model("coarse", 0), network.state_dict())
     run(folder)
     found = metrics(folder)
-    assert found["teacher"]["classes"] == 5
+    assert found["teachers"][0]["classes"] == 5
     assert found["coarse_of"] == [0, 1, 2, 3, 4] * 2
     data, coarse = (artifacts.read_arrays(folder / path) for path in (paths.DATA, paths.labels("coarse")))
     images = (torch.from_numpy(data["test_images"]).float() / 255 - data["mean"][0]) / data["std"][0]
     with torch.no_grad():
         right = network(images.permute(0, 3, 1, 2).float()).argmax(1).numpy() == coarse["test"]
-    assert found["teacher"]["test_accuracy"] == pytest.approx(right.mean(), abs=2 / 320)
+    assert found["teachers"][0]["test_accuracy"] == pytest.approx(right.mean(), abs=2 / 320)
 
 
 def test_without_the_part_there_is_nothing_and_nothing_is_read(tmp_path):
@@ -198,6 +215,9 @@ def test_without_the_part_there_is_nothing_and_nothing_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("sections", "distill", "message"),
     [
+        ({}, {"tuning_seeds": [5, 0]}, "distill.tuning_seeds: 0 is among seeds"),
+        ({}, {"softnesses": [0.1, 0.2]}, "distill.softnesses: 2 for hard pieces, and 1 betas"),
+        ({}, {"epochs": [12]}, "distill.epochs: 12 is the recipe's own"),
         ({}, {"methods": ["lelp"]}, "kd is what all are compared with"),
         ({}, {"methods": ["kd", "magic"]}, "distill.methods"),
         (
@@ -226,6 +246,12 @@ def test_bad_input_is_one_line_and_writes_no_metrics(tmp_path, sections, distill
     assert not (tmp_path / METRICS[0]).exists()
 
 
+def test_a_coarse_teacher_is_a_network_of_the_study(tmp_path):
+    folder = prepare(tmp_path, teacher="coarse", merge=None, teachers=[0, 8])
+    with pytest.raises(InputError, match=r"distill\.teachers: 8 is no seed of the study"):
+        params.load(folder / "params.yaml")
+
+
 @pytest.mark.parametrize("method", ["lelp", "random-projections"])
 def test_embeddings_without_room_for_the_pieces_are_refused_before_anything_is_trained(method, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "fit", None)
@@ -244,5 +270,5 @@ def test_students_that_are_not_there_are_one_line(tmp_path):
     assert done.stderr.startswith(f"error: {METRICS[0]}")
     artifacts.write_json(tmp_path / METRICS[0], {"coarse_of": [0, 1] * 5})
     done = stage(tmp_path, "compare_students.py")
-    assert done.stderr.startswith(f"error: {paths.student(METHODS[0], 0)}")
+    assert done.stderr.startswith(f"error: {paths.student(METHODS[0], 0, 0)}")
     assert "\n" not in done.stderr

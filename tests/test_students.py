@@ -17,7 +17,16 @@ from hidden_structure.distillation import students
 from hidden_structure.distillation.distiller import Config, Distiller, choose, train_teacher
 from hidden_structure.distillation.lelp import assign, lelp, merge_logits, whole
 from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, Method, candidates, splitter
-from hidden_structure.distillation.students import Task, accuracy, fixed_targets, forward_all, hint_loss, online_targets
+from hidden_structure.distillation.steps import pairs, tuning_students
+from hidden_structure.distillation.students import (
+    Task,
+    accuracy,
+    augmented_accuracy,
+    fixed_targets,
+    forward_all,
+    hint_loss,
+    online_targets,
+)
 from hidden_structure.frame import params
 from hidden_structure.frame.distilling import Lelp
 from hidden_structure.frame.errors import InputError
@@ -406,6 +415,36 @@ def test_students_of_one_seed_see_the_same_batches_whatever_the_method(distiller
     assert torch.equal(seen.images[5], pixels.normalise(pixels.pixels[batches[0][5]]))
 
 
+def test_students_of_different_teachers_share_nothing(tmp_path, monkeypatch):
+    """So each teacher, with its own students, is one replication."""
+    seen, networks, orders = Recorder(monkeypatch), [], []
+    for teacher in (0, 1):
+        config = replace(make_config(tmp_path / str(teacher)), teacher_seed=teacher)
+        distiller = distiller_of(config)
+        networks.append(taught(distiller, "alone", tmp_path / str(teacher) / "student.safetensors"))
+        orders.append(torch.cat(seen.batches[-1]))
+    assert not torch.equal(*orders)
+    assert not same(*networks)
+
+
+def test_random_pieces_and_rotations_are_others_for_another_teacher():
+    embeddings = planted()
+    other = replace(embeddings, teacher=1)
+    for method in ("random", "random-projections", "lelp"):
+        assert not torch.equal(likeliest(method, embeddings), likeliest(method, other))
+    assert torch.equal(likeliest("oracle", embeddings), likeliest("oracle", other))
+
+
+def test_the_teacher_is_also_scored_on_images_as_students_see_them(distiller):
+    """It knows the images as they are; shifted, it knows them less well."""
+    task, (network, *_) = distiller.config.task, distiller.teacher()
+    plain = distiller.config.recipe
+    assert augmented_accuracy(network, task, plain) == pytest.approx(accuracy(network, task, 1.0))
+    shifted = augmented_accuracy(network, task, plain.model_copy(update={"crop": 3, "flip": True}))
+    assert shifted < accuracy(network, task, 1.0)
+    assert shifted == augmented_accuracy(network, task, plain.model_copy(update={"crop": 3, "flip": True}))
+
+
 def test_every_method_has_the_outputs_it_needs_and_another_student(distiller, tmp_path):
     networks = {method: taught(distiller, method, tmp_path / f"{method}.safetensors") for method in DISTILLATIONS}
     for method, network in networks.items():
@@ -550,6 +589,13 @@ def test_an_attempt_never_trains_on_held_out_images_and_is_scored_on_no_other(tm
     assert torch.equal(task.labels, distiller.config.task.labels[order[: SAMPLES // 4]])
     images = distiller.config.task.images
     assert torch.equal(seen.images[0], images.normalise(images.pixels[batches[0]]))  # numbers of the images themselves
+
+
+def test_students_that_choose_are_of_each_teacher_in_turn_and_of_other_seeds():
+    plan = settings(teacher="own", seeds=[0, 1], teachers=[4, 5], tuning_seeds=[7, 8, 9]).distill
+    assert tuning_students(plan) == [(4, 7), (5, 8), (4, 9)]
+    assert pairs(plan) == [(4, 0), (4, 1), (5, 0), (5, 1)]
+    assert tuning_students(plan.model_copy(update={"tuning_seeds": None})) == [(4, 0)]
 
 
 def test_choices_that_differ_have_files_that_differ():

@@ -31,6 +31,7 @@ OVERRIDES = {
     "split": {"train": None},
     "distill": {
         "seeds": [0],
+        "teachers": [0],
         "network": {"name": "mlp", "depth": 1, "width": 8, "norm": "none"},
         "train": None,
         "methods": ["alone", "kd", "lelp", "oracle"],
@@ -39,6 +40,7 @@ OVERRIDES = {
         "softnesses": [0.1],
         "temperatures": [1.0, 4.0],
         "tuning": 2,
+        "tuning_seeds": [7],
     },
     "unconstrained": {"classes": 3, "per_class": 3, "dimension": 4, "starts": 1, "ratios": [1, 100]},
     "spawn": {

@@ -30,11 +30,7 @@ from hidden_structure.training.loop import check_sizes
 from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
 
 TSNE_SAMPLES = 4  # in a super-class, at least
-CLUSTERED = (
-    "kmeans",
-    "kmeans-soft",
-    "tsne-kmeans",
-)  # methods of distillation that look for as many clusters as subclasses
+CLUSTERED = ("kmeans", "kmeans-soft", "tsne-kmeans")  # methods of distillation with as many clusters as subclasses
 
 
 def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:

@@ -23,9 +23,26 @@ def test_methods_come_in_one_order_and_say_what_they_are():
     found = tabulate(STUDY, RESULTS.get)
     assert [row["method"] for row in found["distilled"]] == list(METHODS)
     assert all((row["label"], row["source"]) == _described(row["method"]) for row in found["distilled"])
-    assert len(found["students"]) == len(METHODS) * len(STUDY.distill.seeds)
+    assert len(found["students"]) == len(METHODS) * 9  # of three teachers three each
     assert len(found["tuning"]) == len(RESULTS["distill"]["tried"])
+    assert [row["seed"] for row in found["teacher"]] == STUDY.distill.teachers
     assert found["teacher"][0]["held_out"] == round(100 * STUDY.distill.validation)
+    assert "lengths" not in found
+
+
+def test_a_method_says_what_its_tuning_cost():
+    found = {row["method"]: row["tried"] for row in tabulate(STUDY, RESULTS.get)["distilled"]}
+    assert found["alone"] == 0 < found["kd"] < found["oracle"] == found["oracle-soft"] < found["lelp"]
+    assert len({found[method] for method in ("lelp", "lelp-hard", "kmeans", "kmeans-soft", "random")}) == 1
+
+
+def test_other_lengths_of_training_are_a_table_of_their_own(tmp_path):
+    study = synthetic.studied(params.load(), epochs=[40, 20])
+    made = {"distill": synthetic.distill(study), "students": synthetic.students(study), "labels": LABELS}
+    found = tabulate(study, made.get)
+    assert found["students"] == tabulate(STUDY, RESULTS.get)["students"]
+    assert [row["epochs"] for row in found["lengths"]] == [20] * 9 * len(METHODS) + [40] * 9 * len(METHODS)
+    assert all(row["gap"] == row["accuracy"]["train"] - row["accuracy"]["test"] for row in found["lengths"])
 
 
 def test_without_students_there_are_no_tables():
@@ -37,7 +54,6 @@ def test_without_students_there_are_no_tables():
     [
         ({"students": None}, "what they keep"),
         ({"students": RESULTS["students"] | {"rows": []}}, "keeps"),
-        ({"students": RESULTS["students"] | {"pieces": []}}, "no pieces of alone"),
         ({"distill": RESULTS["distill"] | {"rows": RESULTS["distill"]["rows"][:-1]}}, "oracle-soft lack a student"),
     ],
 )

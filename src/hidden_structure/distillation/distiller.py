@@ -30,15 +30,15 @@ from hidden_structure.distillation.students import (
 from hidden_structure.frame import artifacts, params
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import head
-from hidden_structure.seeding import global_seed, numpy_generator
+from hidden_structure.seeding import Name, global_seed, numpy_generator
 
 
 @dataclass(frozen=True, eq=False)
 class Config:
     """Teachers and students, what they learn and by which recipes.
 
-    network, recipe: of a student. teacher_network, teacher_recipe, teacher_seed: of every teacher. fine: int64 (N,),
-    which only the oracle sees. folder: where training is kept.
+    network, recipe: of a student. teacher_network, teacher_recipe, teacher_seed: of the teacher, and of those that
+    invent pieces. fine: int64 (N,), which only oracles see. folder: where training is kept, of this teacher alone.
     """
 
     settings: params.Distill
@@ -55,7 +55,13 @@ class Config:
 
     @classmethod
     def of(
-        cls, study: params.Study, image_shape: tuple[int, int, int], task: Task, fine: Tensor, folder: Path
+        cls,
+        study: params.Study,
+        teacher_seed: int,
+        image_shape: tuple[int, int, int],
+        task: Task,
+        fine: Tensor,
+        folder: Path,
     ) -> "Config":
         """Networks and recipes from the study's sections."""
         return cls(
@@ -64,7 +70,7 @@ class Config:
             recipe=study.distill.train,
             teacher_network=study.network,
             teacher_recipe=study.train,
-            teacher_seed=study.seeds[0],
+            teacher_seed=teacher_seed,
             cluster=study.cluster,
             image_shape=image_shape,
             task=task,
@@ -72,7 +78,7 @@ class Config:
             folder=folder,
         )
 
-    def initialise(self, network: params.Network, outputs: int, seed: int) -> nn.Module:
+    def initialise(self, network: params.Network, outputs: int, seed: Name) -> nn.Module:
         """A network on the device, whose initial weights depend on the seed alone."""
         return initialise(network, self.image_shape, outputs, seed).to(self.task.labels.device)
 
@@ -97,7 +103,8 @@ class Distiller:
         self.config = config
         self._teachers = {1: (teacher, *self._seen(teacher, 1))}
         values, weight = self._teachers[1][1], head(teacher).weight.detach()
-        self.embeddings = Embeddings(values, config.task.labels, weight, config.fine, config.cluster, config.folder)
+        own = config.fine, config.cluster, config.teacher_seed, config.folder
+        self.embeddings = Embeddings(values, config.task.labels, weight, *own)
         self._splitters: dict[tuple[str, Choice], Splitter] = {}
 
     def teacher(self, invented: int = 1) -> tuple[nn.Module, Tensor, Tensor]:
@@ -122,21 +129,25 @@ class Distiller:
     ) -> nn.Module:
         """A student trained on all training images, or on those with the chosen numbers, int64 (n,).
 
+        Its initial weights, order and augmentation depend on the seed and on the teacher's alone: students of one
+        teacher and one seed are to be compared, and those of different teachers share nothing.
+
         Raises InputError if the classes cannot be split so, or training fails.
         """
         task, settings, row = self.config.task, self.config.settings, METHODS[method]
         targets, outputs = self._targets(method, choice)
         objective = distillation_loss(targets, task, row.temperature(choice))
-        network = trained = self.config.initialise(self.config.network, outputs, seed)
+        name = f"{seed} of teacher {self.config.teacher_seed}"
+        network = trained = self.config.initialise(self.config.network, outputs, name)
         if row.hint:
             teacher, reference, _ = self.teacher()
             online = settings.augmented
             embeddings = online_embeddings(teacher, task.precision) if online else fixed_embeddings(reference)
             objective = hint_loss(objective, embeddings, reference, outputs, settings.hint)
-            with global_seed("hint", seed):
+            with global_seed("hint", name):
                 trained = Hinted(network, reference.shape[1])
         section = "distill.train" if settings.train else "train"
-        train(trained, recipe, seed, task, objective, file, chosen, section, advice_for(method, choice, settings))
+        train(trained, recipe, name, task, objective, file, chosen, section, advice_for(method, choice, settings))
         return network
 
     def attempt(self, method: str, choice: Choice, seed: int) -> float:
@@ -149,7 +160,7 @@ class Distiller:
         device, count = task.labels.device, max(1, round(settings.validation * len(order)))
         held_out, kept = (torch.from_numpy(part).to(device) for part in (order[:count], order[count:]))
         recipe = config.recipe.model_copy(update={"epochs": settings.tuning or config.recipe.epochs})
-        file = config.folder / f"choosing-{method}-{choice.name}.safetensors"
+        file = config.folder / f"choosing-{method}-{choice.name}-{seed}.safetensors"
         network = self.student(method, choice, seed, recipe, file, kept)
         return accuracy(network, task.part(held_out), METHODS[method].temperature(choice))
 

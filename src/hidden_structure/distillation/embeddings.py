@@ -19,7 +19,8 @@ class Embeddings:
     """A teacher's embeddings of the training images, and what else classes may be split by.
 
     values: (N, d). labels: int64 (N,). weight: (C, d), of the teacher's last layer. fine: int64 (N,), the classes
-    before the merge, which only oracles see. folder: where is kept what takes long; None: nowhere.
+    before the merge, which only oracles see. teacher: its seed, which random draws are named after: those of another
+    teacher are others. folder: where is kept what takes long; None: nowhere.
     """
 
     values: Tensor
@@ -27,6 +28,7 @@ class Embeddings:
     weight: Tensor
     fine: Tensor
     cluster: params.Cluster
+    teacher: int = 0
     folder: Path | None = None
 
     @property

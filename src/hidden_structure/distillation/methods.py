@@ -65,7 +65,7 @@ def invented_pieces(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Spli
 
 def projections(embeddings: Embeddings, choice: Choice, steps: Lelp, name: str) -> Splitter:
     """The pieces of LELP; name: of its random generator."""
-    generator = torch_generator("distill", name, choice.subclasses)
+    generator = torch_generator("distill", name, embeddings.teacher, choice.subclasses)
     arrays = embeddings.values, embeddings.labels, embeddings.weight
     return lelp(*arrays, choice.subclasses, choice.beta, generator, **steps.model_dump())
 
@@ -77,8 +77,8 @@ def random_projections(embeddings: Embeddings, choice: Choice, steps: Lelp, name
 
 def random_pieces(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
     """Every training image in a piece drawn at random."""
-    generator, count = numpy_generator("distill", "random", choice.subclasses), len(embeddings.labels)
-    return _assigned(embeddings, choice, generator.permutation(count) % choice.subclasses)
+    generator = numpy_generator("distill", "random", embeddings.teacher, choice.subclasses)
+    return _assigned(embeddings, choice, generator.permutation(len(embeddings.labels)) % choice.subclasses)
 
 
 def likeliest_projections(embeddings: Embeddings, choice: Choice, steps: Lelp, name: str) -> Splitter:

@@ -5,6 +5,7 @@ A step finds in the plan's folder what the steps before it have trained.
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 from hidden_structure.distillation.distiller import Attempt, Config, Distiller, choose, train_teacher
 from hidden_structure.distillation.methods import METHODS, Choice, check_room
-from hidden_structure.distillation.students import Task, accuracy, tasks_of
+from hidden_structure.distillation.students import Task, accuracy, augmented_accuracy, tasks_of
 from hidden_structure.frame import artifacts, params, paths, tasks
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.inputs import read
@@ -27,7 +28,6 @@ class Plan:
     distill: params.Distill
     network: params.Network
     train: params.Train
-    seeds: list[int]
     cluster: params.Cluster
     hardware: params.Hardware
     coarse_of: list[int]
@@ -35,87 +35,131 @@ class Plan:
 
 
 def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
-    """{coarse_of, tried, rows, teacher}: accuracies of all attempts, all students and the teacher.
+    """{coarse_of, teachers, tried, rows, lengths}: accuracies of all teachers, attempts and students, the last by the
+    recipe's own epochs and by others.
 
     Raises InputError, which names the step, if the teacher has no room for the pieces of a method, or a step fails.
     """
-    settings, (config, _) = plan.distill, _configure(plan)
-    check_room(settings, config.initialise(plan.network, config.task.classes, plan.seeds[0]))
+    settings, (config, _) = plan.distill, _configure(plan, plan.distill.teachers[0])
+    check_room(settings, config.initialise(plan.network, config.task.classes, config.teacher_seed))
     import_optimizers()
     common = plan.folder, where, plan.hardware
+    invented = settings.subclasses if any(METHODS[method].invented for method in settings.methods) else []
+    each = [(seed, count) for count in (1, *invented) for seed in settings.teachers]
+    named = {f"teacher {seed}{f' of {count} pieces' if count > 1 else ''}": (plan, seed, count) for seed, count in each}
+    taught = dict(zip(each, tasks.run("distill, teachers", teach, named, *common).values(), strict=True))
+    scores: dict[Attempt, list[float]] = {}
 
     def attempts(asked: list[Attempt]) -> list[float]:
-        named = {_title(*each): (plan, *each) for each in asked}
-        return list(tasks.run("distill, choosing", attempt, named, *common).values())
+        by = [(each, *pair) for each in asked for pair in tuning_students(settings)]
+        named = {f"{_title(*each)}, {_of(*pair)}": (plan, *each, *pair) for each, *pair in by}
+        found = tasks.run("distill, choosing", attempt, named, *common)
+        for (one, *_), share in zip(by, found.values(), strict=True):
+            scores.setdefault(one, []).append(share)
+        return [fmean(scores[one]) for one in asked]
 
-    invented = settings.subclasses if any(METHODS[method].invented for method in settings.methods) else []
-    named = {"teacher": (plan, 1)} | {f"teacher of {count} pieces": (plan, count) for count in invented}
-    taught = dict(zip([1, *invented], tasks.run("distill, teachers", teach, named, *common).values(), strict=True))
-    teacher = {"classes": config.task.classes, "test_accuracy": taught[1]}
     chosen = choose(settings, attempts)
-    each = [(method, seed) for method in settings.methods for seed in settings.seeds]
-    named = {f"{method}, seed {seed}": (plan, method, chosen[method][0], seed) for method, seed in each}
-    rows = tasks.run("distill, students", student, named, *common)
-    tried = []
-    for method, (best, found) in chosen.items():
-        tried += [{"method": method} | one.of(method) | {"accuracy": found[one]} for one in found]
-        if METHODS[method].invented:
-            teacher["inventing_accuracy"] = taught[best.subclasses]
-    return {"coarse_of": plan.coarse_of, "tried": tried, "rows": list(rows.values()), "teacher": teacher}
+
+    def students(epochs: int) -> list[dict[str, Any]]:
+        by = [(method, teacher, seed) for method in settings.methods for teacher, seed in pairs(settings)]
+        named = {
+            f"{method}, {_of(*pair)}, {epochs} epochs": (plan, method, chosen[method][0], *pair, epochs)
+            for method, *pair in by
+        }
+        return list(tasks.run(f"distill, students of {epochs} epochs", student, named, *common).values())
+
+    tried = [
+        {"method": method} | one.of(method) | {"accuracy": mean, "accuracies": scores[method, one]}
+        for method, (_, found) in chosen.items()
+        for one, mean in found.items()
+    ]
+    teachers = [{"seed": seed, "classes": config.task.classes} | taught[seed, 1] for seed in settings.teachers]
+    for method, (best, _) in chosen.items():
+        for row in teachers if METHODS[method].invented else ():
+            row["inventing_accuracy"] = taught[row["seed"], best.subclasses]["test_accuracy"]
+    rows, lengths = students(settings.train.epochs), [row for epochs in settings.epochs for row in students(epochs)]
+    return {"coarse_of": plan.coarse_of, "teachers": teachers, "tried": tried, "rows": rows, "lengths": lengths}
 
 
-def stored_teacher(settings: params.Distill, seeds: list[int]) -> Path | None:
-    """The file of the teacher, where it is a network of the study."""
-    return None if settings.teacher == "own" else paths.model("coarse", seeds[0])
+def pairs(settings: params.Distill) -> list[tuple[int, int]]:
+    """Seeds of every teacher and of each of its students."""
+    return [(teacher, seed) for teacher in settings.teachers for seed in settings.seeds]
 
 
-def student_file(folder: Path, method: str, seed: int) -> Path:
-    return folder / "students" / method / f"{seed}.safetensors"
+def tuning_students(settings: params.Distill) -> list[tuple[int, int]]:
+    """Seeds of the students whose mean accuracy chooses hyper-parameters, each with its teacher's: in turn, so that the
+    choice is no single teacher's and costs no more than with one."""
+    seeds = settings.tuning_seeds or settings.seeds[:1]
+    return [(settings.teachers[place % len(settings.teachers)], seed) for place, seed in enumerate(seeds)]
 
 
-def teach(plan: Plan, subclasses: int) -> float:
-    """Train a teacher, that of Subclass Distillation where it is to invent two pieces or more; its test accuracy."""
-    config, splits = _configure(plan)
+def stored_teachers(settings: params.Distill) -> list[Path]:
+    """The files of the teachers, where they are networks of the study."""
+    return [] if settings.teacher == "own" else [paths.model("coarse", seed) for seed in settings.teachers]
+
+
+def student_file(folder: Path, method: str, teacher: int, seed: int) -> Path:
+    return folder / "students" / method / str(teacher) / f"{seed}.safetensors"
+
+
+def teach(plan: Plan, seed: int, subclasses: int) -> dict[str, float]:
+    """Train a teacher, that of Subclass Distillation where it is to invent two pieces or more.
+
+    Gives its `test_accuracy`, and of one that invents none its `train_accuracy` and `augmented_accuracy`: on training
+    images as they are, and as students see them.
+    """
+    config, splits = _configure(plan, seed)
     network = train_teacher(config, subclasses) if subclasses > 1 else _teacher(plan, config)
-    if subclasses == 1 and "tsne-kmeans" in plan.distill.methods:
-        _ = Distiller(config, network).embeddings.tsne  # takes long, and is kept
-    found = accuracy(network, splits["test"], 1.0)
-    print(f"teacher of {config.task.classes * subclasses} outputs: test accuracy {found:.4f}", flush=True)
+    found = {"test_accuracy": accuracy(network, splits["test"], 1.0)}
+    if subclasses == 1:
+        found["train_accuracy"] = accuracy(network, splits["train"], 1.0)
+        found["augmented_accuracy"] = augmented_accuracy(network, splits["train"], config.recipe)
+        embeddings = Distiller(config, network).embeddings
+        if "tsne-kmeans" in plan.distill.methods:
+            _ = embeddings.tsne  # takes long, and is kept
+        if "oracle-soft" in plan.distill.methods:
+            _ = embeddings.probe
+    print(f"teacher {seed} of {config.task.classes * subclasses} outputs: {found}", flush=True)
     return found
 
 
-def attempt(plan: Plan, method: str, choice: Choice) -> float:
+def attempt(plan: Plan, method: str, choice: Choice, teacher: int, seed: int) -> float:
     """The accuracy, on held-out training images, of a student that has not seen them."""
-    config, _ = _configure(plan)
-    return Distiller(config, _teacher(plan, config)).attempt(method, choice, plan.distill.seeds[0])
+    config, _ = _configure(plan, teacher)
+    return Distiller(config, _teacher(plan, config)).attempt(method, choice, seed)
 
 
-def student(plan: Plan, method: str, choice: Choice, seed: int) -> dict[str, Any]:
-    """A row of accuracies; what is kept of the student is in `student_file`."""
-    config, splits = _configure(plan)
-    distiller = Distiller(config, _teacher(plan, config))
-    trained = distiller.student(method, choice, seed, config.recipe, plan.folder / f"{method}-{seed}.safetensors")
-    row, tensors = distiller.evaluate(trained, method, choice, splits)
-    artifacts.write_tensors(student_file(plan.folder, method, seed), tensors)
-    found = {"method": method, "seed": seed} | choice.of(method) | row
+def student(plan: Plan, method: str, choice: Choice, teacher: int, seed: int, epochs: int) -> dict[str, Any]:
+    """A row of accuracies; what is kept of a student of the recipe's own length is in `student_file`."""
+    config, splits = _configure(plan, teacher)
+    distiller, recipe = Distiller(config, _teacher(plan, config)), config.recipe.model_copy(update={"epochs": epochs})
+    file = config.folder / f"{method}-{seed}-{epochs}.safetensors"
+    row, tensors = distiller.evaluate(distiller.student(method, choice, seed, recipe, file), method, choice, splits)
+    if epochs == config.recipe.epochs:
+        artifacts.write_tensors(student_file(plan.folder, method, teacher, seed), tensors)
+    found = {"method": method, "teacher": teacher, "seed": seed, "epochs": epochs} | choice.of(method) | row
     print({name: value for name, value in found.items() if value is not None}, flush=True)
     return found
 
 
-def _configure(plan: Plan) -> tuple[Config, dict[str, Task]]:
+def _configure(plan: Plan, teacher: int) -> tuple[Config, dict[str, Task]]:
     inputs = read(plan.hardware)
     splits = tasks_of(inputs, np.array(plan.coarse_of))
-    return Config.of(plan, inputs.image_shape, splits["train"], inputs.targets("train"), plan.folder), splits
+    fine, folder = inputs.targets("train"), plan.folder / f"teacher-{teacher}"
+    return Config.of(plan, teacher, inputs.image_shape, splits["train"], fine, folder), splits
 
 
 def _teacher(plan: Plan, config: Config) -> nn.Module:
     """Trained, or read where it is trained already."""
-    file = stored_teacher(plan.distill, plan.seeds)
-    if file is None:
+    if plan.distill.teacher == "own":
         return train_teacher(config)
-    network = config.initialise(plan.network, config.task.classes, plan.seeds[0])
-    load_state(network, artifacts.read_state(file, network))
+    network = config.initialise(plan.network, config.task.classes, config.teacher_seed)
+    load_state(network, artifacts.read_state(paths.model("coarse", config.teacher_seed), network))
     return network
+
+
+def _of(teacher: int, seed: int) -> str:
+    return f"teacher {teacher}, student {seed}"
 
 
 def _title(method: str, choice: Choice) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from hidden_structure.distillation import lelp
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, activations, evaluation_mode, head
+from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training import loop, run
-from hidden_structure.training.batches import Images, evaluation_batches
+from hidden_structure.training.batches import Images, evaluation_batches, training_batches
 from hidden_structure.training.device import autocast
 from hidden_structure.training.inputs import Inputs
 
@@ -164,7 +166,7 @@ def hint_loss(
 def train(
     network: nn.Module,
     recipe: params.Train,
-    seed: int,
+    seed: Name,
     task: Task,
     objective: loop.Objective,
     file: Path,
@@ -201,3 +203,14 @@ def merged_accuracy(logits: Tensor, task: Task, temperature: float) -> float:
 def accuracy(network: nn.Module, task: Task, temperature: float) -> float:
     """The same of a network's logits, in evaluation mode."""
     return merged_accuracy(forward_all(network, task)[1], task, temperature)
+
+
+def augmented_accuracy(network: nn.Module, task: Task, recipe: params.Train) -> float:
+    """A teacher's share of right classes in one epoch of the images that a student by this recipe sees."""
+    generators = torch_generator("distill", "augmented", "order"), torch_generator("distill", "augmented")
+    own = task.images, task.labels, recipe.batch_size, *generators, recipe.crop, recipe.flip
+    right = [
+        (forward(network, images, task.precision)[1].argmax(1) == labels).double().mean().item()
+        for images, labels in training_batches(*own, padding=recipe.padding)
+    ]
+    return fmean(right)

@@ -30,13 +30,15 @@ class Lelp(Section):
 
 
 class Distill(Section):
-    """Students of a teacher that knows few classes."""
+    """Students of teachers that know few classes."""
 
     seeds: Some[Seed]
     teacher: Literal["coarse", "own"]
+    teachers: Some[Seed]
     merge: Merge
     network: Network
     train: Train
+    epochs: Set[Epochs]
     methods: Set[Literal[DISTILLATIONS]]
     lelp: Lelp
     subclasses: Some[Pieces]
@@ -45,6 +47,7 @@ class Distill(Section):
     temperatures: Some[Temperature]
     validation: Inside
     tuning: Epochs | None
+    tuning_seeds: Some[Seed] | None
     augmented: bool
     hint: Weight
     contrast: Weight
@@ -59,8 +62,18 @@ class Distill(Section):
         return self
 
     @model_validator(mode="after")
+    def _further_lengths_are_others(self) -> "Distill":
+        if self.train.epochs in self.epochs:
+            raise ValueError(f"epochs: {self.train.epochs} is the recipe's own: leave it out")
+        if self.epochs and min(self.epochs) < max(self.train.clean, self.train.snapshots - 1):
+            raise ValueError(f"epochs: {min(self.epochs)} are fewer than train.clean and train.snapshots ask for")
+        return self
+
+    @model_validator(mode="after")
     def _chances_are_equal(self) -> "Distill":
-        if len(self.softnesses) != len(self.betas):
+        if self.softnesses != [0.0] and len(self.softnesses) != len(self.betas):
             tried = f"{len(self.softnesses)} for hard pieces, and {len(self.betas)} betas for soft ones"
             raise ValueError(f"softnesses: {tried}: try as many, or one kind of pieces is tuned better")
+        if shared := sorted({*self.seeds} & {*(self.tuning_seeds or ())}):
+            raise ValueError(f"tuning_seeds: {shared[0]} is among seeds, whose students are to be new: take others")
         return self

@@ -78,6 +78,8 @@ class Study(Section):
                 raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
         if self.distill and self.distill.teacher == "coarse" and self.distill.merge != self.merge:
             raise ValueError("distill.merge: a coarse teacher has the study's own merge: give that, or teacher: own")
+        if self.distill and self.distill.teacher == "coarse" and (new := {*self.distill.teachers} - {*self.seeds}):
+            raise ValueError(f"distill.teachers: {min(new)} is no seed of the study: add it there, or teacher: own")
         return self
 
 

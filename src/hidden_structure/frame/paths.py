@@ -91,9 +91,9 @@ def merged_features(name: str, seed: int) -> Path:
     return MERGES / name / f"{seed}.safetensors"
 
 
-def student(method: str, seed: int) -> Path:
+def student(method: str, teacher: int, seed: int) -> Path:
     """Penultimate features of a student, its last layer, and the piece of each training image that it was taught."""
-    return STUDENTS / method / f"{seed}.safetensors"
+    return STUDENTS / method / str(teacher) / f"{seed}.safetensors"
 
 
 def permutation(pair: str, method: str) -> Path:

@@ -9,19 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hidden_structure.report.distillation.claims import of_method
+from hidden_structure.report.distillation.replications import by_teacher, of_method
 from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure
 from hidden_structure.report.statistics import differences, interval, standard_deviation
 
 GREY = "#555555"
 
 
-def students(teacher: Mapping, methods: Sequence[Mapping], rows: Sequence[Mapping]) -> Figure:
+def students(teachers: Sequence[Mapping], methods: Sequence[Mapping], rows: Sequence[Mapping]) -> Figure:
     """Training and test accuracy by method, and the paired difference to KD with its interval."""
     trains, tests = (of_method(rows, lambda row, split=split: row["accuracy"][split]) for split in ("train", "test"))
     figure = new_figure(PAGE, 1.15 + 0.25 * len(methods))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
-    dashed = {"linewidth": 0.8, "zorder": 1}
+    dashed, replication = {"linewidth": 0.8, "zorder": 1}, "teacher" if by_teacher(rows) else "student"
     for line, method in enumerate(row["method"] for row in methods):
         _mean(left, line - 0.15, trains[method], "s", COLOURS[5], "none")
         _mean(left, line + 0.15, tests[method], "o", COLOURS[0])
@@ -32,9 +32,9 @@ def students(teacher: Mapping, methods: Sequence[Mapping], rows: Sequence[Mappin
         right.errorbar(fmean(gains), line, xerr=reach, fmt="o", markerfacecolor=_face(method), **look)
         if method != "kd" and len(gains) > 1:
             right.plot(gains, [line - 0.28] * len(gains), "|", color=COLOURS[5], markersize=5)
-    left.axvline(teacher["test_accuracy"], color=COLOURS[1], linestyle="-.", **dashed)
+    left.axvline(fmean(row["test_accuracy"] for row in teachers), color=COLOURS[1], linestyle="-.", **dashed)
     right.axvline(0, color=GREY, linestyle="--", **dashed)
-    left.set_xlim(1 / teacher["classes"], 1.0)
+    left.set_xlim(1 / teachers[0]["classes"], 1.0)
     right.margins(x=0.08)
     left.set_xlabel("accuracy, from chance to 1")
     right.set_xlabel("test accuracy less KD (percentage points)")
@@ -45,7 +45,7 @@ def students(teacher: Mapping, methods: Sequence[Mapping], rows: Sequence[Mappin
         _mark("test", "o", COLOURS[0]),
         _mark("training", "s", COLOURS[5], "none"),
         Line2D([], [], color=COLOURS[1], linestyle="-.", linewidth=0.8, label="teacher, test"),
-        Line2D([], [], color=COLOURS[5], marker="|", linestyle="", label="one seed less KD of that seed"),
+        Line2D([], [], color=COLOURS[5], marker="|", linestyle="", label=f"one {replication} less KD"),
         _mark("KD, the reference", "o", COLOURS[0], "white"),
     ]
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=5)
@@ -83,32 +83,90 @@ def pieces(methods: Sequence[Mapping], tried: Sequence[Mapping], held_out: int) 
 def inheritance(methods: Sequence[Mapping], rows: Sequence[Mapping]) -> Figure:
     """Meaning of the taught pieces beside the recovery from the student's own features, by method."""
     kept = of_method(rows, lambda row: row["recovery"])
+    told = of_method(rows, lambda row: row["probe"]) if "probe" in rows[0] else {}
     figure = new_figure(PAGE, 1.1 + 0.25 * len(methods))
     left, right = figure.subplots(1, 2, sharey=True)
     for line, row in enumerate(methods):
         own = {"color": COLOURS[2], "markerfacecolor": COLOURS[2] if _splits(row) else "white", "markersize": 4}
         left.plot(row["information"], line, "D", clip_on=False, **own)
         _mean(right, line, kept[row["method"]], "o", COLOURS[0])
+        if told:
+            _mean(right, line, told[row["method"]], "s", COLOURS[1], "none")
     right.axvline(fmean(kept["kd"]), color=GREY, linestyle="--", linewidth=0.8, zorder=1)
     for axes in (left, right):
         axes.set_xlim(0, 1)
         axes.set_xticks((0, 0.25, 0.5, 0.75, 1), ["0", "0.25", "0.5", "0.75", "1"])
     left.set_xlabel("taught pieces: adjusted mutual information")
-    right.set_xlabel("student's features: recovered share")
+    right.set_xlabel("student's features: share of original classes told")
     _named(left, right, methods)
     handles = [
         _mark("pieces, with the original classes", "D", COLOURS[2]),
         _mark("classes left whole", "D", COLOURS[2], "white"),
-        _mark("mean over seeds", "o", COLOURS[0]),
-        Line2D([], [], color=GREY, linestyle="--", linewidth=0.8, label="KD"),
+        _mark("by clusters, training images", "o", COLOURS[0]),
+        *([_mark("by a linear layer, test images", "s", COLOURS[1], "none")] if told else []),
+        Line2D([], [], color=GREY, linestyle="--", linewidth=0.8, label="KD, by clusters"),
     ]
-    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=4)
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 
 
+def gaps(methods: Sequence[Mapping], lengths: Mapping[int, Sequence[Mapping]]) -> Figure:
+    """Gain over KD against what is left of the gap between training and test, by method; where students were trained
+    for several numbers of epochs besides against these.
+
+    lengths: epochs -> rows of students; the first those of the recipe.
+    """
+    (own, *_), taught = lengths.values(), [row for row in methods if row["method"] != "kd"]
+    figure = new_figure(PAGE, 3.6)
+    first, *further = np.atleast_1d(figure.subplots(1, 1 if len(lengths) == 1 else 2, sharey=True))
+    gap, test = (of_method(own, quantity) for quantity in (_gap, _test))
+    whole = 100 * fmean(gap["kd"])
+    closed = np.array([min(100 * fmean(values) for values in gap.values()), whole])
+    first.plot(closed, whole - closed, ":", color=GREY, linewidth=1, zorder=1, label="all of it a closed gap")
+    for place, row in enumerate(taught):
+        gains = 100 * np.array(differences(test[row["method"]], test["kd"]))
+        first.plot(100 * fmean(gap[row["method"]]), fmean(gains), **_look(place), linestyle="", label=row["label"])
+    first.axvline(whole, color=GREY, linestyle="--", linewidth=0.8, zorder=1, label="KD")
+    first.set_xlabel("training less test accuracy of the method's students (percentage points)")
+    first.set_ylabel("test accuracy less KD (percentage points)")
+    first.yaxis.set_major_locator(MaxNLocator(6))
+    for axes in further:
+        epochs = sorted(lengths)
+        for place, row in enumerate(taught):
+            tests = [of_method(lengths[one], _test) for one in epochs]
+            gains = [100 * fmean(differences(each[row["method"]], each["kd"])) for each in tests]
+            axes.plot(epochs, gains, **_look(place), linestyle="-", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.set_xticks(epochs, [str(one) for one in epochs])
+        axes.minorticks_off()
+        axes.set_xlabel("epochs of the students' training")
+    for axes in (first, *further):
+        axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
+        axes.grid(linewidth=0.4, color="#DDDDDD")
+        axes.set_axisbelow(True)
+        axes.margins(x=0.08, y=0.1)
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return figure
+
+
+def _gap(row: Mapping) -> float:
+    return row["accuracy"]["train"] - row["accuracy"]["test"]
+
+
+def _test(row: Mapping) -> float:
+    return row["accuracy"]["test"]
+
+
+def _look(place: int) -> dict:
+    """Colour and marker by which a dozen methods are told apart."""
+    colour, filled = COLOURS[place % len(COLOURS)], place < len(COLOURS)
+    face = colour if filled else "white"
+    return {"color": colour, "marker": MARKERS[place % len(MARKERS)], "markerfacecolor": face, "markersize": 5}
+
+
 def _splits(row: Mapping) -> bool:
-    """Whether the method splits classes: hyper-parameters say how many pieces, but of the oracle, which knows."""
-    return row["subclasses"] is not None or row["method"] == "oracle"
+    """Whether the method splits classes: hyper-parameters say how many pieces, but of oracles, which know."""
+    return row["subclasses"] is not None or row["method"].startswith("oracle")
 
 
 def _face(method: str) -> str:
