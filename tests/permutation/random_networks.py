@@ -258,8 +258,66 @@ def copies(d: Drawing, shape: Shape):
     dim = d.below(len(shape))
     new = (*shape[:dim], 2 * shape[dim], *shape[dim + 1 :])
     counts = [2 if other == dim else 1 for other in range(len(shape))]
-    ways = [lambda v: v[-1].repeat(1, *counts), lambda v: v[-1].repeat_interleave(2, dim + 1)]
+
+    def beside(v):
+        return v[-1].unsqueeze(dim + 2).expand(-1, *shape[: dim + 1], 2, *shape[dim + 1 :]).reshape(-1, *new)
+
+    ways = [lambda v: v[-1].repeat(1, *counts), lambda v: v[-1].repeat_interleave(2, dim + 1), beside]
     return d.pick(ways), new
+
+
+def slices(d: Drawing, shape: Shape):
+    """Of one layer, as queries, keys and values are: unequal ways of taking them, and of using them."""
+    dim = d.below(len(shape))
+    count = d.divisor(shape[dim])
+    if count is None:
+        return None
+    inner, combine = shape[dim] // count, d.below(4)
+    apart = (*shape[:dim], count, inner, *shape[dim + 1 :])
+    new = (*shape[:dim], inner, *shape[dim + 1 :])
+    turned = d.below(2)
+
+    def step(v):
+        x = v[-1].reshape(-1, *apart)
+        if turned:
+            x = x.movedim(dim + 1, 0)
+        if combine == 3:  # one slice is read in another way, so that all must be permuted alike
+            return x.sum(0 if turned else dim + 1) + x.select(0 if turned else dim + 1, 1)
+        parts = x.unbind(0 if turned else dim + 1) if combine else [
+            x[(slice(None),) * (0 if turned else dim + 1) + (index,)] for index in range(count)
+        ]  # fmt: skip
+        return parts[0] * parts[-1].sigmoid() if combine == 1 else parts[0].relu() + sum(parts[1:])
+
+    return step, new
+
+
+def ordered(d: Drawing, shape: Shape):
+    dim = 1 + d.below(len(shape))
+    order = torch.arange(shape[dim - 1]).flip(0)
+    ways = [
+        lambda v: torch.roll(v[-1], 1, dim),
+        lambda v: torch.flip(v[-1], (dim,)),
+        lambda v: v[-1].cumsum(dim),
+        lambda v: v[-1][(slice(None),) * dim + (order,)],
+    ]
+    return d.pick(ways), shape
+
+
+def recurrent(d: Drawing, shape: Shape):
+    if len(shape) != 2:
+        return None
+    both, width, last = bool(d.below(2)), d.pick(CHANNELS), d.below(3)
+    kind = d.pick([nn.RNN, nn.GRU, nn.LSTM])
+    layer = d.layer(kind, shape[1], width, batch_first=True, bidirectional=both)
+    if last == 0:
+        return lambda v: _left(layer, v[-1])[-1], (width,)
+    if last == 1 and both:
+        return lambda v: torch.cat([_left(layer, v[-1])[0], _left(layer, v[-1])[1]], 1), (2 * width,)
+    return lambda v: layer(v[-1])[0], (shape[0], width * (1 + both))
+
+
+def _left(layer: nn.Module, x: Tensor) -> Tensor:
+    return layer(x)[1][0] if isinstance(layer, nn.LSTM) else layer(x)[1]
 
 
 def pooled(d: Drawing, shape: Shape):
@@ -284,7 +342,7 @@ def reduced(d: Drawing, shape: Shape):
 OPERATIONS = [
     linear, linear, convolution, convolution, norm, norm, activation, split_axis, split_axis, merge_axes, transpose,
     shuffle, residual, residual, turned_residual, gate, centred, added_parameter, matrix, products, joined, cut, copies,
-    pooled, reduced,
+    pooled, reduced, slices, slices, ordered, recurrent,
 ]  # fmt: skip
 
 

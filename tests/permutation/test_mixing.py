@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from test_symmetry import Function, check, sizes, tensors
 from torch import nn
+from torchvision.models import swin_transformer
 
 from hidden_structure.permutation import rules
 
@@ -128,8 +129,26 @@ EXAMPLES = {
         lambda m, v: m.layer(v, v, v, need_weights=False)[0],
         {"layer": nn.MultiheadAttention(HEADS, 2, batch_first=True)},
     ),
+    "roll": (lambda m, v: torch.roll(v, 1, 2), {}),
+    "flip": (lambda m, v: torch.flip(v, (2,)), {}),
+    "cumsum": (lambda m, v: v.cumsum(2), {}),
+    **{
+        kind: (lambda m, v: m.layer(v)[0], {"layer": MODULES[kind](HEADS, HEADS, batch_first=True)})
+        for kind in ("rnn", "gru", "lstm")
+    },
+    **{
+        f"{kind}cell": (lambda m, v: m.layer(v.reshape(-1, HEADS)).reshape(-1, UNITS, HEADS), {
+            "layer": MODULES[f"{kind}cell"](HEADS, HEADS)}) for kind in ("rnn", "gru")
+    },
+    "lstmcell": (lambda m, v: m.layer(v.reshape(-1, HEADS))[0].reshape(-1, UNITS, HEADS), {
+        "layer": nn.LSTMCell(HEADS, HEADS)}),
+    "shiftedwindowattention": (lambda m, v: m.layer(v.transpose(1, 2)[:, None]), {
+        "layer": swin_transformer.ShiftedWindowAttention(UNITS, [1, 2], [0, 1], 1)}),
+    "patchmergingpad": (lambda m, v: m.layer(v.transpose(1, 2)[:, None]), {
+        "layer": swin_transformer.PatchMerging(UNITS)}),
 }  # fmt: skip
 UNMADE = {"circularpad1d", "circularpad2d", "circularpad3d", "syncbatchnorm"}  # no CPU, or no padding of one entry
+UNMADE |= {"getrelativepositionbias"}  # of a table, not of activations
 
 
 @pytest.mark.parametrize("name", sorted(rules.MIXING.keys() - UNMADE))

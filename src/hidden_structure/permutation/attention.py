@@ -22,7 +22,8 @@ def attention(call: Call) -> Labels:
     if masked:
         for axis in (*query[:-1], *key[:-1], *(axis for mask in masks for axis in operations.flat(call.of(mask)))):
             axes.fix(axis)
-    heads = Node(module.num_heads, fixed=masked)  # a mask may differ from head to head
+    each = any(labels is not None and len(labels) == 3 for labels in map(call.of, masks[1:]))
+    heads = Node(module.num_heads, fixed=each)  # such a mask may differ from head to head
     matched, carried = ([(heads, Node(module.head_dim, heads))] for _ in range(2))
     inside = (matched, matched, carried)
     _project(call, inside, (query, key, values))

@@ -12,7 +12,18 @@ from torch import Tensor, fx, nn
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import axes, operations
 from hidden_structure.permutation.axes import Axis
-from hidden_structure.permutation.operations import Labels
+from hidden_structure.permutation.operations import Labels, Stacked
+
+
+def torch_name(node: fx.Node) -> str:
+    """An operation's name as torch spells it."""
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+
+
+def name_of(node: fx.Node, module: nn.Module | None) -> str:
+    """By which the tables of rules know an operation."""
+    name = torch_name(node) if module is None else type(module).__name__.removeprefix("Parametrized")
+    return name.replace("_", "").lower()
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +36,15 @@ class Call:
     name: str
     value: Any
 
-    @property
-    def torch_name(self) -> str:
-        """As torch spells it."""
-        return self.node.target if isinstance(self.node.target, str) else self.node.target.__name__
-
     def of(self, argument: Any) -> Labels:
-        """The labels of an argument; None where it is no tensor."""
+        """The labels of an argument; None where it is no tensor. Slices with axes of their own are joined."""
+        found = self.apart(argument)
+        if isinstance(found, Stacked):
+            found = self.tracer.labels[argument] = found.joined()
+        return found
+
+    def apart(self, argument: Any) -> Labels:
+        """The same, with slices that have axes of their own."""
         return self.tracer.labels[argument] if isinstance(argument, fx.Node) else None
 
     def source(self, position: int = 0, *names: str) -> Any:

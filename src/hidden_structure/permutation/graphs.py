@@ -3,7 +3,7 @@
 import inspect
 import re
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,56 @@ from torch import Tensor, fx, nn
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import copy_of
+from hidden_structure.permutation.sizes import Sized, Values, batches, parts
 
 TORCH = str(Path(torch.__file__).parent)
 
 
+OPENED = (  # modules of torch.nn that are made of others, as a network of one's own is
+    nn.Transformer,
+    nn.TransformerEncoder,
+    nn.TransformerEncoderLayer,
+    nn.TransformerDecoder,
+    nn.TransformerDecoderLayer,
+)
+
+
 class _Tracer(fx.Tracer):
-    """Traces a network as it is called with images alone: torch.fx would make every argument an input."""
+    """Traces a network as it is called with images alone: torch.fx would make every argument an input.
+
+    values: where given, what every operation gives, whose sizes are numbers to the network's code.
+    """
 
     proxy_buffer_attributes = True  # else what is made of buffers would be a constant, the first network's for all
+
+    def __init__(self, values: Values | None = None) -> None:
+        super().__init__()
+        self.values = values
 
     def create_node(self, *arguments: Any, **options: Any) -> fx.Node:
         node = super().create_node(*arguments, **options)
         node.meta["source"] = _written((frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None))
+        if self.values is not None and node.op != "output":
+            self.values.add(node, self.root)
         return node
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return super().proxy(node) if self.values is None else Sized(node, self)
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return super().is_leaf_module(module, name) and not isinstance(module, OPENED)
+
+    def call_module(self, module: nn.Module, forward: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
+        running = self.values is not None and self.values.running
+        return forward(*args, **kwargs) if running else super().call_module(module, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
+        running = self.values is not None and self.values.running
+        return attr_val if running else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def iter(self, obj: fx.Proxy) -> Iterator:
+        found = None if self.values is None else parts(obj, self.values[obj.node])
+        return super().iter(obj) if found is None else found
 
     def create_args_for_root(
         self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
@@ -35,15 +72,25 @@ class _Tracer(fx.Tracer):
         return root_fn, [self.root, self.create_proxy("placeholder", name, (), {})]
 
 
-def trace(network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
+def trace(network: nn.Module, images: Tensor | None = None) -> tuple[fx.Graph, dict[str, Tensor]]:
     """The operations of the network in evaluation mode, and the constants among them that no network holds.
 
-    Its only input are the images; what else forward takes has its default.
+    Its only input are the images; what else forward takes has its default. Where images are given, and it cannot be
+    traced without, sizes that do not depend on how many images there are become numbers (`sizes.py`).
 
     Raises InputError if torch.fx cannot trace it, and says where.
     """
     _check_one_input(network)
-    tracer, before = _Tracer(), set(vars(network))
+    try:
+        return _traced_by(_Tracer(), network)
+    except InputError:
+        if images is None:
+            raise
+    return _traced_by(_Tracer(Values(network, batches(images))), network)
+
+
+def _traced_by(tracer: _Tracer, network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
+    before = set(vars(network))
     try:
         with evaluation_mode(network), torch.enable_grad():
             graph = tracer.trace(network)
@@ -73,7 +120,7 @@ def traced(network: nn.Module, images: Tensor) -> tuple[fx.Graph, dict[str, Tens
     """
     name, original, network = type(network).__name__, network, copy_of(network)
     given = f"images of shape {tuple(images.shape)} and type {images.dtype}".replace("torch.", "")
-    graph, constants = trace(original)  # what its functions hold themselves is of it, not of a copy
+    graph, constants = trace(original, images)  # what its functions hold themselves is of it, not of a copy
     with evaluation_mode(network):
         try:
             expected = network(images.clone())

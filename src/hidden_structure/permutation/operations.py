@@ -5,6 +5,7 @@ leaves free.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +17,26 @@ from hidden_structure.permutation.axes import Axis, Node
 
 LETTERS = "ABCDEFGHIJ"  # of the dimensions of tensors in an einsum; x, y and z are free for others
 
-Labels = Any  # list[Axis] for a tensor, a tuple of such for several, None for what is no tensor
+Labels = Any  # list[Axis] or Stacked for a tensor, a tuple of such for several, None for what is no tensor
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Labels of a tensor each of whose slices along one dimension has axes of its own, as queries, keys and values.
+
+    parts: of every slice, without that dimension.
+    """
+
+    dim: int
+    parts: tuple[list[Axis], ...]
+
+    def joined(self) -> list[Axis]:
+        """The axes once all slices are permuted alike."""
+        first, *others = self.parts
+        for part in others:
+            for axis, other in zip(first, part, strict=True):
+                axes.unify(axis, other)
+        return [*first[: self.dim], axes.fixed_axis(len(self.parts)), *first[self.dim :]]
 
 
 def all_fixed(value: Any) -> Labels:
@@ -152,15 +172,23 @@ def sectioned(labels: list[Axis], dim: int, value: tuple[Tensor, ...]) -> tuple[
     return tuple([part if index == dim else axis for index, axis in enumerate(labels)] for part in parts)
 
 
+def is_basic(indices: list) -> bool:
+    return all(item is None or item is Ellipsis or isinstance(item, int | slice) for item in indices)
+
+
+def spelled_out(indices: list, dims: int) -> list:
+    """With an item for each dimension in the place of "...", which is at the end where none stands."""
+    place = indices.index(Ellipsis) if Ellipsis in indices else len(indices)
+    used = sum(item is not None and item is not Ellipsis for item in indices)
+    return [*indices[:place], *[slice(None)] * (dims - used), *indices[place + 1 :]]
+
+
 def indexed(labels: list[Axis], indices: list) -> list[Axis] | None:
     """What indexing by integers, slices, None and ... leaves; None if the indices are of another kind."""
-    if not all(item is None or item is Ellipsis or isinstance(item, int | slice) for item in indices):
+    if not is_basic(indices):
         return None
-    if Ellipsis in indices:
-        place, used = indices.index(Ellipsis), sum(item is not None for item in indices) - 1
-        indices = [*indices[:place], *[slice(None)] * (len(labels) - used), *indices[place + 1 :]]
     result, remaining = [], list(labels)
-    for item in indices:
+    for item in spelled_out(indices, len(labels)):
         if item is None:
             result.append(axes.fixed_axis(1))
         elif item == slice(None):
@@ -170,16 +198,23 @@ def indexed(labels: list[Axis], indices: list) -> list[Axis] | None:
             axes.fix(axis)  # which entries are taken depends on their order
             if isinstance(item, slice):
                 result.append(axes.fixed_axis(len(range(*item.indices(axes.size_of(axis))))))
-    return result + remaining
+    return result
 
 
 def expanded(labels: list[Axis], value: Tensor) -> list[Axis]:
-    fixed, first = all_fixed(value), value.dim() - len(labels)
+    """Copies of an entry are alike, in whatever order."""
+    free, first = [axes.free_axis(size) for size in value.shape], value.dim() - len(labels)
     kept = [
         axis if axes.size_of(axis) == size else other
-        for axis, other, size in zip(labels, fixed[first:], value.shape[first:], strict=True)
+        for axis, other, size in zip(labels, free[first:], value.shape[first:], strict=True)
     ]
-    return fixed[:first] + kept
+    return free[:first] + kept
+
+
+def copied(axis: Axis, count: int) -> Axis:
+    """Copies beside each entry, which may change places, those of each entry on their own."""
+    entries = axes.atoms(axis)
+    return axes.merged([axis, [(Node(count, entries[0] if len(entries) == 1 else None, fixed=count == 1),)]])
 
 
 def product(left: list[Axis], right: list[Axis]) -> str:
@@ -227,6 +262,8 @@ def flat(labels: Labels) -> list[Axis]:
     """Every axis in nested labels: an axis is a list of tuples of nodes, all other nesting is of lists and tuples."""
     if isinstance(labels, dict):
         labels = list(labels.values())
+    if isinstance(labels, Stacked):
+        labels = labels.parts
     if labels is None or (isinstance(labels, list) and labels and all(_is_segment(item) for item in labels)):
         return [] if labels is None else [labels]
     return [axis for item in labels for axis in flat(item)]

@@ -9,18 +9,21 @@ mixes stands in MIXING.
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
-from hidden_structure.permutation import axes, operations
+from hidden_structure.permutation import axes, operations, recurrent, windows
 from hidden_structure.permutation.attention import attention
 from hidden_structure.permutation.axes import Axis
 from hidden_structure.permutation.call import Call
 from hidden_structure.permutation.operations import Labels
 from hidden_structure.permutation.shaping import (
+    REORDERINGS,
+    alike,
     channel_shuffle,
     concatenated,
     each_repeated,
     expanded,
+    in_order,
     item,
     narrowed,
     pixel_shuffle,
@@ -51,8 +54,8 @@ POOLINGS = [
 
 
 def pointwise(call: Call) -> Labels:
-    sources = [node for node in call.node.all_input_nodes if call.tracer.labels[node] is not None]
-    operands = [call.tracer.labels[node] for node in sources]
+    sources = [node for node in call.node.all_input_nodes if call.of(node) is not None]
+    operands = list(map(call.of, sources))
     return call.together(operations.pointwise(operands), operands, sources)
 
 
@@ -178,7 +181,10 @@ def product_added(call: Call) -> Labels:
 
 def dot_product_attention(call: Call) -> Labels:
     query, key, value = (call.source(index, name) for index, name in enumerate(("query", "key", "value")))
-    left, right = call.of(query), call.of(key)
+    left, right, values = map(call.of, (query, key, value))
+    if call.get(7, "enable_gqa") and axes.size_of(left[-3]) != axes.size_of(right[-3]):
+        count = axes.size_of(left[-3]) // axes.size_of(right[-3])
+        right, values = ([*part[:-3], operations.copied(part[-3], count), *part[-2:]] for part in (right, values))
     turned = [*right[:-2], right[-1], right[-2]]
     call.read(query, len(left) - 1)
     call.read(key, len(right) - 1)
@@ -190,7 +196,7 @@ def dot_product_attention(call: Call) -> Labels:
         for axis in scores[-2:]:
             axes.fix(axis)
     call.mix(scores, -1)
-    operands = [scores, call.of(value)]
+    operands = [scores, values]
     return call.together(operations.product(*operands), operands, [])
 
 
@@ -227,6 +233,12 @@ MIXING: dict[str, Rule] = {
     "scaleddotproductattention": dot_product_attention,
     "einsum": einsum,
     "multiheadattention": attention,
+    "shiftedwindowattention": windows.attention,
+    "getrelativepositionbias": windows.position_bias,
+    "patchmergingpad": windows.merged_patches,
+    **_named(["roll", "flip", "cumsum"], in_order),
+    **_named(["rnn", "gru", "lstm"], recurrent.layers),
+    **_named(["rnncell", "grucell", "lstmcell"], recurrent.cell),
 }
 KEEPING: dict[str, Rule] = {
     **_named(POINTWISE, pointwise),
@@ -235,24 +247,16 @@ KEEPING: dict[str, Rule] = {
     "glu": gated_linear_unit,
     "channelshuffle": channel_shuffle,
     **_named("flatten reshape view unflatten squeeze unsqueeze viewas reshapeas ravel".split(), reshaped),
-    **_named("permute transpose swapaxes swapdims t movedim moveaxis".split(), reordered),
+    **_named(REORDERINGS, reordered),
     **_named(["cat", "concat", "concatenate"], concatenated),
     "stack": stacked,
     **_named(["chunk", "split", "tensorsplit", "splitwithsizes"], sectioned),
     **_named(["expand", "expandas", "broadcastto"], expanded),
     **_named(["repeat", "tile"], repeated),
     "repeatinterleave": each_repeated,
+    **_named(["newzeros", "newones", "newfull"], alike),
 }
 RULES = MIXING | KEEPING
-
-
-def name_of(node: fx.Node, module: nn.Module | None) -> str:
-    """By which the tables know an operation."""
-    if module is not None:
-        name = type(module).__name__.removeprefix("Parametrized")
-    else:
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return name.replace("_", "").lower()
 
 
 def label(call: Call) -> Any:

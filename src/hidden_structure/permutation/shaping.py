@@ -1,8 +1,15 @@
 """Rules of operations that only move, cut, join and copy entries."""
 
+from math import prod
+
+import torch
+from torch import Tensor, fx
+
 from hidden_structure.permutation import axes, operations
-from hidden_structure.permutation.call import Call
-from hidden_structure.permutation.operations import Labels
+from hidden_structure.permutation.call import Call, name_of, torch_name
+from hidden_structure.permutation.operations import Labels, Stacked
+
+REORDERINGS = "permute transpose swapaxes swapdims t movedim moveaxis".split()
 
 
 def pixel_shuffle(call: Call) -> Labels:
@@ -32,13 +39,72 @@ def channel_shuffle(call: Call) -> Labels:
 
 
 def reshaped(call: Call) -> Labels:
-    return axes.reshaped(call.labels(), list(call.value.shape))
+    labels, shape = call.labels(), list(call.value.shape)
+    for dim, count in enumerate(shape):
+        place = _begins(labels, shape, dim) if count > 1 and _taken_apart(call.node, dim, len(shape)) else None
+        if place is not None:
+            slices = axes.sections(labels[place], [axes.size_of(labels[place]) // count] * count)
+            rest = shape[:dim] + shape[dim + 1 :]
+            return Stacked(
+                dim, tuple(axes.reshaped([*labels[:place], part, *labels[place + 1 :]], rest) for part in slices)
+            )
+    return axes.reshaped(labels, shape)
+
+
+def _begins(labels: list[axes.Axis], shape: list[int], dim: int) -> int | None:
+    """Which axis the dimension of a view cuts into slices one behind the other; None if it is no such cut."""
+    before = prod(shape[:dim])
+    for place, axis in enumerate(labels):
+        if prod(axes.size_of(other) for other in labels[:place]) == before and axes.size_of(axis) > shape[dim]:
+            return place if axes.size_of(axis) % shape[dim] == 0 else None
+    return None
+
+
+def _taken_apart(node: fx.Node, dim: int, dims: int) -> bool:
+    """Whether all that becomes of a tensor along a dimension is that its slices are taken one by one."""
+    return bool(node.users) and all(_takes(user, node, dim, dims) for user in node.users)
+
+
+def _takes(user: fx.Node, node: fx.Node, dim: int, dims: int) -> bool:
+    name, arguments = name_of(user, None), user.args[1:]
+    if user.args[:1] != (node,) or user.all_input_nodes != [node] or user.op == "call_module":
+        return False
+    if name == "getitem":
+        indices = arguments[0] if isinstance(arguments[0], tuple) else (arguments[0],)
+        return isinstance(_index_along(list(indices), dim, dims), int)
+    if name in ("unbind", "select"):
+        return (arguments[0] if arguments else user.kwargs.get("dim", 0)) % dims == dim
+    if name in REORDERINGS:
+        order = operations.reordered(torch_name(user), list(range(dims)), list(arguments), dict(user.kwargs))
+        return _taken_apart(user, order.index(dim), dims)
+    return False
+
+
+def _index_along(indices: list, dim: int, dims: int) -> int | slice | None:
+    """What an index does along a dimension; None if it is of a kind that is not understood."""
+    if not operations.is_basic(indices):
+        return None
+    return [item for item in operations.spelled_out(indices, dims) if item is not None][dim]
 
 
 def reordered(call: Call) -> Labels:
+    labels = call.apart(call.source())
+    if isinstance(labels, Stacked):
+        return _reordered_slices(call, labels)
+    return _reordered(call, call.labels())
+
+
+def _reordered(call: Call, labels: list) -> list:
     arguments = [call.get(index) for index in range(1, len(call.node.args))]
     options = {name: call.get(99, name) for name in call.node.kwargs if name not in ("input", "self")}
-    return operations.reordered(call.torch_name, call.labels(), arguments, options)
+    return operations.reordered(torch_name(call.node), labels, arguments, options)
+
+
+def _reordered_slices(call: Call, labels: Stacked) -> Stacked:
+    """Every slice in the new order of its dimensions; the one of the slices goes where it goes."""
+    found = [_reordered(call, [*part[: labels.dim], None, *part[labels.dim :]]) for part in labels.parts]
+    dim = found[0].index(None)
+    return Stacked(dim, tuple([axis for axis in part if axis is not None] for part in found))
 
 
 def concatenated(call: Call) -> Labels:
@@ -56,21 +122,23 @@ def stacked(call: Call) -> Labels:
 
 
 def sectioned(call: Call) -> Labels:
-    dim = call.get(1 if call.name == "unbind" else 2, "dim", default=0)
+    dim, slices = call.get(1 if call.name == "unbind" else 2, "dim", default=0), call.apart(call.source())
+    if call.name == "unbind" and isinstance(slices, Stacked) and dim % (len(slices.parts[0]) + 1) == slices.dim:
+        return slices.parts
     if call.name == "unbind":
         call.mix(call.labels(), dim)
     return operations.sectioned(call.labels(), dim, call.value)
 
 
 def item(call: Call) -> Labels:
-    labels, index = call.labels(), call.get(1)
+    labels, index = call.apart(call.source()), call.get(1)
     if isinstance(labels, tuple):
         return labels[index]
     return _indexed(call, list(index) if isinstance(index, tuple) else [index])
 
 
 def narrowed(call: Call) -> Labels:
-    dim = call.get(1, "dim") % len(call.labels())
+    dim = call.get(1, "dim") % len(call.tracer.env[call.source()].shape)
     taken = call.get(2, "index") if call.name == "select" else slice(
         call.get(2, "start"), call.get(2, "start") + call.get(3, "length")
     )  # fmt: skip
@@ -78,13 +146,56 @@ def narrowed(call: Call) -> Labels:
 
 
 def _indexed(call: Call, indices: list) -> Labels:
-    labels = call.labels()
+    slices = call.apart(call.source())
+    if isinstance(slices, Stacked) and operations.is_basic(indices):
+        spelled = operations.spelled_out(indices, len(slices.parts[0]) + 1)
+        place = [place for place, item in enumerate(spelled) if item is not None][slices.dim]
+        if isinstance(spelled[place], int):
+            return _taken(call, slices.parts[spelled[place]], spelled[:place] + spelled[place + 1 :])
+    return _taken(call, call.labels(), indices)
+
+
+def _taken(call: Call, labels: list[axes.Axis], indices: list) -> Labels:
     found = operations.indexed(labels, indices)
     if found is None:
-        return call.unknown()
+        return _looked_up(call, labels, indices)
     kept = [dim for dim, axis in enumerate(labels) if any(axis is other for other in found)]
     call.mix(labels, [dim for dim in range(len(labels)) if dim not in kept])
     return found
+
+
+def _looked_up(call: Call, labels: list[axes.Axis], indices: list) -> Labels:
+    """Entries of a table, by a tensor of integers along one dimension."""
+    tensors = [item for item in indices if isinstance(item, Tensor)]
+    if len(tensors) != 1 or tensors[0].dtype == torch.bool or any(item is None for item in indices):
+        return call.unknown()
+    place = next(index for index, item in enumerate(indices) if isinstance(item, Tensor))
+    if any(item != slice(None) for index, item in enumerate(indices) if index != place):
+        return call.unknown()
+    for node in call.node.all_input_nodes[1:]:
+        for axis in operations.flat(call.of(node)):
+            axes.fix(axis)
+    axes.fix(labels[place])
+    call.mix(labels, place)
+    return [*labels[:place], *operations.all_fixed(tensors[0]), *labels[place + 1 :]]
+
+
+def in_order(call: Call) -> Labels:
+    """What goes by the order of the entries along some dimensions, and treats all others alike."""
+    labels, dims = call.labels(), call.get(2 if call.name == "roll" else 1, "dims", "dim")
+    if call.name == "flip" and len(call.node.args) > 2:  # the method takes the dimensions one by one
+        dims = [call.get(index) for index in range(1, len(call.node.args))]
+    if dims is None:
+        return call.unknown()
+    dims = [dims] if isinstance(dims, int) else list(dims)
+    for dim in dims:
+        axes.fix(labels[dim])
+    return call.mix(labels, dims)
+
+
+def alike(call: Call) -> Labels:
+    """Entries that are all the same, in whatever order."""
+    return [axes.free_axis(size) for size in call.value.shape]
 
 
 def expanded(call: Call) -> Labels:
@@ -109,5 +220,5 @@ def each_repeated(call: Call) -> Labels:
     if not isinstance(count, int) or dim is None:
         return call.unknown()
     dim %= len(labels)
-    axis = axes.merged([labels[dim], axes.fixed_axis(count)])
+    axis = operations.copied(labels[dim], count)
     return [axis if index == dim else other for index, other in enumerate(labels)]

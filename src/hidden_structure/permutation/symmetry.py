@@ -19,7 +19,7 @@ from hidden_structure.permutation.axes import Node
 from hidden_structure.permutation.equivariance import check
 from hidden_structure.permutation.graphs import bind, traced
 from hidden_structure.permutation.group import Factor, Group, Layout, Reading, Symmetry
-from hidden_structure.permutation.operations import Labels
+from hidden_structure.permutation.operations import Labels, Stacked
 from hidden_structure.permutation.permuting import has_parent_outside
 from hidden_structure.permutation.tracing import Tracer
 
@@ -122,8 +122,9 @@ def _mixed(labels: Mapping[Any, axes.Axis], mixed: set) -> list[Node]:
 def _tensor_labels(labels: Labels) -> list[list[axes.Axis]]:
     if labels is None:
         return []
-    if isinstance(labels, tuple):
-        return [found for item in labels for found in _tensor_labels(item)]
+    if isinstance(labels, tuple | Stacked):
+        parts = labels.parts if isinstance(labels, Stacked) else labels
+        return [found for item in parts for found in _tensor_labels(item)]
     return [labels]
 
 
@@ -146,7 +147,7 @@ def _named(
         return tuple(tuple(Factor(node.size, names.get(node)) for node in segment) for segment in axes.expand(axis))
 
     def nested(labels: Labels) -> Any:
-        if labels is None:
+        if labels is None or isinstance(labels, Stacked):  # what is taken of it is looked at there
             return None
         return tuple(map(nested if isinstance(labels, tuple) else layout, labels))
 

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import axes, operations, rules
 from hidden_structure.permutation.axes import Axis, Node
-from hidden_structure.permutation.call import Call
+from hidden_structure.permutation.call import Call, name_of
 from hidden_structure.permutation.operations import Labels
 
 
@@ -67,6 +67,18 @@ class Tracer(fx.Interpreter):
             self.met.append(tensor)
         return self.tensors[id(tensor)]
 
+    def _own(self, tensor: Tensor) -> list[Axis]:
+        """Of a tensor of the network that its own code reads.
+
+        A buffer of several dimensions is a table (angles, masks, coordinates) that all networks of a kind share: units
+        could be permuted with it, but a mean of two networks would mix two orders of one table.
+        """
+        labels = self.parameter(tensor)
+        if not isinstance(tensor, nn.Parameter) and sum(size > 1 for size in tensor.shape) > 1:
+            for axis in labels:
+                axes.fix(axis)
+        return labels
+
     def _label(self, node: fx.Node, value: Any) -> Labels:
         if node.op == "placeholder":
             return operations.all_fixed(value)
@@ -75,11 +87,11 @@ class Tracer(fx.Interpreter):
                 axes.fix(labels)
             return None
         if node.op == "get_attr":
-            return self.parameter(value) if isinstance(value, Tensor) else None
+            return self._own(value) if isinstance(value, Tensor) else None
         if not _tensors(value):
             return None
         module = self.module.get_submodule(node.target) if node.op == "call_module" else None
-        return rules.label(Call(self, node, module, rules.name_of(node, module), value))
+        return rules.label(Call(self, node, module, name_of(node, module), value))
 
 
 def _tensors(value: Any) -> bool:
