@@ -542,3 +542,53 @@ def test_every_operation_knows_its_line():
     sources = [node.meta["source"] for node in graph.nodes if node.op == "call_method"]
     assert sources
     assert all("test_graphs.py:" in source for source in sources)
+
+
+def looping(m, x):
+    """Numbers that the code needs: a length, a loop over steps, types, and a tensor as long as the sequence."""
+    assert x.shape[1] <= 8, "too long"
+    y = m.head(x.flatten(2)) + torch.arange(x.size(1), device=x.device)[:, None]
+    steps = [step * (1 + index) for index, step in enumerate(y.transpose(0, 1))]
+    total = sum(steps) if x.dtype == m.head.weight.dtype and len(steps) == x.shape[1] else x.flatten(1)
+    return torch.stack([total, total.new_zeros(x.shape[0], 5)], -1).view(x.shape[0], -1)
+
+
+def encoder(m, x):
+    return m.layers(m.head(x.flatten(2)))
+
+
+SIZED = {
+    "numbers": lambda: Function(looping, head=nn.Linear(64, 5)),
+    "layers of a transformer": lambda: Function(
+        encoder,
+        head=nn.Linear(64, 4),
+        layers=nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 6, batch_first=True), 2),
+    ),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("make", SIZED.values(), ids=SIZED)
+def test_sizes_that_do_not_depend_on_the_number_of_images_are_numbers(make):
+    """The trace is of any number of images, and of no other network's weights."""
+    with global_seed("sized"):
+        network, other = make().eval(), make().eval()
+    graph, constants = traced(network, images_of(2))
+    for each in (network, other):
+        for count in (1, 2, 5, 7):
+            images = images_of(count)
+            torch.testing.assert_close(bind(each, graph, constants)(images), each(images), rtol=0, atol=1e-5)
+
+
+def test_the_number_of_images_is_no_number():
+    network = Function(lambda m, x: m.head(x.flatten(1)) + torch.zeros(x.shape[0], 5), head=nn.Linear(192, 5))
+    with pytest.raises(InputError, match="cannot be traced"):
+        traced(network, images_of(2))
+
+
+def test_layers_of_a_transformer_are_in_step():
+    with global_seed("sized"):
+        networks = [SIZED["layers of a transformer"]().eval() for _ in range(2)]
+    in_step = InStep(networks, images_of(2))
+    names = [in_step.names[node] for node in in_step.nodes if node.op == "call_module"]
+    assert [name for name in names if "attn" in name] == ["layers.layers.0.self_attn", "layers.layers.1.self_attn"]

@@ -280,7 +280,85 @@ def twice_split(m, x):
 
 
 conv, lin = nn.Conv2d, nn.Linear
+
+
+def steps(m, x):
+    """A cell, one step after the other, from zeros."""
+    x = m.c(x.flatten(2))
+    hidden, cells = x.new_zeros(x.shape[0], 5), x.new_zeros(x.shape[0], 5)
+    for step in range(x.shape[1]):
+        hidden, cells = m.cell(x[:, step], (hidden, cells))
+    return m.d(hidden)
+
+
+def continued(m, x):
+    """One recurrent layer from where another one ended, and a head of both its layers' last states."""
+    _, hidden = m.first(m.c(x.flatten(2)))
+    _, hidden = m.second(x.flatten(2), hidden)
+    return m.d(torch.cat([hidden[0], hidden[-1]], 1))
+
+
+def shared(m, x):
+    """Attention of four heads, two of which share each head of keys and values."""
+    x = x.flatten(2)
+    q = m.q(x).view(-1, 3, 4, 2).transpose(1, 2)
+    k, v = (layer(x).view(-1, 3, 2, 2).transpose(1, 2) for layer in (m.k, m.v))
+    if m.way == "copies":
+        k, v = (part[:, :, None].expand(-1, 2, 2, 3, 2).reshape(-1, 4, 3, 2) for part in (k, v))
+        return m.d(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).mean(1))
+    return m.d(F.scaled_dot_product_attention(q, k, v, enable_gqa=True).transpose(1, 2).flatten(2).mean(1))
+
+
+def unregistered(m, x):
+    """Modules without weights that the pass itself makes, and types that are compared."""
+    x = m.c(x.flatten(1))
+    x = x if x.dtype == m.c.weight.dtype else x.to(m.c.weight.dtype)
+    return m.d(nn.Softmax(dim=-1)(nn.ReLU()(x)))
+
+
 KNOWN = {
+    "a recurrent cell in a loop": (steps, {"c": lin(64, 6), "cell": nn.LSTMCell(6, 5), "d": lin(5, 4)}, 6 + 5),
+    "a recurrent layer that goes on with the states of another": (
+        continued,
+        {
+            "c": lin(64, 6),
+            "first": nn.GRU(6, 5, num_layers=2, batch_first=True),
+            "second": nn.GRU(64, 5, num_layers=2, batch_first=True),
+            "d": lin(10, 4),
+        },
+        6 + 5,
+    ),
+    "images as the steps of one sequence": (
+        lambda m, x: m.d(m.r(x.flatten(1))[0]),
+        {"r": nn.RNN(192, 5), "d": lin(5, 4)},
+        5,
+    ),
+    "grouped queries by copies": (
+        shared,
+        {"q": lin(64, 8), "k": lin(64, 4), "v": lin(64, 4), "d": lin(8, 4), "way": "copies"},
+        2 + 2 + 4 + 4,
+    ),
+    "grouped queries": (
+        shared,
+        {"q": lin(64, 8), "k": lin(64, 4), "v": lin(64, 4), "d": lin(8, 4), "way": "option"},
+        2 + 4 + 4 + 4,
+    ),
+    "tokens in a circle": (
+        lambda m, x: m.d((m.c(x.flatten(2)) + torch.roll(m.c(x.flatten(2)), 1, 1)).relu().flatten(1)),
+        {"c": lin(64, 5), "d": lin(15, 4)},
+        5,
+    ),
+    "a table of biases": (
+        lambda m, x: m.d((m.c(x.flatten(2)) + m.table[m.places]).relu().mean(1)),
+        {"c": lin(64, 5), "d": lin(5, 4), "table": parameter(2, 5), "places": torch.tensor([0, 1, 1])},
+        5,
+    ),
+    "unregistered modules": (unregistered, {"c": lin(192, 5), "d": lin(5, 4)}, 5),
+    "cast to float32 on the way": (
+        lambda m, x: m.d((m.c(x.flatten(1)).to(torch.float32).double() * m.s).relu()),
+        {"c": lin(192, 5), "s": parameter(5), "d": lin(5, 4)},
+        5,
+    ),
     # the inputs inside each group have a permutation of their own
     "grouped convolution": (
         lambda m, x: m.d(m.g(m.c(x).relu()).relu().flatten(1)),

@@ -17,6 +17,7 @@ from hidden_structure.permutation.tracing import describe
 from hidden_structure.seeding import torch_generator
 
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}  # of the largest value on the way
+COARSE = {**TOLERANCE, torch.float16: 0.1, torch.bfloat16: 0.1}  # of what is made of values of such a type
 ROUNDING = {torch.float64: 1e-14, torch.float32: 1e-6}  # a network that makes more than TOLERANCE of it is no judge
 VARIED = 65537  # factors drawn for weights, over and over; a prime, so that no two rows of a matrix get the same
 
@@ -111,10 +112,13 @@ def _first_wrong(
     for interpreter, inputs in zip(both, (images, others), strict=True):
         interpreter.args_iter = iter([inputs.clone()])  # operations may work in place
     sizes: dict[fx.Node, float] = {}  # of the largest value on the way to a node: its rounding may be all that is left
+    tolerance: dict[fx.Node, float] = {}  # of the coarsest type on the way
     for node in symmetry.graph.nodes:
         values = [interpreter.run_node(node) for interpreter in both]
         sizes[node] = max([_largest(values[0]), *(sizes[source] for source in node.all_input_nodes)])
-        if node.op != "output" and not _alike(symmetry, permutation, layouts[node.name], *values, sizes[node]):
+        tolerance[node] = max([_coarse(values[0]), *(tolerance[source] for source in node.all_input_nodes)])
+        allowed = tolerance[node] * sizes[node]
+        if node.op != "output" and not _alike(symmetry, permutation, layouts[node.name], *values, allowed):
             return describe(node, both[0].module)
         for interpreter, value in zip(both, values, strict=True):
             interpreter.env[node] = value
@@ -123,11 +127,11 @@ def _first_wrong(
     return None
 
 
-def _alike(symmetry: Symmetry, permutation: Permutation, layouts: Any, before: Any, after: Any, size: float) -> bool:
-    """Whether the second output is the first one permuted, up to rounding of what is as large as size."""
+def _alike(symmetry: Symmetry, permutation: Permutation, layouts: Any, before: Any, after: Any, allowed: float) -> bool:
+    """Whether the second output is the first one permuted, up to what rounding may do."""
     if isinstance(before, tuple | list) and layouts is not None:
         parts = zip(layouts, before, after, strict=True)
-        return all(_alike(symmetry, permutation, *part, size) for part in parts)
+        return all(_alike(symmetry, permutation, *part, allowed) for part in parts)
     if layouts is None or not isinstance(before, Tensor) or before.dtype not in TOLERANCE:
         return True  # what integers and truth values do to others is seen there
     expected = permute(symmetry, permutation, layouts, before)
@@ -135,7 +139,13 @@ def _alike(symmetry: Symmetry, permutation: Permutation, layouts: Any, before: A
     if not torch.equal(finite, after.isfinite()):
         return False
     apart = (expected - after).abs()[finite]
-    return not apart.numel() or apart.max().item() <= TOLERANCE[before.dtype] * size
+    return not apart.numel() or apart.max().item() <= allowed
+
+
+def _coarse(value: Any) -> float:
+    if isinstance(value, tuple | list):
+        return max(map(_coarse, value), default=0.0)
+    return COARSE.get(value.dtype, 0.0) if isinstance(value, Tensor) else 0.0
 
 
 def _largest(value: Any) -> float:

@@ -55,7 +55,10 @@ class _Tracer(fx.Tracer):
 
     def call_module(self, module: nn.Module, forward: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
         running = self.values is not None and self.values.running
-        return forward(*args, **kwargs) if running else super().call_module(module, forward, args, kwargs)
+        made_here = not any(module is other for other in self.root.modules())  # as in nn.Softmax(-1)(scores)
+        if running or (made_here and not module.state_dict(keep_vars=True)):
+            return forward(*args, **kwargs)
+        return super().call_module(module, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
         running = self.values is not None and self.values.running
