@@ -4,6 +4,7 @@ DVC does not see that file by itself: list it in dvc.yaml among the `deps` of th
 """
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,17 +23,19 @@ def build(
 ) -> nn.Module:
     """What `package.module:build` makes of (image_shape, classes, **options): (B, channels, H, W) -> (B, classes).
 
-    image_shape: (H, W, channels). The module may lie in the repository's root or be installed. It may use torch's
+    image_shape: (H, W, channels). What does not take these two, as many a class of networks, is called with the options
+    alone. The module may lie in the repository's root or be installed. It may use torch's
     global generator alone for its initial weights.
 
     Raises InputError, in one line, if it cannot be imported or called, or gives no nn.Module that ends in a linear
     layer with as many outputs as there are classes: one image is run through it to see.
     """
-    where, function = f"network.name: {name}", _find(name)
+    where, function, options = f"network.name: {name}", _find(name), options or {}
+    given = (image_shape, classes) if _takes(function, (image_shape, classes), options) else ()
     try:
-        network = function(image_shape, classes, **(options or {}))
+        network = function(*given, **options)
     except Exception as error:  # the user's code fails in its own way
-        called = f"{image_shape}, {classes}" + "".join(f", {key}={value!r}" for key, value in (options or {}).items())
+        called = ", ".join([*map(str, given), *(f"{key}={value!r}" for key, value in options.items())])
         raise InputError(f"{where} fails when called with ({called:.200}): {_told(error)}") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{where} gives {type(network).__name__}: it must return a torch.nn.Module")
@@ -70,6 +73,20 @@ def _find(name: str) -> Callable[..., Any]:
         reason = "has no such name" if found is None else f"is {type(found).__name__}, not a function or a class"
         raise InputError(f"network.name: {name}: {module_name if found is None else attribute} {reason}")
     return found
+
+
+def _takes(function: Callable[..., Any], given: tuple, options: Mapping[str, Any]) -> bool:
+    """False if the options alone are what it takes."""
+    try:
+        signature = inspect.signature(function)
+        signature.bind(**options)
+    except (TypeError, ValueError):  # it wants more, or does not say what
+        return True
+    try:
+        signature.bind(*given, **options)
+    except TypeError:
+        return False
+    return True
 
 
 @contextmanager

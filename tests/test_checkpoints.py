@@ -1,0 +1,179 @@
+"""Checkpoints are read whatever wrote them, fit or are refused in one line, and never run code."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.checkpoints import read
+from hidden_structure.seeding import global_seed
+
+
+def made(outputs=3, norm=True) -> nn.Module:
+    with global_seed("checkpoints", outputs):
+        layers = [nn.Linear(4, 8), *([nn.BatchNorm1d(8)] if norm else []), nn.ReLU(), nn.Linear(8, outputs)]
+        network = nn.Sequential(*layers)
+    network(torch.arange(20.0).view(5, 4))  # statistics other than a new network's
+    return network.eval()
+
+
+@pytest.fixture
+def network():
+    return made()
+
+
+def prefixed(state, prefix):
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+WRAPPED = {  # what loops of training write -> the notes on it
+    "as it is": (lambda state: state, ()),
+    "nested": (lambda state: {"epoch": 3, "state_dict": state}, ("taken from state_dict",)),
+    "model": (lambda state: {"model": state, "optimizer": {"state": {0: {"momentum_buffer": torch.ones(2)}}}}, None),
+    "deep": (lambda state: {"a": {"net": state}, "loss": torch.ones(3)}, ("taken from a.net",)),
+    "parallel": (lambda state: prefixed(state, "module."), ("prefix module. taken off",)),
+    "compiled": (lambda state: prefixed(state, "module._orig_mod."), ("prefix module._orig_mod. taken off",)),
+    "lightning": (lambda state: {"state_dict": prefixed(state, "model."), "hyper_parameters": {"lr": 0.1}}, None),
+    "a whole and its average": (lambda state: {"model": {"0.weight": state["0.weight"]}, "ema": state}, None),
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_the_state_is_found_wherever_it_lies(network, how, tmp_path):
+    wrap, notes = WRAPPED[how]
+    torch.save(wrap(dict(network.state_dict())), tmp_path / "a.pt")
+    found = read(str(tmp_path / "a.pt"), made())
+    assert found.state.keys() == network.state_dict().keys()
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in network.state_dict().items())
+    assert notes is None or found.notes == notes
+
+
+def test_every_format_gives_the_same_state(network, tmp_path):
+    state = network.state_dict()
+    torch.save(state, tmp_path / "a.pt")
+    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    save_file(state, tmp_path / "a.safetensors")
+    save_file(state, tmp_path / "misnamed.pt")
+    torch.save(AveragedModel(network).state_dict(), tmp_path / "average.pt")
+    for file in sorted(tmp_path.iterdir()):
+        found = read(str(file), made()).state
+        assert all(torch.equal(tensor, found[name]) for name, tensor in state.items()), file
+
+
+def test_other_types_are_converted_and_said_so(network, tmp_path):
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in network.state_dict().items()}
+        torch.save(state, tmp_path / "a.pt")
+        found = read(str(tmp_path / "a.pt"), made())
+        assert found.notes == (f"{str(dtype).removeprefix('torch.')} made float32",)
+        assert {t.dtype for t in found.state.values()} == {t.dtype for t in network.state_dict().values()}
+        torch.testing.assert_close(found.state["0.weight"], network.state_dict()["0.weight"], rtol=0.01, atol=0.01)
+
+
+def test_tensors_that_share_memory_are_stored_once_by_safetensors(tmp_path):
+    def tied():
+        network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        network[1].weight = network[0].weight
+        return network
+
+    network = tied()
+    save_file({name: t for name, t in network.state_dict().items() if name != "1.weight"}, tmp_path / "a.safetensors")
+    assert torch.equal(read(str(tmp_path / "a.safetensors"), tied()).state["1.weight"], network[0].weight)
+
+
+def test_counts_that_no_output_depends_on_may_be_lacking(network, tmp_path):
+    state = {name: t for name, t in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    torch.save(state, tmp_path / "a.pt")
+    assert torch.equal(read(str(tmp_path / "a.pt"), made()).state["1.running_mean"], state["1.running_mean"])
+
+
+def test_of_several_states_that_fit_one_must_be_named(network, tmp_path):
+    other = {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    torch.save({"model": network.state_dict(), "ema": other}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"holds 2 states that fit, model, ema: name one, .*a\.pt#model"):
+        read(str(tmp_path / "a.pt"), made())
+    assert torch.equal(read(f"{tmp_path / 'a.pt'}#ema", made()).state["0.weight"], other["0.weight"])
+    with pytest.raises(InputError, match=r"has no state mean: it has model, ema"):
+        read(f"{tmp_path / 'a.pt'}#mean", made())
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, (os.environ["HOSTILE"],)
+
+
+def spoilt(path, kind):
+    """A file that is no checkpoint of the network."""
+    state = dict(made().state_dict())
+    if kind == "code":
+        torch.save({"model": state, "extra": Hostile()}, path)
+    elif kind == "bare pickle":
+        path.write_bytes(pickle.dumps(Hostile()))
+    elif kind == "whole network":
+        torch.save(made(), path)
+    elif kind == "old whole network":
+        torch.save(made(), path, _use_new_zipfile_serialization=False)
+    elif kind == "numpy":
+        torch.save({"model": state, "best": np.float64(0.9)}, path)
+    elif kind in ("half", "nearly"):
+        torch.save(state, path)
+        path.write_bytes(path.read_bytes()[: -30 if kind == "nearly" else 2000])
+    elif kind == "cut safetensors":
+        save_file(state, path)
+        path.write_bytes(path.read_bytes()[:-20])
+    elif kind in ("empty", "text"):
+        path.write_bytes(b"" if kind == "empty" else b"<html>not found</html>")
+    elif kind == "list":
+        torch.save([1, 2], path)
+    elif kind == "classes":
+        torch.save(made(5).state_dict(), path)
+    elif kind == "architecture":
+        torch.save(made(norm=False).state_dict(), path)
+    elif kind == "renamed":
+        torch.save({name.replace("0.weight", "0.weights"): t for name, t in state.items()}, path)
+    elif kind == "nan":
+        torch.save(state | {"0.bias": torch.full((8,), float("nan"))}, path)
+    elif kind == "integers":
+        torch.save(state | {"0.bias": torch.ones(8, dtype=torch.int8)}, path)
+    elif kind == "sparse":
+        torch.save(state | {"0.weight": state["0.weight"].to_sparse()}, path)
+
+
+REFUSED = {
+    "code": "which only running code of the file could restore, and that is never done",
+    "bare pickle": "is damaged, or neither safetensors nor a checkpoint of PyTorch",
+    "whole network": r"holds torch\.nn.* and \d more, which only running code",
+    "old whole network": "holds more than tensors, which only running code",
+    "numpy": r"holds numpy.*, which only running code",
+    "half": "is damaged",
+    "nearly": "is damaged",
+    "cut safetensors": "is damaged",
+    "empty": "is damaged",
+    "text": "is damaged",
+    "list": "holds no tensors by name",
+    "classes": r"does not fit the network \(built for tests\): 3\.weight is 5 x 8 in the file and 3 x 8 in the network",
+    "architecture": r"the file lacks 1\.weight.*, and \d+ more differ",
+    "renamed": r"the file lacks 0\.weight \(the nearest is 0\.weights\), and 1 more differ",
+    "nan": r"0\.bias holds NaN or infinity",
+    "integers": r"0\.bias is int8 where the network has float32",
+    "sparse": r"0\.weight is sparse",
+    "missing": "is missing: give the file of a checkpoint",
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_no_checkpoint_is_refused_in_one_line_and_nothing_runs(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOSTILE", str(tmp_path / "made by code"))
+    spoilt(tmp_path / "a.pt", kind)
+    with pytest.raises(InputError, match=REFUSED[kind]) as told:
+        read(str(tmp_path / "a.pt"), made(), "tests")
+    assert "\n" not in str(told.value)
+    assert str(tmp_path / "a.pt") in str(told.value)
+    assert not (tmp_path / "made by code").exists()
