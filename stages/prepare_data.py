@@ -15,7 +15,8 @@ class Reads(Section):
 @one_line_errors
 @alone("prepare-data")
 def main() -> None:
-    artifacts.write_arrays(paths.DATA, load(params.load(reads=Reads).data).arrays())
+    data = params.load(reads=Reads).data
+    artifacts.write_arrays(paths.DATA, load(data).arrays(data.normalise))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Train the networks of the connectivity study: trunks, each for every k, and the children that part from it there."""
+"""Train the networks of the connectivity study, trunks and the children that part from them, or take given ones."""
 
 from pathlib import Path
 
-from hidden_structure.connectivity.spawning import K, Run, check_partings, forks, place, runs, waves
+from hidden_structure.connectivity import given
+from hidden_structure.connectivity.spawning import K, Run, check_partings, forks, kept, place, runs, waves
 from hidden_structure.frame import artifacts, command, params, paths, results, tasks
 from hidden_structure.frame.errors import InputError, one_line_errors
 from hidden_structure.frame.locking import alone
@@ -32,22 +33,21 @@ def main() -> None:
         results.write("spawn", [], None)
         return
     inputs = read(study.hardware)
-    check_partings(study, len(inputs.labels["train"]))
+    if not study.spawn.checkpoints:
+        check_partings(study, len(inputs.labels["train"]))
     hardware = describe(inputs.device, inputs.precision, 1)
     plan = runs(study)
-    with workplace("spawn", study.model_dump(include={"spawn"}) | hardware, inputs.arrays) as folder:
+    make = given.take if study.spawn.checkpoints else spawn
+    arrays = (*inputs.arrays, *given.content(plan))
+    with workplace("spawn", study.model_dump(include={"spawn"}) | hardware, arrays) as folder:
         found = {}
         import_optimizers()
         for wave in waves(plan):
             named = {run.title: (run, forks(plan, run), study.hardware, folder) for run in wave}
-            found |= tasks.run("spawn", spawn, named, folder, study.tasks, study.hardware)
+            found |= tasks.run("spawn", make, named, folder, study.tasks, study.hardware)
         files = {paths.spawned(run.cell.name, run.seed, run.name): kept(folder, run, f"{run.name}-end") for run in plan}
         artifacts.publish(paths.SPAWNED, files)
         results.write("spawn", [found[run.title] for run in plan], hardware)
-
-
-def kept(folder: Path, run: Run, name: str) -> Path:
-    return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
 
 
 def spawn(run: Run, forks: list[K], hardware: Hardware, folder: Path) -> dict:

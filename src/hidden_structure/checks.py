@@ -21,11 +21,13 @@ from hidden_structure.frame.errors import InputError, about
 from hidden_structure.frame.spawn import replaced
 from hidden_structure.merges import imbalance
 from hidden_structure.merges.split import draw
+from hidden_structure.networks import checkpoints
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import PENULTIMATE, activations, evaluation_mode
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import pick_device
+from hidden_structure.training.inputs import built_for
 from hidden_structure.training.loop import check_sizes
 from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
 
@@ -160,18 +162,21 @@ def _distillation(
 
 def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
     shape, classes = data["train_images"].shape, len(data["class_names"])
-    _recipe(told, study, study.spawn.train, "spawn.train", shape)
-    for name in ("recipes", "children"):
-        for index, changed in enumerate(getattr(study.spawn, name)):
-            if changed.keys() & {"batch_size", "crop"}:
-                _ask(told, check_sizes, replaced(study.spawn.train, changed), shape, 1, f"spawn.{name}.{index}")
+    if not study.spawn.checkpoints:
+        _recipe(told, study, study.spawn.train, "spawn.train", shape)
+        for name in ("recipes", "children"):
+            for index, changed in enumerate(getattr(study.spawn, name)):
+                if changed.keys() & {"batch_size", "crop"}:
+                    _ask(told, check_sizes, replaced(study.spawn.train, changed), shape, 1, f"spawn.{name}.{index}")
     every = _ask(told, cells, study) or ()
-    if every:
+    if every and not study.spawn.checkpoints:
         _ask(told, check_partings, study, shape[0])
     for cell in (cell for cell in every if not cell.recipe):
         network = _ask(told, _runnable, cell.network, shape[1:], classes, rename=("network", "spawn.network"))
         if network and study.permute.methods and cell.width == 1:
             _ask(told, _matchable, network, torch.zeros(2, shape[3], *shape[1:3]))
+        for file in study.spawn.checkpoints if network else ():
+            _ask(told, _fits, "spawn.checkpoints", file, network, built_for(shape[1:], classes))
     batch, matched = study.permute.ste.batch_size, min(study.permute.samples, shape[0])
     if "ste" in study.permute.methods and batch > matched:
         told.append(f"permute.ste.batch_size: {batch} is more than the {matched} images: lower it")
@@ -180,6 +185,11 @@ def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.nd
         for name in ("interpolate", "linearity")
         if getattr(study, name).repair_samples == 1
     ]
+
+
+def _fits(key: str, file: str, network: nn.Module, built: str) -> None:
+    with about(key):
+        checkpoints.read(file, network, built)
 
 
 def _matchable(network: nn.Module, images: torch.Tensor) -> None:

@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 FIRST = {"prepare-data", "check", "merge-labels", "train@fine", "train@coarse", "measure-collapse", "extract-features"}
 LAST = {"make-tables", "report"}
 CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
-OTHER = {"follow-recovery", "train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep", "imbalance"}
-ALL = FIRST | OTHER | CONNECTIVITY | LAST | {"solve-unconstrained", "distill", "compare-students"}
+OTHER = {"follow-recovery", "train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep"}
+ALL = FIRST | OTHER | CONNECTIVITY | LAST | {"imbalance", "solve-unconstrained", "distill", "compare-students"}
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hidden_structure.cli import choose, schema
 from hidden_structure.frame.errors import one_line_errors
+from hidden_structure.frame.values import MATCHINGS
 
 DESCRIPTION = """\
 Studies of what neural networks keep in their representations beyond their labels. A file of studies/ says what is a
@@ -19,7 +20,19 @@ examples:
   hidden-structure select digits                 write the complete params.yaml of studies/digits.yaml
   dvc exp run -S train.lr=0.05                   try another value
   hidden-structure keep fast                     keep the edits of params.yaml as studies/fast.yaml
+  hidden-structure compare a.pt b.pt --network my_nets:Net --data photos   (see compare --help)
   hidden-structure schema > params.schema.json   what editors check and explain studies/*.yaml by
+"""
+COMPARE = """\
+Compare every two of the networks in these files: the error on the straight line between them, as merged, with their
+units matched, and with REPAIR; how linearly features change along it, layer by layer; and their stitching.
+"""
+COMPARISONS = """\
+examples:
+  hidden-structure compare a.safetensors b.pt --network my_nets:Net --data photos
+  hidden-structure compare a.pt b.pt c.pt --network torchvision:resnet18 --data cifar10 --normalise imagenet
+  hidden-structure compare a.pt 'b.pt#ema' --network resnet --options '{"depth": 20, "width": 16, "norm": "batch"}' \\
+    --data cifar10 --mean 0.4914 0.4822 0.4465 --std 0.247 0.243 0.262 --methods weights --out pair
 """
 
 
@@ -30,6 +43,10 @@ def main(arguments: list[str] | None = None) -> None:
         from hidden_structure.cli.new import begin  # imports torch, which takes seconds
 
         print(begin(asked.name, asked.data, asked.classes, asked.size))
+    elif asked.command == "compare":
+        from hidden_structure.cli import given
+
+        print(given.compare(asked))
     elif asked.command == "select":
         choose.select(asked.name)
     elif asked.command == "keep":
@@ -49,6 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--classes", type=int, help="coarse classes that the classes are merged into (default: half)")
     new.add_argument("--size", type=int, help="side in pixels that images are resized to (default: at most 32)")
 
+    compare = commands.add_parser(
+        "compare", help="compare networks that you have trained", description=COMPARE, epilog=COMPARISONS, **layout
+    )
+    compare.add_argument("checkpoints", nargs="+", help="safetensors or PyTorch files; FILE#KEY: one of several states")
+    compare.add_argument(
+        "--methods",
+        nargs="+",
+        choices=(*MATCHINGS, "none"),
+        default=["weights", "activations"],
+        help="of matching units",
+    )
+    _add_given(compare, Path("compared"))
+
     select = commands.add_parser("select", help="write the complete params.yaml of a file of studies/")
     select.add_argument("name", help="of the study, as studies/<name>.yaml")
 
@@ -57,6 +87,28 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("schema", help="print the JSON schema of studies/*.yaml and params.yaml")
     return parser
+
+
+def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
+    """What both commands on networks that the user has trained ask for."""
+    parser.add_argument("--network", required=True, help="package.module:build, torchvision:NAME, mlp, resnet, vgg ...")
+    parser.add_argument("--options", default="{}", metavar="JSON", help="further arguments of the network")
+    parser.add_argument(
+        "--data", required=True, help="folder with <class>/*, or train/ and test/ of such; or cifar10 ..."
+    )
+    parser.add_argument("--classes", type=int, help="how many there must be")
+    parser.add_argument("--size", type=int, help="side in pixels that a folder's images are resized to")
+    parser.add_argument(
+        "--normalise",
+        choices=("data", "none", "half", "imagenet"),
+        default="data",
+        help="by the training images' own mean and deviation, not (0..1), to -1..1, or as is usual for ImageNet",
+    )
+    parser.add_argument("--mean", type=float, nargs="+", help="instead: of pixels in 0..1, one a channel or one in all")
+    parser.add_argument("--std", type=float, nargs="+", help="its deviation")
+    parser.add_argument("--samples", type=int, default=10_000, help="images measured on (default: %(default)s)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--out", type=Path, default=out, help="folder of the report (default: %(default)s)")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """The networks of the connectivity study: trunks, the children that part from them, and which of them make a pair.
 
 Frankle et al. 2020, "Linear Mode Connectivity and the Lottery Ticket Hypothesis": train a network for k epochs, or k
-steps, copy it, and go on twice with different SGD noise (order and augmentation of the samples).
+steps, copy it, and go on twice with different SGD noise (order and augmentation of the samples). Networks that are
+given in files are trunks without children, each named by its place among them.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from hidden_structure.frame import paths
@@ -48,6 +51,7 @@ class Run:
     train: Train
     noise: Name  # names the generators of order and augmentation
     fork: K | None  # when it leaves its trunk; None: it is the trunk
+    checkpoint: str | None = None  # the file that it is given in; None: it is trained
 
     @property
     def title(self) -> str:
@@ -192,6 +196,9 @@ def _children(study: Study, trunk: Train) -> list[tuple[K, str, Train, str | Non
 def runs(study: Study) -> list[Run]:
     """Every network, each after the trunk that it leaves."""
     found = []
+    if study.spawn.checkpoints:
+        (cell,) = cells(study)
+        return [Run(cell, place, TRUNK, cell.train, place, None, file) for place, file in _given(study)]
     for cell in cells(study):
         for rank, seed in enumerate(study.spawn.seeds[: study.spawn.spawned if cell.recipe else None]):
             found.append(Run(cell, seed, TRUNK, cell.train, seed, None))
@@ -202,6 +209,11 @@ def runs(study: Study) -> list[Run]:
                     if name != TRUNK
                 ]
     return found
+
+
+def _given(study: Study) -> list[tuple[int, str]]:
+    """(name, file), counted from 1."""
+    return list(enumerate(study.spawn.checkpoints, 1))
 
 
 def waves(plan: Sequence[Run]) -> tuple[list[Run], list[Run]]:
@@ -221,9 +233,17 @@ def forks(plan: Sequence[Run], trunk: Run) -> list[K]:
     return list(dict.fromkeys(own)) if trunk.fork is None else []
 
 
+def kept(folder: Path, run: Run, name: str) -> Path:
+    """Where the stage that makes the networks keeps one of a run's files."""
+    return folder / run.cell.name / str(run.seed) / f"{name}.safetensors"
+
+
 def pairs(study: Study) -> list[Pair]:
-    """The spawned pairs of every k, and in every cell the independent pairs, no two of which share a network."""
+    """The spawned pairs of every k, and in every cell the independent pairs, no two of which share a network; of given
+    networks every two."""
     found, every = [], cells(study)
+    if study.spawn.checkpoints:
+        return [Pair(every[0], None, (i, TRUNK), (j, TRUNK)) for (i, _), (j, _) in combinations(_given(study), 2)]
     for cell in (cell for cell in every if cell.parted):
         children = _children(study, cell.train)
         for (k, a, *_), (_, b, *_) in zip(children[::2], children[1::2], strict=True):

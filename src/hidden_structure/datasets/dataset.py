@@ -6,6 +6,7 @@ import numpy as np
 
 from hidden_structure.datasets.labels import Merge, class_counts
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.given import Normalise
 from hidden_structure.seeding import numpy_generator
 
 
@@ -35,9 +36,12 @@ class Dataset:
             shapes = [" x ".join(map(str, images.shape[1:])) for _, images, _ in splits]
             raise InputError(f"training images are {shapes[0]} but test images {shapes[1]}: both must have one shape")
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays to store; mean and std are float64 (channels,), of training pixels scaled to [0, 1]."""
-        mean, std = channel_statistics(self.train_images)
+    def arrays(self, normalise: Normalise | None = None) -> dict[str, np.ndarray]:
+        """The arrays to store; mean and std are float64 (channels,), of training pixels scaled to [0, 1] unless given.
+
+        Raises InputError if as many are given as the images have no channels.
+        """
+        mean, std = channel_statistics(self.train_images) if normalise is None else self._given(normalise)
         arrays = {
             "train_images": self.train_images,
             "train_labels": self.train_labels,
@@ -51,6 +55,17 @@ class Dataset:
             if table is not None:
                 arrays |= {f"{name}_of": table.coarse_of, f"{name}_names": np.array(table.coarse_names)}
         return arrays
+
+    def _given(self, normalise: Normalise) -> list[np.ndarray]:
+        channels, found = self.train_images.shape[3], []
+        for name, values in (("mean", normalise.mean), ("std", normalise.std)):
+            if len(values) not in (1, channels):
+                kind = "grey" if channels == 1 else "in colour"
+                raise InputError(
+                    f"data.normalise.{name}: {len(values)} numbers, but images are {kind}: give {channels}"
+                )
+            found.append(np.broadcast_to(np.array(values, np.float64), channels).copy())
+        return found
 
 
 def _check_classes(class_names: tuple[str, ...]) -> None:

@@ -4,10 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from hidden_structure.frame.given import Normalise
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.style import Style
 from hidden_structure.frame.values import (
     FREE_FEATURES,
+    MATCHINGS,
     Classes,
     Epochs,
     Inside,
@@ -48,6 +50,7 @@ class Data(Section):
     size: Annotated[int, Field(ge=1, le=4096)] | None
     test_fraction: Inside
     superclasses: Text | None
+    normalise: Normalise | None
     seed: Seed
 
 
@@ -176,7 +179,7 @@ class StraightThrough(Section):
 
 
 class Permute(Section):
-    methods: Set[Literal["weights", "activations", "correlations", "ste"]]
+    methods: Set[Literal[MATCHINGS]]
     restarts: Restarts
     samples: Size
     ste: StraightThrough

@@ -20,6 +20,7 @@ class Spawn(Section):
     seeds: Some[Seed]
     network: Network
     train: Train
+    checkpoints: Set[Text] = Field(default_factory=list)
     spawned: Annotated[int, Field(ge=1, le=1000)]
     epochs: Set[Annotated[int, Field(ge=0, lt=100_000)]]
     steps: Set[Annotated[int, Field(ge=0, lt=10**9)]] = Field(default_factory=list)
@@ -58,6 +59,10 @@ class Spawn(Section):
 
     @model_validator(mode="after")
     def _further_networks_are_others(self) -> "Spawn":
+        if len(self.checkpoints) == 1:
+            raise ValueError("checkpoints: two networks make a pair: give another")
+        if self.checkpoints and (self.widths or self.weight_decays or self.recipes):
+            raise ValueError("checkpoints: are of one network: set widths, weight_decays and recipes to empty lists")
         if 1 in self.widths:
             raise ValueError("widths: 1 is the network itself, which is always there: leave it out")
         if self.train.weight_decay in self.weight_decays:

@@ -39,11 +39,14 @@ FAMILIES = {"mlp": "MLP", "resnet": "ResNet", "vgg": "VGG"}
 
 def about(study: Study, classes: Sequence[Mapping]) -> str:
     """A study's data, labels and network in a sentence or two; classes: rows of that table, or none."""
+    source = SOURCES.get(study.data.source, study.data.source)
+    if study.spawn and study.spawn.checkpoints and study.train is None:
+        return f"{source}: {len(classes)} classes. {len(study.spawn.checkpoints)} given networks."
     merge = " ".join(str(word) for word in (study.merge.method, study.merge.classes) if word is not None)
     superclasses = len({row.get("superclass") for row in classes})
     counts = f"{len(classes)} classes, merged into {superclasses}" if classes else "classes, merged"
     seeds = ("seed " if len(study.seeds) == 1 else "seeds ") + ", ".join(map(str, study.seeds))
-    data = f"{SOURCES.get(study.data.source, study.data.source)}: {counts} ({merge})."
+    data = f"{source}: {counts} ({merge})."
     if study.train is None:
         return data
     epochs = f"{study.train.epochs} epoch" + ("s" if study.train.epochs > 1 else "")

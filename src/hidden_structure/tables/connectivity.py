@@ -1,5 +1,6 @@
 """The tables of mode connectivity: networks, when they parted, the lines between them, permutations, a plane."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -18,16 +19,19 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     """Tables by name; none where the study leaves connectivity out.
 
     networks: the networks of one width, weight decay, recipe and name, a list cell over seeds. forks: every k of
-    spawned pairs, by every recipe, as steps and as a share of training. lines: every line, with its curves where the
-    network is the plain one. matching: what each method's objective gained, a list cell over pairs. plane: a row a grid
-    line.
+    spawned pairs, by every recipe, as steps and as a share of training. given: of networks that are given a row each:
+    `reordered` is the accuracy if outputs stood for classes in the best order, `chance` up to where an accuracy is no
+    more than a guess. lines: every line, with its curves where the network is the plain one. matching: what each
+    method's objective gained, a list cell over pairs. plane: a row a grid line.
     """
     lines = results("interpolate")
     if not lines:
         return {}
-    return {
-        "networks": _networks(results("spawn"), results("labels")["fine"]["test_counts"]),
-        "forks": _forks(study, sum(results("labels")["fine"]["train_counts"].values())),
+    counts = results("labels")["fine"]["test_counts"]
+    given = {"given": _given(results("spawn"), counts)} if study.spawn.checkpoints else {}
+    return given | {
+        "networks": _networks(results("spawn"), counts),
+        "forks": [] if given else _forks(study, sum(results("labels")["fine"]["train_counts"].values())),
         "lines": [_line(study, row) for row in lines],
         "matching": _matching(results("permute") or []),
         "plane": _plane(results("plane"), lines),
@@ -63,6 +67,28 @@ def _networks(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[d
         row |= {"k": parting(row["name"]), "guess": guess}
         found.append(row | _listed(own, ("seed", "train_accuracy", "test_accuracy", "test_loss")))
     return found
+
+
+def _given(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[dict]:
+    samples = sum(test_counts.values())
+    guess = max(test_counts.values()) / samples
+    chance = {"guess": guess, "chance": guess + 2 * math.sqrt(guess * (1 - guess) / samples)}
+    names = short_names([row["file"] for row in rows])
+    values = ("train_accuracy", "test_accuracy", "test_loss", "reordered")
+    return [
+        {"network": row["seed"], "file": name, "notes": "; ".join(row["notes"])}
+        | {key: row[key] for key in values}
+        | chance
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
+def short_names(files: Sequence[str]) -> list[str]:
+    """As much of the end of each path as tells it from the others."""
+    parts, length = [file.split("/") for file in files], 1
+    while len({tuple(own[-length:]) for own in parts}) < len(files):
+        length += 1
+    return ["/".join(own[-length:]) for own in parts]
 
 
 def _forks(study: Study, samples: int) -> list[dict]:

@@ -40,6 +40,11 @@ class Inputs:
         """(H, W, channels)."""
         return self.data["train_images"].shape[1:]
 
+    @property
+    def built_for(self) -> str:
+        """What a network is built for, in words."""
+        return built_for(self.image_shape, len(self.labels["names"]))
+
     def build(self, network: params.Network) -> nn.Module:
         """A network for these images and labels, on the CPU, that is to be given weights."""
         return build(network, self.image_shape, len(self.labels["names"]))
@@ -54,6 +59,11 @@ class Inputs:
     def initialise(self, network: params.Network, seed: Name) -> nn.Module:
         """A network for these images and labels, on the CPU, whose initial weights depend on the seed alone."""
         return initialise(network, self.image_shape, len(self.labels["names"]), seed)
+
+
+def built_for(image_shape: tuple[int, ...], classes: int) -> str:
+    height, width, channels = image_shape
+    return f"{height} x {width} {'grey' if channels == 1 else 'colour'} images and {classes} classes"
 
 
 def read(hardware: params.Hardware, supervision: str = "fine") -> Inputs:

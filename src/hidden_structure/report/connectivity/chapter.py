@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
-from hidden_structure.report.connectivity import calibrated, calibrated_figures, claims, lines, onset
+from hidden_structure.report.connectivity import calibrated, calibrated_figures, claims, given, lines, onset
 from hidden_structure.report.connectivity.figures import pictures
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 
@@ -21,6 +21,8 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     """From the tables of tables/connectivity.py; None where the study leaves connectivity out."""
     if study.spawn is None:
         return None
+    if study.spawn.checkpoints:
+        return given.chapter(study, tables)
     every = lines.dated(tables("lines"), tables("forks"))
     return Chapter(
         idea=claims.IDEA,

@@ -37,7 +37,7 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows) -> list[P
             "permuted towards the first, which leaves what it computes as it was.",
             partial(between, series.few(plain)),
         ),
-    ]
+    ][0 if forks else 1 :]
     if plane_rows:
         found.append(
             Picture(
@@ -49,7 +49,7 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows) -> list[P
                 "The first pair of the plain recipe and the first method of the parameters; each cell is one network, "
                 "distances are Euclidean distances of the parameters. Where the networks have BatchNorm, its "
                 "statistics are recomputed at every point.",
-                partial(plane, plane_rows),
+                partial(plane, plane_rows, "networks" if study.spawn.checkpoints else "seeds"),
             )
         )
     wide = [row for row in every if row["k"] is None]
@@ -157,8 +157,10 @@ def plain_ticks(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def plane(rows: Rows) -> Figure:
+def plane(rows: Rows, ends: str = "seeds") -> Figure:
     """Training loss on the plane through A, B and the permuted B, a cell a network; the three filled with their own.
+
+    ends: what the numbers of A and B are.
 
     Raises InputError if a loss is not finite.
     """
@@ -198,7 +200,7 @@ def plane(rows: Rows) -> Figure:
             bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
         )
     how = first["label"] + (", with REPAIR" if first["repaired"] else "")
-    axes.set_title(f"seeds {first['seeds'][0]} and {first['seeds'][1]}, {how}")
+    axes.set_title(f"{ends} {first['seeds'][0]} and {first['seeds'][1]}, {how}")
     axes.set(xlabel="along A to B (L2 distance of weights)", ylabel="across (L2 distance of weights)", aspect="equal")
     return figure
 

@@ -63,8 +63,10 @@ def independent(rows: Rows) -> list[Series]:
 
 
 def few(rows: Rows) -> list[Series]:
-    """The three that answer the question: not aligned, aligned by the first method, and parted after the last k."""
-    return independent(rows)[:2] + spawned(rows)[-1:]
+    """The three that answer the question: not aligned, aligned by the first method, and parted after the last k, or
+    where none parted aligned by the second."""
+    parted = spawned(rows)[-1:]
+    return independent(rows)[: 3 - len(parted)] + parted
 
 
 def everything(rows: Rows) -> list[Series]:

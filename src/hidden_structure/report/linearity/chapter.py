@@ -9,7 +9,7 @@ from hidden_structure.report.connectivity import lines
 from hidden_structure.report.connectivity.chapter import percent
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST, moment
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
-from hidden_structure.report.linearity import claims, laws, laws_figures
+from hidden_structure.report.linearity import claims, given, laws, laws_figures
 from hidden_structure.report.linearity.figures import pictures
 
 QUESTION = (
@@ -24,6 +24,8 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     """From the tables of tables/linearity.py and the lines; None where the study leaves connectivity out."""
     if study.spawn is None:
         return None
+    if study.spawn.checkpoints:
+        return given.chapter(study, tables)
     features, stitched, walked = (lines.dated(tables(of), tables("forks")) for of in ("features", "stitching", "lines"))
     return Chapter(
         idea=claims.IDEA,

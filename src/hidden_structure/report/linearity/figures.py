@@ -222,9 +222,10 @@ def together(features: Rows, walked: Rows) -> Figure:
 def stitching(drawn: Sequence[Series], layers: Rows) -> Figure:
     """Test error after every cut: left networks that parted, right independent ones, on one scale."""
     figure = new_figure(PAGE, PAGE * 0.38)
-    grid = figure.subplots(1, 2, sharey=True)
-    titles = "networks that part after k epochs", "independent networks"
-    for axes, parted, title in zip(grid, (True, False), titles, strict=True):
+    titles = {True: "networks that part after k epochs", False: "independent networks"}
+    kinds = [parted for parted in titles if any((one.rows[0]["k"] is not None) == parted for one in drawn)]
+    grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, parted in zip(grid, kinds, strict=True):
         own = [one for one in drawn if (one.rows[0]["k"] is not None) == parted]
         for one in own:
             both = [{"error": row["cuts"][order]} for row in one.rows for order in ("a_below_b", "b_below_a")]
@@ -232,7 +233,8 @@ def stitching(drawn: Sequence[Series], layers: Rows) -> Figure:
             series.draw(axes, replace(one, rows=both), places, lambda row: row["error"], _every(places))
         ends = [error for one in own for row in one.rows for error in row["ends"]]
         axes.axhline(mean(ends), color=GREY, linewidth=1, linestyle=":", zorder=0)
-        axes.set_title(title)
+        if len(kinds) > 1:
+            axes.set_title(titles[parted])
         blocks_axis(axes, layers)
         axes.set_xlabel("block of the last layer of the lower part")
     grid[0].set_ylim(0, 1)

@@ -1,0 +1,112 @@
+"""Networks that a user has trained elsewhere: compared with one another, from files and a folder of images alone."""
+
+import argparse
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hidden_structure.cli import pipeline
+from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.checkpoints import refuse_missing
+
+SOURCES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
+STATISTICS = {  # of pixels in 0..1; one number is for all channels
+    "data": None,  # the training images' own
+    "none": ([0.0], [1.0]),
+    "half": ([0.5], [0.5]),  # to -1..1
+    "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+}
+SHAPE = ("depth", "width", "norm")  # of the families of networks/
+OPTIONS = {
+    "spawn.checkpoints": "checkpoints",
+    "spawn.network": "--network",
+    "network.name": "--network",
+    "network.options": "--options",
+    "data.folder": "--data",
+    "data.size": "--size",
+    "data.normalise.mean": "--mean",
+    "data.normalise.std": "--std",
+    "data.normalise": "--mean and --std",
+    "permute.methods": "--methods",
+    "permute.ste.batch_size": "--samples",
+    "permute.samples": "--samples",
+    "interpolate.repair_samples": "--samples",
+    "linearity.repair_samples": "--samples",
+}
+
+
+def compare(asked: argparse.Namespace) -> str:
+    """Compare every two of the networks, and write the report; where it is.
+
+    Raises InputError, before anything takes long, if what is asked for cannot be.
+    """
+    if len(asked.checkpoints) < 2:
+        raise InputError(f"one checkpoint, {asked.checkpoints[0]}, makes no pair: give two or more")
+    samples = {"samples": asked.samples}
+    study = _study(asked) | {
+        "spawn": {"checkpoints": _files(asked.checkpoints), "train": {"crop": 0, "flip": False, "weight_decay": 0.0}},
+        "permute": samples | {"methods": [] if asked.methods == ["none"] else asked.methods},
+        "interpolate": {"train_samples": asked.samples, "repair_samples": asked.samples},
+        "linearity": samples | {"repair_samples": asked.samples},
+    }
+    study["permute"]["ste"] = {"batch_size": min(128, asked.samples)}
+    return _run(asked, study)
+
+
+def _study(asked: argparse.Namespace) -> dict[str, Any]:
+    """What both commands have in common, as a short study without networks of its own."""
+    named = re.sub(r"[^a-z0-9]+", "-", asked.out.resolve().name.lower()).strip("-")[:64]
+    data: dict[str, Any] = {"source": asked.data if asked.data in SOURCES else "folder", "normalise": _normalise(asked)}
+    if data["source"] == "folder":
+        data |= {"folder": str(Path(asked.data).expanduser().resolve()), "size": asked.size}
+    return {
+        "study": named or "networks",
+        "seeds": [0],
+        "hardware": {"precision": "float32", "device": asked.device},
+        "data": data,
+        "merge": {"method": "modulo", "classes": 2},  # which nothing asks for: no network is trained on labels of it
+        "network": _network(asked.network, asked.options),
+        "train": None,
+    }
+
+
+def _run(asked: argparse.Namespace, study: Mapping[str, Any]) -> str:
+    pipeline.refuse_without_extra()
+    with pipeline.inside(asked.out), pipeline.as_asked(OPTIONS):
+        classes = pipeline.begin(study)
+        if asked.classes not in (None, len(classes)):
+            raise InputError(f"--classes {asked.classes}: {asked.data} has {len(classes)} classes: correct either")
+        pipeline.finish()
+    return f"the report is {asked.out / 'report.html'}; its numbers are in {asked.out / 'tables'}"
+
+
+def _files(checkpoints: list[str]) -> list[str]:
+    """Their absolute paths, for a stage works elsewhere."""
+    for file in checkpoints:
+        refuse_missing(file)
+    files = [str(Path(file).expanduser().absolute()) for file in checkpoints]
+    if repeated := [file for file in files if files.count(file) > 1]:
+        raise InputError(f"{repeated[0]} is given twice: give each checkpoint once")
+    return files
+
+
+def _network(name: str, options: str) -> dict[str, Any]:
+    try:
+        given = json.loads(options)
+    except ValueError as error:
+        raise InputError(f"--options {options} is no JSON ({error}): write '{{\"layers\": 3}}'") from error
+    if not isinstance(given, dict):
+        raise InputError(f"--options {options} must be a mapping, as '{{\"layers\": 3}}'")
+    shape = dict.fromkeys(SHAPE) if ":" in name else {key: given.pop(key, None) for key in SHAPE}
+    return {"name": name} | shape | {"options": given}
+
+
+def _normalise(asked: argparse.Namespace) -> dict[str, list[float]] | None:
+    if (asked.mean is None) != (asked.std is None):
+        raise InputError("--mean and --std go together: give both")
+    if asked.mean is not None:
+        return {"mean": asked.mean, "std": asked.std}
+    named = STATISTICS[asked.normalise]
+    return named and {"mean": named[0], "std": named[1]}

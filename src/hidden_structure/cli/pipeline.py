@@ -1,0 +1,90 @@
+"""The stages of dvc.yaml in one process and one folder, without DVC: for networks that are given."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hidden_structure.frame import artifacts, params, paths, studies
+from hidden_structure.frame.errors import InputError
+
+NEEDED = ("dvc", "jinja2", "matplotlib", "openTSNE", "PIL", "torchvision")  # modules of hidden-structure[pipeline]
+STAGES = (  # as dvc.yaml names them, in an order in which each finds what it reads; the report follows
+    *("prepare-data", "check", "merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
+    *("cluster", "train-merges", "compare-merges", "split", "sweep", "solve-unconstrained", "distill"),
+    *("compare-students", "spawn", "permute", "interpolate", "linearity", "make-tables"),
+)
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in the folder, where stages look for params.yaml and artifacts/; modules beside the user are found still."""
+    before = Path.cwd()
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.path.append(str(before))
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        sys.path.remove(str(before))
+
+
+def refuse_without_extra() -> None:
+    """Raises InputError if the library is installed alone, which neither reads images nor draws."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise InputError(f"{missing[0]} is not installed: pip install 'hidden-structure[pipeline]'")
+
+
+def begin(short: Mapping[str, Any]) -> list[str]:
+    """Write the complete study of a short one, which trains no network of its own, to params.yaml, and read its data.
+    Gives the names of the classes."""
+    whole = studies.complete(dict(short))
+    studies.check(whole, params.PARAMS)
+    artifacts.write_text(params.PARAMS, studies.dump(whole))
+    _stage("prepare-data").main()
+    return artifacts.read_arrays(paths.DATA, paths.CLASSES)["class_names"].tolist()
+
+
+def finish() -> None:
+    """Run what follows, and write the report here: report.html and README.md, figures/, tables/, paper/."""
+    for name in STAGES[1:]:
+        if name == "train":
+            for supervision in paths.SUPERVISIONS:
+                _stage(name).publish(supervision, {}, {}, [], None)
+        else:
+            _stage(name).main()
+    from hidden_structure.report import writing  # imports matplotlib
+
+    study = params.load()
+    writing.write(Path(), study, paths.TABLES, artifacts.read_text(params.PARAMS))
+    shutil.rmtree("tables", ignore_errors=True)
+    shutil.copytree(paths.TABLES, "tables")
+
+
+@contextmanager
+def as_asked(options: Mapping[str, str]) -> Iterator[None]:
+    """Speak of what is wrong by the options of the command line, not the keys of params.yaml that they became."""
+    keys = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(options, key=len, reverse=True)))})(?!\w)")
+    try:
+        yield
+    except InputError as error:
+        raise InputError(_in_options(str(error), keys, options)) from error
+    except SystemExit as ended:  # of a stage
+        if not isinstance(ended.code, str):
+            raise
+        raise SystemExit(_in_options(ended.code, keys, options)) from ended
+
+
+def _in_options(told: str, keys: re.Pattern, options: Mapping[str, str]) -> str:
+    return keys.sub(lambda key: options[key[1]], told.replace("params.yaml: ", ""))
+
+
+def _stage(name: str) -> Any:
+    return import_module(f"hidden_structure.stages.{name.replace('-', '_')}")

@@ -1,0 +1,208 @@
+"""`hidden-structure compare`: from checkpoints and images to the report, without a study, DVC or the repository."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch.nn.functional import cross_entropy
+
+from hidden_structure.cli.main import main
+from hidden_structure.datasets import digits
+from hidden_structure.frame import params, tables
+from hidden_structure.seeding import torch_generator
+
+NETS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, image_shape=(8, 8, 1), classes=10, width=24):
+        super().__init__()
+        height, wide, channels = image_shape
+        self.first = nn.Linear(height * wide * channels, width)
+        self.second = nn.Linear(width, width)
+        self.head = nn.Linear(width, classes)
+    def forward(self, images):
+        hidden = self.first(images.flatten(1)).relu()
+        return self.head(self.second(hidden).relu())
+"""
+ASKED = ("--network", "nets_of_a_user:Net", "--data", "digits", "--device", "cpu", "--samples", "200")
+MEAN, STD = 0.25, 0.5  # by which the networks normalise, other than the images' own
+
+
+def fitted(nets, seed: int):
+    """A user's own loop of training, on digits."""
+    data = digits.load(0.2, 0)
+    images = (torch.from_numpy(data.train_images).permute(0, 3, 1, 2) / 255 - MEAN) / STD
+    labels, order = torch.from_numpy(data.train_labels), torch_generator("user", seed)
+    torch.manual_seed(seed)
+    network = nets.Net()
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(8):
+        for batch in torch.randperm(len(images), generator=order).split(64):
+            optimizer.zero_grad()
+            cross_entropy(network(images[batch]), labels[batch]).backward()
+            optimizer.step()
+    return network
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a module of networks, and two of these trained: one as it is, one as DataParallel nests it."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "nets_of_a_user.py").write_text(NETS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        import nets_of_a_user as nets
+
+        a, b = (fitted(nets, seed).state_dict() for seed in (0, 1))
+        sys.modules.pop("nets_of_a_user")
+    save_file(a, folder / "a.safetensors")
+    torch.save({"epoch": 8, "state_dict": {f"module.{name}": tensor for name, tensor in b.items()}}, folder / "b.pt")
+    turned = {name: tensor.roll(1, 0) if name.startswith("head") else tensor for name, tensor in a.items()}
+    save_file(turned, folder / "turned.safetensors")
+    return folder
+
+
+@pytest.fixture
+def folder(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    yield trained
+    sys.modules.pop("nets_of_a_user", None)
+
+
+def compare(*arguments: str) -> None:
+    main(["compare", *arguments])
+
+
+@pytest.fixture(scope="module")
+def report(trained):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(trained)
+        own = ("--mean", str(MEAN), "--std", str(STD), "--methods", "weights", "--out", "report")
+        compare("a.safetensors", "b.pt", *ASKED, *own)
+    sys.modules.pop("nets_of_a_user", None)
+    return trained / "report"
+
+
+def test_two_checkpoints_end_in_the_report_of_a_study(report):
+    for name in ("report.html", "README.md", "metrics.json", "claims.csv", "params.yaml", "figures/lines.png"):
+        assert (report / name).stat().st_size > 0, name
+    assert params.load(report / "params.yaml").study == "report"
+    text = (report / "README.md").read_text()
+    assert "aligned by weight matching" in text
+    assert "Check this first" not in text
+    assert "nan" not in re.sub(r"\w+nan\w*|\w*nan\w+", "", text.lower())
+
+
+def test_its_numbers_are_those_of_the_networks(report, trained):
+    lines, given = tables.read(report / "tables/lines.csv"), tables.read(report / "tables/given.csv")
+    assert [row["file"] for row in given] == ["a.safetensors", "b.pt"]
+    assert [row["notes"] for row in given] == ["", "taken from state_dict; prefix module. taken off"]
+    assert all(row["test_accuracy"] > 0.85 for row in given)
+    found = {(row["method"], row["repaired"]): row for row in lines}
+    assert found.keys() == {(method, on) for method in ("none", "weights") for on in (False, True)}
+    for row in lines:
+        assert row["ends"] == pytest.approx([one["test_accuracy"] for one in given], abs=0.03)
+        assert row["midpoint"] <= 1
+    heights = {key: row["barrier"]["test_loss"] for key, row in found.items()}
+    assert heights["weights", False] < heights["none", False]
+    assert {row["seeds"][0] for row in tables.read(report / "tables/features.csv")} == {1}
+    assert len(tables.read(report / "tables/stitching.csv")) == 2
+
+
+def test_the_accuracy_is_what_the_user_measured(report, trained):
+    """By the mean and deviation that the network was trained with, computed here without the library."""
+    state, data = torch.load(trained / "b.pt", weights_only=True)["state_dict"], digits.load(0.2, 0)
+    hidden = (torch.from_numpy(data.test_images).permute(0, 3, 1, 2) / 255 - MEAN).div(STD).flatten(1)
+    for layer in ("first", "second"):
+        hidden = (hidden @ state[f"module.{layer}.weight"].T + state[f"module.{layer}.bias"]).relu()
+    logits = hidden @ state["module.head.weight"].T + state["module.head.bias"]
+    accuracy = (logits.argmax(1) == torch.from_numpy(data.test_labels)).double().mean().item()
+    assert tables.read(report / "tables/given.csv")[1]["test_accuracy"] == pytest.approx(accuracy, abs=1e-5)
+
+
+def test_every_two_of_three_are_compared_and_a_wrong_order_of_classes_is_told(folder):
+    files = "a.safetensors", "turned.safetensors", "b.pt"
+    wrong = ("--mean", "0.25", "--std", "0.5", "--methods", "none", "--out", "three")
+    compare(*files, *ASKED, *wrong)
+    lines = tables.read(folder / "three/tables/lines.csv")
+    assert [row["seeds"] for row in lines if not row["repaired"]] == [[1, 2], [1, 3], [2, 3]]
+    (told,) = set(re.findall(r"Check this first: (.*)", (folder / "three/README.md").read_text()))
+    assert told.startswith("turned.safetensors classifies")
+    assert "in another order: rename the folders of the classes" in told
+    claim = tables.read(folder / "three/claims.csv")[0]
+    assert (claim["id"], claim["verdict"]) == ("connectivity.learnt", "contradicted")
+
+
+def test_networks_at_chance_are_compared_with_a_warning(folder):
+    """As those are whose images are normalised otherwise."""
+    compare("a.safetensors", "b.pt", *ASKED, "--mean", "-9", "--std", "1e-3", "--methods", "none", "--out", "chance")
+    text = (folder / "chance/README.md").read_text()
+    assert "no more than a guess" in text
+    assert "are likely normalised otherwise" in text
+
+
+def images(folder, *mode: str) -> None:
+    draw = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in ("cats", "dogs"):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(6):
+                pixels = draw.integers(0, 255, (8, 8, 3), np.uint8)
+                Image.fromarray(pixels).convert(*mode).save(folder / split / name / f"{index}.png")
+
+
+REFUSED = [
+    (("a.safetensors",), "one checkpoint, a.safetensors, makes no pair: give two or more"),
+    (("a.safetensors", "none.pt"), "none.pt is missing: give the file of a checkpoint"),
+    (("a.safetensors", "a.safetensors"), "is given twice: give each checkpoint once"),
+    (("--options", "{"), "--options { is no JSON"),
+    (
+        ("--options", '{"width": 25}'),
+        "checkpoints: .*does not fit the network .built for 8 x 8 grey",
+    ),
+    (("--options", '{"depth": 25}'), "--network: nets_of_a_user:Net fails when called with"),
+    (("--network", "nets_of_a_user:Nest"), "--network: .* has no such name"),
+    (("--network", "mlp"), "network.depth: mlp needs it"),
+    (("--classes", "100"), "--classes 100: digits has 10 classes"),
+    (("--data", "nowhere"), "--data .*nowhere is not a folder"),
+    (("--mean", "1"), "--mean and --std go together: give both"),
+    (("--mean", "1", "2", "3", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
+    (("--mean", "0", "--std", "0"), "--std.0: input should be greater"),
+    (("--samples", "0"), "--samples"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), REFUSED)
+def test_what_cannot_be_is_told_in_one_line_before_anything_is_measured(changed, message, folder, tmp_path):
+    files, options = (("a.safetensors", "b.pt"), changed) if changed[0].startswith("-") else (changed, ())
+    with pytest.raises(SystemExit) as ended:
+        compare(*files, *ASKED, "--out", str(tmp_path / "out"), *options)
+    assert re.search(message, str(ended.value.code)), ended.value.code
+    assert all(line.startswith("error: ") for line in str(ended.value.code).split("\n"))
+    assert not (tmp_path / "out/artifacts/results/spawn.json").exists()
+
+
+def test_a_network_for_colour_cannot_read_grey_images_nor_one_of_other_classes(folder, tmp_path):
+    images(tmp_path / "grey", "L")
+    images(tmp_path / "colour", "RGB")
+    own = ("a.safetensors", "b.pt", "--network", "nets_of_a_user:Net", "--out", str(tmp_path / "out"))
+    for name, kind in (("grey", "8 x 8 grey images and 2 classes"), ("colour", "8 x 8 colour images and 2 classes")):
+        with pytest.raises(SystemExit, match=f"does not fit the network .built for {kind}"):
+            compare(*own, "--data", str(tmp_path / name))
+
+
+def test_help_shows_how_it_is_called(capsys):
+    with pytest.raises(SystemExit):
+        compare("--help")
+    assert "hidden-structure compare a.safetensors b.pt --network" in capsys.readouterr().out
+
+
+def test_headline_numbers_are_of_the_pair(report):
+    found = json.loads((report / "metrics.json").read_text())
+    assert found["connectivity"]["barrier_unaligned"] >= found["connectivity"]["barrier_aligned_least"]
