@@ -16,6 +16,7 @@ from hidden_structure.tables import (
     distillation,
     flops,
     imbalance,
+    inspection,
     linearity,
     merges,
     recovery,
@@ -25,6 +26,7 @@ from hidden_structure.tables import (
 )
 
 IDEAS = (collapse, recovery, merges, split, sweep, imbalance, unconstrained, connectivity, linearity, distillation)
+IDEAS += (inspection,)
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "dvc")
 # What there is a hardware-*.json of.
 TRAINED = ("fine", "coarse", "memorised", "merges", "split", "sweep", "imbalance", "distill", "spawn")
@@ -56,6 +58,10 @@ def main() -> None:
         artifacts.write_arrays(
             paths.TABLES / "map.npz", recovery.arrays(study, positions, *artifacts.read_both_labels())
         )
+    if study.inspect:
+        positions = artifacts.read_arrays(paths.inspected(1), {"map": ("f", 2)})["map"]
+        own = artifacts.read_labels("fine"), artifacts.read_labels(study.inspect.labels)
+        artifacts.write_arrays(paths.TABLES / "inspected_map.npz", recovery.arrays(study, positions, *own))
 
 
 def provenance(study: params.Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:

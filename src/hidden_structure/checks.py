@@ -18,6 +18,7 @@ from hidden_structure.datasets.labels import Merge, merge, tables
 from hidden_structure.distillation.methods import check_room
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
+from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.spawn import replaced
 from hidden_structure.merges import imbalance
 from hidden_structure.merges.split import draw
@@ -48,6 +49,8 @@ def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:
     _other_labels(told, study, data)
     if study.distill:
         _distillation(told, study, study.distill, data)
+    if study.inspect:
+        _inspection(told, study, study.inspect, data)
     if study.spawn:
         _connectivity(told, study, data)
     if study.unconstrained:
@@ -158,6 +161,19 @@ def _distillation(
     fewest, most = int(np.bincount(merged.coarse_of[labels]).min()), max(settings.subclasses)
     if most > fewest and (methods := [name for name in settings.methods if name in CLUSTERED]):
         told.append(f"distill.subclasses: {most} are more than the {fewest} training samples of a class: {methods[0]}")
+
+
+def _inspection(told: list[str], study: params.Study, settings: Inspect, data: Mapping[str, np.ndarray]) -> None:
+    names, shape, classes = data["class_names"].tolist(), data["train_images"].shape, len(data["class_names"])
+    if settings.labels == "coarse":
+        merged = _ask([], merge, study.merge, names, tables(data))  # what is wrong with it is told already
+        if merged is None:
+            return
+        classes = len(merged.coarse_names)
+        _clusterable(told, study.cluster.reducers[:1], merged, data["train_labels"], "merge")
+    if network := _ask(told, _runnable, study.network, shape[1:], classes):
+        for file in settings.checkpoints:
+            _ask(told, _fits, "inspect.checkpoints", file, network, built_for(shape[1:], classes))
 
 
 def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:

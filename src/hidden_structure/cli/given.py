@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hidden_structure.cli import pipeline
+from hidden_structure.datasets.folder import groups_in
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.checkpoints import refuse_missing
 
@@ -22,6 +23,8 @@ SHAPE = ("depth", "width", "norm")  # of the families of networks/
 OPTIONS = {
     "spawn.checkpoints": "checkpoints",
     "spawn.network": "--network",
+    "inspect.checkpoints": "checkpoints",
+    "merge.groups": "--fine",
     "network.name": "--network",
     "network.options": "--options",
     "data.folder": "--data",
@@ -55,6 +58,20 @@ def compare(asked: argparse.Namespace) -> str:
     return _run(asked, study)
 
 
+def inspect(asked: argparse.Namespace) -> str:
+    """Look into each network, and write the report; where it is.
+
+    Raises InputError, before anything takes long, if what is asked for cannot be.
+    """
+    study = _study(asked) | {
+        "inspect": {"checkpoints": _files(asked.checkpoints), "labels": "coarse" if asked.fine else "fine"},
+        "cluster": {"reducers": [asked.reducer]},
+    }
+    if asked.fine:
+        study["merge"] = {"method": "groups", "groups": groups_in(asked.fine, "--fine")}
+    return _run(asked, study)
+
+
 def _study(asked: argparse.Namespace) -> dict[str, Any]:
     """What both commands have in common, as a short study without networks of its own."""
     named = re.sub(r"[^a-z0-9]+", "-", asked.out.resolve().name.lower()).strip("-")[:64]
@@ -76,8 +93,10 @@ def _run(asked: argparse.Namespace, study: Mapping[str, Any]) -> str:
     pipeline.refuse_without_extra()
     with pipeline.inside(asked.out), pipeline.as_asked(OPTIONS):
         classes = pipeline.begin(study)
-        if asked.classes not in (None, len(classes)):
-            raise InputError(f"--classes {asked.classes}: {asked.data} has {len(classes)} classes: correct either")
+        known = study["merge"].get("groups") or classes
+        if asked.classes not in (None, len(known)):
+            where = asked.fine if "groups" in study["merge"] else asked.data
+            raise InputError(f"--classes {asked.classes}: {where} has {len(known)} classes: correct either")
         pipeline.finish()
     return f"the report is {asked.out / 'report.html'}; its numbers are in {asked.out / 'tables'}"
 

@@ -21,6 +21,7 @@ examples:
   dvc exp run -S train.lr=0.05                   try another value
   hidden-structure keep fast                     keep the edits of params.yaml as studies/fast.yaml
   hidden-structure compare a.pt b.pt --network my_nets:Net --data photos   (see compare --help)
+  hidden-structure inspect a.pt --network my_nets:Net --data photos   (see inspect --help)
   hidden-structure schema > params.schema.json   what editors check and explain studies/*.yaml by
 """
 COMPARE = """\
@@ -34,6 +35,17 @@ examples:
   hidden-structure compare a.pt 'b.pt#ema' --network resnet --options '{"depth": 20, "width": 16, "norm": "batch"}' \\
     --data cifar10 --mean 0.4914 0.4822 0.4465 --std 0.247 0.243 0.262 --methods weights --out pair
 """
+INSPECT = """\
+Look into each of the networks in these files: how far its features collapsed (NC1 to NC4), how many clusters there are
+inside each class that it knows, and how well they give finer classes back, if a table tells these.
+"""
+INSPECTIONS = """\
+examples:
+  hidden-structure inspect a.safetensors --network my_nets:Net --data photos
+  hidden-structure inspect a.pt --network torchvision:resnet18 --data cifar10 --fine fine.yaml --reducer tsne
+    (the network knows the classes of fine.yaml, which has, for instance, `animals: [cat, dog]`, in the order of its
+    outputs; the folders of --data, or its classes, are the finer ones)
+"""
 
 
 @one_line_errors
@@ -43,10 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
         from hidden_structure.cli.new import begin  # imports torch, which takes seconds
 
         print(begin(asked.name, asked.data, asked.classes, asked.size))
-    elif asked.command == "compare":
+    elif asked.command in ("compare", "inspect"):
         from hidden_structure.cli import given
 
-        print(given.compare(asked))
+        print(given.compare(asked) if asked.command == "compare" else given.inspect(asked))
     elif asked.command == "select":
         choose.select(asked.name)
     elif asked.command == "keep":
@@ -69,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser(
         "compare", help="compare networks that you have trained", description=COMPARE, epilog=COMPARISONS, **layout
     )
-    compare.add_argument("checkpoints", nargs="+", help="safetensors or PyTorch files; FILE#KEY: one of several states")
+    compare.add_argument("--samples", type=int, default=10_000, help="images measured on (default: %(default)s)")
     compare.add_argument(
         "--methods",
         nargs="+",
@@ -78,6 +90,14 @@ def _parser() -> argparse.ArgumentParser:
         help="of matching units",
     )
     _add_given(compare, Path("compared"))
+
+    inspect = commands.add_parser(
+        "inspect", help="look into networks that you have trained", description=INSPECT, epilog=INSPECTIONS, **layout
+    )
+    inspect.add_argument("--fine", type=Path, metavar="TABLE", help="YAML: class that the network knows -> finer ones")
+    reducers = {"choices": ("pca", "tsne", "raw"), "default": "pca", "help": "what features are reduced by"}
+    inspect.add_argument("--reducer", **reducers)
+    _add_given(inspect, Path("inspected"))
 
     select = commands.add_parser("select", help="write the complete params.yaml of a file of studies/")
     select.add_argument("name", help="of the study, as studies/<name>.yaml")
@@ -91,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
     """What both commands on networks that the user has trained ask for."""
+    parser.add_argument("checkpoints", nargs="+", help="safetensors or PyTorch files; FILE#KEY: one of several states")
     parser.add_argument("--network", required=True, help="package.module:build, torchvision:NAME, mlp, resnet, vgg ...")
     parser.add_argument("--options", default="{}", metavar="JSON", help="further arguments of the network")
     parser.add_argument(
@@ -106,7 +127,6 @@ def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
     )
     parser.add_argument("--mean", type=float, nargs="+", help="instead: of pixels in 0..1, one a channel or one in all")
     parser.add_argument("--std", type=float, nargs="+", help="its deviation")
-    parser.add_argument("--samples", type=int, default=10_000, help="images measured on (default: %(default)s)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--out", type=Path, default=out, help="folder of the report (default: %(default)s)")
 

@@ -145,15 +145,21 @@ def read_superclasses(table: Path, class_names: tuple[str, ...]) -> Merge:
 
     Raises InputError naming the table if it is missing, malformed, or not every class is in exactly one super-class.
     """
+    return from_groups(groups_in(table, "data.superclasses"), class_names, f"data.superclasses {table}")
+
+
+def groups_in(table: Path, where: str) -> dict[str, list[str]]:
+    """The YAML table of super-class name -> list of class names.
+
+    where: the key or option that names the table. Raises InputError, beginning with it, if it is missing or malformed.
+    """
     try:
         groups = yaml_files.read(table)
     except InputError as error:
-        raise InputError(f"data.superclasses {error}") from error
+        raise InputError(f"{where} {error}") from error
     if not isinstance(groups, dict) or not all(
         isinstance(group, str) and isinstance(members, list) and all(isinstance(name, str) for name in members)
         for group, members in groups.items()
     ):
-        raise InputError(
-            f"data.superclasses {table} must map names to lists of class names: quote names that are numbers"
-        )
-    return from_groups(groups, class_names, f"data.superclasses {table}")
+        raise InputError(f"{where} {table} must map names to lists of class names: quote names that are numbers")
+    return groups

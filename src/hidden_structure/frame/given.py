@@ -1,10 +1,11 @@
 """Sections of params.yaml on networks that were trained elsewhere."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hidden_structure.frame.section import Section
+from hidden_structure.frame.values import Some, Text
 
 Scale = Annotated[float, Field(ge=1e-6, le=1e6)]
 
@@ -14,3 +15,10 @@ class Normalise(Section):
 
     mean: Annotated[list[float], Field(min_length=1, max_length=3, description="What is subtracted from each channel")]
     std: Annotated[list[Scale], Field(min_length=1, max_length=3, description="What it is then divided by")]
+
+
+class Inspect(Section):
+    """Networks that are looked into."""
+
+    checkpoints: Some[Text]
+    labels: Literal["fine", "coarse"]

@@ -11,6 +11,7 @@ from pydantic import ValidationError, model_validator
 from hidden_structure.frame import yaml_files
 from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.section import Cut, Section
@@ -60,6 +61,7 @@ class Study(Section):
     imbalance: Imbalance | None
     unconstrained: Unconstrained | None
     distill: Distill | None
+    inspect: Inspect | None
     spawn: Spawn | None
     permute: Permute | None
     interpolate: Interpolate | None

@@ -18,6 +18,7 @@ CLUSTERS = ARTIFACTS / "clusters"
 SPAWNED = ARTIFACTS / "spawned"
 EXTRACTED = ARTIFACTS / "features"
 RESULTS = ARTIFACTS / "results"
+INSPECTED = ARTIFACTS / "inspected"
 TABLES = ARTIFACTS / "tables"
 REPORT = ARTIFACTS / "report"
 CHECKED = ARTIFACTS / "checked"
@@ -99,6 +100,11 @@ def student(method: str, teacher: int, seed: int) -> Path:
 def permutation(pair: str, method: str) -> Path:
     """What permutes the second network of the pair of that id towards the first."""
     return PERMUTATIONS / pair / f"{method}.npz"
+
+
+def inspected(place: int) -> Path:
+    """The map of the samples inside each class of a given network, by its place among them."""
+    return INSPECTED / f"{place}.npz"
 
 
 def results(name: str) -> Path:

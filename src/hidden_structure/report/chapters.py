@@ -4,6 +4,7 @@ from hidden_structure.report.collapse import chapter as collapse
 from hidden_structure.report.connectivity import chapter as connectivity
 from hidden_structure.report.distillation import chapter as distillation
 from hidden_structure.report.imbalance import chapter as imbalance
+from hidden_structure.report.inspection import chapter as inspection
 from hidden_structure.report.linearity import chapter as linearity
 from hidden_structure.report.merges import chapter as merges
 from hidden_structure.report.recovery import chapter as recovery
@@ -12,6 +13,7 @@ from hidden_structure.report.sweep import chapter as sweep
 from hidden_structure.report.unconstrained import chapter as unconstrained
 
 CHAPTERS = {
+    "inspection": inspection,
     "collapse": collapse,
     "recovery": recovery,
     "merges": merges,

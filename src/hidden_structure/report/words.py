@@ -40,8 +40,10 @@ FAMILIES = {"mlp": "MLP", "resnet": "ResNet", "vgg": "VGG"}
 def about(study: Study, classes: Sequence[Mapping]) -> str:
     """A study's data, labels and network in a sentence or two; classes: rows of that table, or none."""
     source = SOURCES.get(study.data.source, study.data.source)
-    if study.spawn and study.spawn.checkpoints and study.train is None:
-        return f"{source}: {len(classes)} classes. {len(study.spawn.checkpoints)} given networks."
+    given = [*(study.inspect.checkpoints if study.inspect else ()), *(study.spawn.checkpoints if study.spawn else ())]
+    if given and study.train is None:
+        built = _built((study.spawn or study).network)
+        return f"{source}: {len(classes)} classes. {len(given)} given network{'s' * (len(given) > 1)}: {built}."
     merge = " ".join(str(word) for word in (study.merge.method, study.merge.classes) if word is not None)
     superclasses = len({row.get("superclass") for row in classes})
     counts = f"{len(classes)} classes, merged into {superclasses}" if classes else "classes, merged"

@@ -28,7 +28,7 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     if not lines:
         return {}
     counts = results("labels")["fine"]["test_counts"]
-    given = {"given": _given(results("spawn"), counts)} if study.spawn.checkpoints else {}
+    given = {"given": given_networks(results("spawn"), counts)} if study.spawn.checkpoints else {}
     return given | {
         "networks": _networks(results("spawn"), counts),
         "forks": [] if given else _forks(study, sum(results("labels")["fine"]["train_counts"].values())),
@@ -69,14 +69,15 @@ def _networks(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[d
     return found
 
 
-def _given(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[dict]:
+def given_networks(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[dict]:
+    """A row a network that is given, from what `training.given.restored` says of it; test_counts: of its classes."""
     samples = sum(test_counts.values())
     guess = max(test_counts.values()) / samples
     chance = {"guess": guess, "chance": guess + 2 * math.sqrt(guess * (1 - guess) / samples)}
     names = short_names([row["file"] for row in rows])
     values = ("train_accuracy", "test_accuracy", "test_loss", "reordered")
     return [
-        {"network": row["seed"], "file": name, "notes": "; ".join(row["notes"])}
+        {"network": row["network"], "file": name, "notes": "; ".join(row["notes"])}
         | {key: row[key] for key in values}
         | chance
         for row, name in zip(rows, names, strict=True)

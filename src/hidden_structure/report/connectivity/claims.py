@@ -1,6 +1,6 @@
 """The claims on mode connectivity. Barriers and instabilities are of the test error, in fractions of 1."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame import paths
 from hidden_structure.frame.params import Study
@@ -60,16 +60,21 @@ def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:
         for row in trunks
         for accuracy in row["test_accuracy"]
     ]
+    return learnt(IDEA, ratios, [str(seed) for row in trunks for seed in row["seed"]], recipe)
+
+
+def learnt(idea: str, ratios: Sequence[float], seeds: Sequence[str], recipe: str = "") -> Claim:
+    """ratios: of each network its test error over that of naming the commonest class; recipe: if not the study's own."""
     quantity = "test error of a network, over that of naming the commonest class"
     return Claim(
-        id=f"{IDEA}.learnt" + (f".{paths.slug(recipe)}" if recipe else ""),
-        idea=IDEA,
+        id=f"{idea}.learnt" + (f".{paths.slug(recipe)}" if recipe else ""),
+        idea=idea,
         kind="precondition",
-        statement=f"The networks{f' by the recipe of {recipe}' if recipe else ''} have learnt the task: those that "
-        "have not have no barrier between them either.",
+        statement=f"The networks{f' by the recipe of {recipe}' if recipe else ''} have learnt the task"
+        + (": those that have not have no barrier between them either." if idea == IDEA else "."),
         criterion=Criterion(quantity, at_most=LEARNT_AT_MOST, origin="ours: half of a guess"),
         values=tuple(ratios),
-        seeds=tuple(str(seed) for row in trunks for seed in row["seed"]),
+        seeds=tuple(seeds),
     )
 
 

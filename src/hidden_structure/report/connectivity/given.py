@@ -3,7 +3,7 @@
 How they were made is not known, so no paper's claim is posed of them. Every two are told of, though pairs share one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
@@ -29,10 +29,10 @@ def chapter(study: Study, tables: Tables) -> Chapter:
         idea=claims.IDEA,
         title="Mode connectivity of the given networks",
         question=QUESTION,
-        findings=[*map(str, warnings(networks)), *(_finding(every, *method) for method in labels.items())],
+        findings=[*warnings(networks), *(_finding(every, *method) for method in labels.items())],
         claims=[claims.has_learnt(study, tables)],
         pictures=pictures(study, every, [], tables("plane")),
-        numbers=[_networks(networks), _pairs(every, files(networks))],
+        numbers=[listed("given", networks), _pairs(every, files(networks))],
         headline={
             "barrier_unaligned": statistics.mean(bare[0]),
             "barrier_unaligned_repaired": statistics.mean(bare[1]),
@@ -62,7 +62,9 @@ def files(networks: Rows) -> dict[int, str]:
     return {row["network"]: row["file"] for row in networks}
 
 
-def over_pairs(values: Sequence[float], said=lambda value: f"{100 * value:.3g}", unit: str = " %") -> str:
+def over_pairs(
+    values: Sequence[float], said: Callable[[float], str] = lambda value: f"{100 * value:.3g}", unit: str = " %"
+) -> str:
     """One number, or from the least to the largest: pairs may share networks, so that their mean has no error."""
     if len(values) == 1:
         return f"{said(values[0])}{unit}"
@@ -91,9 +93,10 @@ def _finding(every: Rows, method: str, label: str) -> str:
     )
 
 
-def _networks(rows: Rows) -> Numbers:
+def listed(name: str, rows: Rows) -> Numbers:
+    """The networks themselves; name: of the table that the rows are of."""
     return Numbers(
-        name="given-networks",
+        name=f"{name}-networks",
         title="The given networks",
         meaning="Accuracy on the images of the study, of which some may be what a network was trained on; and what was "
         "done to read the checkpoint.",

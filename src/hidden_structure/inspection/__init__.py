@@ -1,0 +1,1 @@
+"""Networks that were trained elsewhere, looked into: their collapse, and what is inside their classes."""
