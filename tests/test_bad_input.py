@@ -203,6 +203,9 @@ IMPOSSIBLE = {
     "distill.epochs": [[8], [0]],
     "spawn.widths": [[1e300], [200.0]],
     "spawn.children": [[{}], [{"rl": 1}, {}], [{"lr": 1e300}, {}], [{}, {"lr": {}}]],
+    "spawn.checkpoints": [["a.pt"], ["a.pt", "a.pt"], ["a.pt", "b.pt"]],  # the last has widths besides
+    "inspect": [{"checkpoints": [], "labels": "fine"}, {"checkpoints": ["a.pt"], "labels": "all"}],
+    "data.normalise": [{"mean": [0.5]}, {"mean": [0.5], "std": [0.0]}, {"mean": [], "std": [1.0]}],
     "train.flip": ["yes", 1],
     "cluster.reducers": [[], ["tsne", "tsne"], ["umap"]],
     "cluster.perplexity": [0],

@@ -20,20 +20,14 @@ EMPTY = {
     "solve_unconstrained.py": ("unconstrained", None),
     "distill.py": ("distill", None),
     "compare_students.py": ("students", None),
+    "inspect_networks.py": ("inspect", []),
     "spawn.py": ("spawn", []),
     "permute.py": ("permute", []),
     "interpolate.py": ("interpolate", []),
     "linearity.py": ("linearity", []),
 }
-FOLDERS = (
-    paths.EXTRACTED,
-    paths.CLUSTERS,
-    paths.MEMORISED,
-    paths.MERGES,
-    paths.STUDENTS,
-    paths.SPAWNED,
-    paths.PERMUTATIONS,
-)
+FOLDERS = (paths.EXTRACTED, paths.CLUSTERS, paths.MEMORISED, paths.MERGES, paths.STUDENTS, paths.INSPECTED)
+FOLDERS += (paths.SPAWNED, paths.PERMUTATIONS)
 
 
 def test_every_stage_writes_that_there_is_nothing_in_place_of_what_was(tmp_path):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def _run(asked: argparse.Namespace, study: Mapping[str, Any]) -> str:
             where = asked.fine if "groups" in study["merge"] else asked.data
             raise InputError(f"--classes {asked.classes}: {where} has {len(known)} classes: correct either")
         pipeline.finish()
+        for told in pipeline.warnings():
+            print(f"warning: {told}", file=sys.stderr)
     return f"the report is {asked.out / 'report.html'}; its numbers are in {asked.out / 'tables'}"
 
 

@@ -68,6 +68,15 @@ def finish() -> None:
     shutil.copytree(paths.TABLES, "tables")
 
 
+def warnings() -> Iterator[str]:
+    """What the report says first of given networks, if it has to."""
+    from hidden_structure.report import reading
+    from hidden_structure.report.connectivity import given
+
+    for name in ("given", "inspected"):
+        yield from given.warnings(reading.rows(paths.TABLES, name))
+
+
 @contextmanager
 def as_asked(options: Mapping[str, str]) -> Iterator[None]:
     """Speak of what is wrong by the options of the command line, not the keys of params.yaml that they became."""

@@ -64,7 +64,8 @@ def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:
 
 
 def learnt(idea: str, ratios: Sequence[float], seeds: Sequence[str], recipe: str = "") -> Claim:
-    """ratios: of each network its test error over that of naming the commonest class; recipe: if not the study's own."""
+    """ratios: of each network its test error over that of naming the commonest class; recipe: if another than the
+    study's."""
     quantity = "test error of a network, over that of naming the commonest class"
     return Claim(
         id=f"{idea}.learnt" + (f".{paths.slug(recipe)}" if recipe else ""),
