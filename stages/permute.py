@@ -11,7 +11,6 @@ from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Hardware, Permute, Tasks
-from hidden_structure.frame.spawn import Spawn
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.coverage import summary
@@ -29,7 +28,7 @@ from hidden_structure.training.inputs import read
 class Reads(Section):
     hardware: Hardware
     permute: Permute | None
-    spawn: Spawn | None
+    spawn: params.Spawn | None
     tasks: Tasks
 
 

@@ -17,8 +17,9 @@ from hidden_structure.frame.errors import InputError
 NEEDED = ("dvc", "jinja2", "matplotlib", "openTSNE", "PIL", "torchvision")  # modules of hidden-structure[pipeline]
 STAGES = (  # as dvc.yaml names them, in an order in which each finds what it reads; the report follows
     *("prepare-data", "check", "merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
-    *("cluster", "train-merges", "compare-merges", "split", "sweep", "solve-unconstrained", "distill"),
-    *("compare-students", "inspect-networks", "spawn", "permute", "interpolate", "linearity", "make-tables"),
+    *("train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep", "imbalance"),
+    *("solve-unconstrained", "distill", "compare-students", "inspect-networks", "spawn"),
+    *("permute", "interpolate", "linearity", "make-tables"),
 )
 
 
