@@ -7,9 +7,8 @@ beside the same pair not aligned, under the same REPAIR, and both at temperature
 from hidden_structure.frame.params import Study
 from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.connectivity import lines
-from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
+from hidden_structure.report.connectivity.lines import CALIBRATED, REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.statistics import differences, mean, standard_error
-from hidden_structure.tables.connectivity import CALIBRATED
 
 ITO = "Ito, Yamada, Chijiwa, Kumagai 2025"
 NOTICED_FROM = 0.02  # nats
