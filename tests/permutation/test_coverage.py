@@ -1,7 +1,10 @@
 """How much of a network permutations move, and why the rest stays."""
 
+from copy import deepcopy
+
 import pytest
 import torch
+import torch.nn.functional as F
 from test_symmetry import Function, lin, randomise, tensors
 from torch import nn
 
@@ -38,6 +41,28 @@ def hand_written(m, x):
     x = m.stem(x).flatten(2).transpose(1, 2)
     scores = (m.q(x) @ m.k(x).transpose(1, 2)).softmax(-1)
     return m.head((scores @ m.v(x)).mean(1) @ m.w)
+
+
+def in_heads(m, x):
+    """Attention of two heads, whose queries, keys and values are on another axis than their heads."""
+    x = m.stem(x).flatten(2).transpose(1, 2)
+    q, k, v = m.qkv(x).reshape(x.shape[0], -1, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+    return m.head(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).mean(1))
+
+
+def test_activations_match_heads_and_the_units_inside_each():
+    network, other = (
+        randomise(Function(in_heads, stem=nn.Conv2d(3, 5, 3), qkv=lin(5, 24), head=lin(8, 3))) for _ in "ab"
+    )
+    images = tensors(40, 3, 8, 8)
+    symmetry = derive(network, images[:2])
+    assert [group.parent is not None for group in symmetry.groups.values()].count(True) == 2
+    planted = draw(symmetry, torch_generator("planted"))
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    other.load_state_dict(apply(symmetry, planted, state))
+    found = match_activations(symmetry, paired_moments(symmetry, network, other, [images]), "products").permutation
+    back = apply(symmetry, found, other.state_dict())
+    assert all(torch.equal(back[name], state[name]) for name in state)
 
 
 def test_activations_match_whatever_products_read():

@@ -47,7 +47,11 @@ class Reader(fx.Interpreter):
             value = self.kept[reading.node]
             if reading.attention is not None:
                 value = self._projected(value, *reading.attention)
-            found[reading] = value.movedim(reading.dimension, -1).float()
+            if reading.parents is not None:
+                value = value.movedim((reading.parents, reading.dimension), (-2, -1)).flatten(-2)
+            else:
+                value = value.movedim(reading.dimension, -1)
+            found[reading] = value.float()
         return found
 
     def _projected(self, value: Tensor, name: str, part: str) -> Tensor:

@@ -30,13 +30,15 @@ Layout = tuple[Segment, ...]  # of one axis: segments one after the other, each 
 class Reading:
     """Activations that weights read: dimension `dimension` of what a node of the graph gives has that layout.
 
-    attention: None, or the attention module that computes them from the node's output, and "q", "k" or "v".
+    attention: None, or the attention module that computes them from the node's output, and "q", "k" or "v". parents:
+    None, or the dimension along which the parents of its units lie, as heads do; the layout is of both, theirs first.
     """
 
     node: str
     dimension: int
     layout: Layout
     attention: tuple[str, str] | None
+    parents: int | None = None
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,14 @@ def _named(
             parent = axes.parent(node)
             groups[name] = Group(node.size, None if parent is None else names[parent])
     layouts = {name: tuple(map(layout, labels)) for name, labels in known.items()}
-    readings = dict.fromkeys(Reading(node, dim, layout(axis), how) for node, dim, axis, how in tracer.readings)
+    outputs = {node.name: labels for node, labels in tracer.labels.items()}
+
+    def reading(node: str, dim: int, axis: axes.Axis, how: tuple[str, str] | None) -> Reading:
+        parents = None if how else _parents_beside(outputs[node], dim)
+        whole = axis if parents is None else axes.merged([outputs[node][parents], axis])
+        return Reading(node, dim, layout(whole), how, parents)
+
+    readings = dict.fromkeys(reading(*found) for found in tracer.readings)
     moving = {name: found for name, found in layouts.items() if _has_groups(found, groups)}
     symmetry = Symmetry(
         groups=groups,
@@ -171,6 +178,12 @@ def _named(
         constants=constants,
     )
     return symmetry, {node.name: nested(labels) for node, labels in tracer.labels.items()}
+
+
+def _parents_beside(labels: Labels, dim: int) -> int | None:
+    """Along which other dimension of a tensor the parents of the nodes along this one lie."""
+    found = [places for _, key, places in _dependent(dict(enumerate(labels))) if key == dim]
+    return next((place for (place,) in (places for places in found if len(places) == 1) if place != dim), None)
 
 
 def _has_groups(layouts: tuple[Layout, ...], groups: dict[str, Group]) -> bool:
