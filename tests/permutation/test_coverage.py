@@ -1,7 +1,5 @@
 """How much of a network permutations move, and why the rest stays."""
 
-from copy import deepcopy
-
 import pytest
 import torch
 import torch.nn.functional as F
