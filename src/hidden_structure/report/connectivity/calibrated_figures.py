@@ -12,8 +12,9 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Picture
 from hidden_structure.report.connectivity import lines, series
 from hidden_structure.report.connectivity.calibrated import heights
-from hidden_structure.report.connectivity.figures import GREY, plain_ticks
+from hidden_structure.report.connectivity.figures import plain_ticks
 from hidden_structure.report.connectivity.lines import REPAIRED, Rows
+from hidden_structure.report.connectivity.series import GREY
 from hidden_structure.report.plotting import COLOURS, PAGE, logarithmic_axis, new_figure
 from hidden_structure.report.statistics import mean
 

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Picture
 from hidden_structure.report.connectivity import lines, series
-from hidden_structure.report.connectivity.figures import GREY, plain_ticks
+from hidden_structure.report.connectivity.figures import plain_ticks
 from hidden_structure.report.connectivity.lines import REPAIRED, Rows
-from hidden_structure.report.connectivity.series import Series
+from hidden_structure.report.connectivity.series import GREY, Series
 from hidden_structure.report.linearity import laws
 from hidden_structure.report.linearity.figures import FLOOR, blocks_axis
 from hidden_structure.report.plotting import PAGE, logarithmic_axis, new_figure
