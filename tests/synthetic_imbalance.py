@@ -36,7 +36,8 @@ def _network(ratio: int, seed: int, epoch: int) -> dict:
     minority = _group(cosine, 0.95 - 0.2 * np.log10(ratio), 1 / (1 + np.log10(ratio)))
     majority = _group(-1 / 9 - 0.02 * np.log10(ratio) if epoch else 0.0, 0.95, 1.0)
     accuracy = (minority["test_accuracy"] + majority["test_accuracy"]) / 2
-    found = {"ratio": ratio, "seed": seed, "epoch": epoch, "nc1": 0.5, "test_accuracy": accuracy}
+    images = 500 + 500 // ratio
+    found = {"ratio": ratio, "seed": seed, "images": images, "epoch": epoch, "nc1": 0.5, "test_accuracy": accuracy}
     return found | {"majority": majority, "minority": minority, "model": dict(_model(ratio))}
 
 

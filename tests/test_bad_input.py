@@ -198,7 +198,7 @@ IMPOSSIBLE = {
     "distill.temperatures": [[1e300], [1e-9]],
     "distill.tuning": [9],
     "distill.softnesses": [[1.0, 0.1], [-0.1, 0.1], [0.1]],
-    "distill.tuning_seeds": [[], [0], [100, 2]],
+    "distill.tuning_seeds": [[], [0], [100, 0]],
     "distill.teachers": [[], [0, 0], [-1]],
     "distill.epochs": [[8], [0]],
     "spawn.widths": [[1e300], [200.0]],

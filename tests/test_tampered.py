@@ -34,7 +34,7 @@ READERS = {
     "artifacts/memorised/0.safetensors": "cluster",
     "artifacts/features/fine/0.safetensors": "compare-merges",
     "artifacts/merges/*/0.safetensors": "compare-merges",
-    "artifacts/students/kd/0.safetensors": "compare-students",
+    "artifacts/students/kd/*/0.safetensors": "compare-students",
     "artifacts/spawned/*/0/trunk.safetensors": "permute",
     "artifacts/permutations/*/*.npz": "interpolate",
     "artifacts/clusters/0.npz": "make-tables",

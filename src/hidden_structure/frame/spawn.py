@@ -20,14 +20,14 @@ class Spawn(Section):
     seeds: Some[Seed]
     network: Network
     train: Train
-    checkpoints: Set[Text] = Field(default_factory=list)
+    checkpoints: Set[Text]
     spawned: Annotated[int, Field(ge=1, le=1000)]
     epochs: Set[Annotated[int, Field(ge=0, lt=100_000)]]
-    steps: Set[Annotated[int, Field(ge=0, lt=10**9)]] = Field(default_factory=list)
+    steps: Set[Annotated[int, Field(ge=0, lt=10**9)]]
     children: Annotated[list[Changed], Field(min_length=2, max_length=2)]
     recipes: Annotated[
         list[Annotated[Changed, Field(min_length=1, max_length=8)]], Field(max_length=100)  # a folder is named after it
-    ] = Field(default_factory=list)
+    ]
     widths: Set[Annotated[float, Field(gt=0, le=1000)]]
     weight_decays: Set[Weight]
 

@@ -69,7 +69,7 @@ def train_ratio(
     hardware: params.Hardware,
     folder: Path,
 ) -> list[dict]:
-    """Two rows, of the network before training and at the end: what `measure` says, and the ratio, seed and epoch."""
+    """Two rows, of the network before training and at the end: what `measure` says, and ratio, seed, images, epoch."""
     inputs, recipe = read(hardware), settings.train
     fine, names = inputs.labels["train"], inputs.labels["names"]
     majority = majority_of(settings, len(names))
@@ -81,7 +81,7 @@ def train_ratio(
     for row in train(variant, inputs, folder, [0, longer.epochs]):
         tensors = artifacts.read_tensors(features_file(folder, variant.name, seed, row["epoch"]), paths.FEATURES)
         found = measure(tensors, samples, labels, majority, recipe)
-        rows.append({"ratio": ratio, "seed": seed, "epoch": row["epoch"]} | found)
+        rows.append({"ratio": ratio, "seed": seed, "images": len(samples), "epoch": row["epoch"]} | found)
     return rows
 
 

@@ -86,6 +86,10 @@ def _kinds(study: Study, tables: Tables) -> Iterator[Kind]:
             each = (STUDY, 1, count), images, study.train.epochs
             if own:
                 yield Kind(f"{supervision} labels", [row["seed"] for row in own], [each] * len(own), **last)
+    if study.memorised and (rows := tables("memorised")):
+        each = (STUDY, 1, len({row["superclass"] for row in classes})), images, study.memorised.train.epochs
+        fitted = [row["fitted"] for row in rows]
+        yield Kind("coarse labels, shuffled", [row["seed"] for row in rows], [each] * len(rows), fitted)
     if study.merges:
         yield from _merged(study, tables("merges"), images, fine)
     if study.split and (rows := tables("split")):
@@ -97,9 +101,13 @@ def _kinds(study: Study, tables: Tables) -> Iterator[Kind]:
         each = (STUDY, 1, len({row["superclass"] for row in classes})), images, study.sweep.train.epochs
         last = ([v for row in rows if (v := row[f"{split}_accuracy"]) is not None] for split in ("train", "test"))
         yield Kind("coarse labels, grid of recipes", [row["seed"] for row in rows], [each] * len(rows), *last)
+    if study.imbalance and (rows := [row for row in tables("minorities") if row["trained"]]):
+        each = [((STUDY, 1, fine), row["images"], row["epochs"]) for row in rows]
+        test = [row["test_accuracy"] for row in rows]
+        yield Kind("fine labels, some classes with few images", [row["seed"] for row in rows], each, (), test)
     if study.distill:
         yield from _taught(study, tables, images)
-    if study.spawn:
+    if study.spawn and not study.spawn.checkpoints:
         yield from _spawned(study, tables("networks"), images, fine)
 
 
@@ -128,8 +136,10 @@ def _taught(study: Study, tables: Tables, images: int) -> Iterator[Kind]:
         yield Kind("students", [row["seed"] for row in students], each, *last)
 
 
-def _epochs(study: Study, row: Mapping) -> int:
+def _epochs(study: Study, row: Mapping) -> float:
     """Of a trunk all, of a child ("00005-b") those after it has left its trunk."""
+    if "epochs" in row:  # not once, when all k were whole epochs
+        return row["epochs"]
     whole = study.spawn.train.epochs
     return (
         whole if row["k"] is None else study.spawn.children["ab".index(row["name"][-1])].get("epochs", whole) - row["k"]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from hidden_structure.connectivity.spawning import cell_name, cells, pair_id, parting, partings, place
+from hidden_structure.connectivity.spawning import cell_name, cells, pair_id, parting, partings, place, runs
 from hidden_structure.frame.params import Study
 from hidden_structure.permutation.methods import METHODS
 
@@ -18,20 +18,22 @@ CALIBRATED, FITTED = "test_calibrated_loss", "temperature"  # where the temperat
 def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict]]:
     """Tables by name; none where the study leaves connectivity out.
 
-    networks: the networks of one width, weight decay, recipe and name, a list cell over seeds. forks: every k of
-    spawned pairs, by every recipe, as steps and as a share of training. given: of networks that are given a row each:
-    `reordered` is the accuracy if outputs stood for classes in the best order, `chance` up to where an accuracy is no
-    more than a guess. lines: every line, with its curves where the network is the plain one. matching: what each
-    method's objective gained, a list cell over pairs. plane: a row a grid line.
+    networks: the networks of one width, weight decay, recipe and name, a list cell over seeds, and for how many epochs
+    each was trained itself, after its trunk. forks: every k of spawned pairs, by every recipe, as steps and as a share
+    of training. given: of networks that are given a row each: `reordered` is the accuracy if outputs stood for classes
+    in the best order, `chance` up to where an accuracy is no more than a guess. lines: every line, with its curves
+    where the network is the plain one. matching: what each method's objective gained, a list cell over pairs. plane: a
+    row a grid line.
     """
     lines = results("interpolate")
     if not lines:
         return {}
-    counts = results("labels")["fine"]["test_counts"]
+    counts, samples = (results("labels")["fine"][f"{split}_counts"] for split in ("test", "train"))
+    samples = sum(samples.values())
     given = {"given": given_networks(results("spawn"), counts)} if study.spawn.checkpoints else {}
     return given | {
-        "networks": _networks(results("spawn"), counts),
-        "forks": [] if given else _forks(study, sum(results("labels")["fine"]["train_counts"].values())),
+        "networks": _networks(results("spawn"), counts, {} if given else _epochs(study, samples)),
+        "forks": [] if given else _forks(study, samples),
         "lines": [_line(study, row) for row in lines],
         "matching": _matching(results("permute") or []),
         "plane": _plane(results("plane"), lines),
@@ -57,7 +59,18 @@ def nearest_to_half(alphas: Sequence[float]) -> int:
     return min(range(len(alphas)), key=lambda index: abs(alphas[index] - 0.5))
 
 
-def _networks(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[dict]:
+def _epochs(study: Study, samples: int) -> dict[tuple, float]:
+    """(width, weight decay, recipe, name) -> epochs, of a child those after it has left its trunk."""
+    found: dict[tuple, float] = {}
+    for run in runs(study):
+        batches = samples // run.cell.train.batch_size
+        before, rest = (0, 0) if run.fork is None else place(run.fork, batches)
+        key = run.cell.width, run.cell.train.weight_decay, run.cell.recipe or None, run.name
+        found[key] = run.train.epochs - before - rest / batches if rest else run.train.epochs - before
+    return found
+
+
+def _networks(rows: Sequence[Mapping], test_counts: Mapping[str, int], epochs: Mapping[tuple, float]) -> list[dict]:
     """guess: the accuracy of always naming the commonest class."""
     by = ("width", "weight_decay", "recipe", "name")
     guess = max(test_counts.values()) / sum(test_counts.values())
@@ -65,6 +78,7 @@ def _networks(rows: Sequence[Mapping], test_counts: Mapping[str, int]) -> list[d
     for key, own in _groups(rows, by):
         row = {name: value for name, value in zip(by, key, strict=True) if value is not None}
         row |= {"k": parting(row["name"]), "guess": guess}
+        row |= {"epochs": epochs[key]} if key in epochs else {}
         found.append(row | _listed(own, ("seed", "train_accuracy", "test_accuracy", "test_loss")))
     return found
 

@@ -41,7 +41,7 @@ def _networks(study: Study, results: Callable[[str], Any]) -> Iterator[tuple[str
         split = min(fine, study.split.classes or fine)
         yield STUDY, 1, fine + split * (study.split.parts - 1)
     if found := results("distill"):
-        yield STUDY, 1, found["teacher"]["classes"]
+        yield from ((STUDY, 1, row["classes"]) for row in found["teachers"])
         yield from ((STUDENT, 1, row["outputs"]) for row in found["rows"])
     if study.spawn:
         yield from ((SPAWN, cell.width, fine) for cell in cells(study))
