@@ -68,7 +68,10 @@ def loss_barriers(drawn: Sequence[series.Series]) -> Figure:
             place = column + 0.17 * (index - (len(TREATMENTS) - 1) / 2)
             axes.plot([place] * len(values), values, "_", color=colour, markersize=5, alpha=0.6, clip_on=False)
             axes.plot(place, mean(values), marker, color=colour, label=None if column else label, clip_on=False)
-    axes.set_xticks(range(len(drawn)), [fill(one.label, LABEL, break_long_words=False) for one in drawn])
+    axes.set_xticks(
+        range(len(drawn)),
+        [fill(one.label.replace(" %", "\N{NO-BREAK SPACE}%"), LABEL, break_long_words=False) for one in drawn],
+    )
     axes.tick_params(axis="x", labelsize="small", length=0)
     for column in range(len(drawn) - 1):
         axes.axvline(column + 0.5, color="#dddddd", linewidth=0.6, zorder=0)
