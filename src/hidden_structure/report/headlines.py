@@ -45,8 +45,10 @@ def _cell(row: Mapping | None) -> str:
         return ""
     if row["measured"] is None:
         return f"**{row['verdict']}**"
-    spread = "" if row["standard_error"] is None else f" ± {row['standard_error']:.2g}"
-    return f"**{row['verdict']}**: {row['measured']:.3g}{spread} (n = {row['n']})"
+    error = row["standard_error"]
+    measured = 0 if error and abs(row["measured"]) < error / 1000 else row["measured"]  # what rounding leaves of 0
+    spread = "" if error is None else f" ± {error:.2g}"
+    return f"**{row['verdict']}**: {measured:.3g}{spread} (n = {row['n']})"
 
 
 def insert(document: str, claims: Mapping[str, Sequence[Mapping]]) -> str:
