@@ -17,7 +17,7 @@ from hidden_structure.training.inputs import read
 
 
 class Reads(Section):
-    cluster: only(Cluster, "components", "l2", "perplexity", "restarts")
+    cluster: only(Cluster, "components", "perplexity", "restarts")
     distill: Distill | None
     hardware: Hardware
     network: Network

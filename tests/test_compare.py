@@ -141,7 +141,7 @@ def test_every_two_of_three_are_compared_and_a_wrong_order_of_classes_is_told(fo
 
 def test_networks_at_chance_are_compared_with_a_warning(folder):
     """As those are whose images are normalised otherwise."""
-    compare("a.safetensors", "b.pt", *ASKED, "--mean", "-9", "--std", "1e-3", "--methods", "none", "--out", "chance")
+    compare("a.safetensors", "b.pt", *ASKED, "--mean", "0", "--std", "1e6", "--methods", "none", "--out", "chance")
     text = (folder / "chance/README.md").read_text()
     assert "no more than a guess" in text
     assert "are likely normalised otherwise" in text
@@ -172,7 +172,7 @@ REFUSED = [
     (("--classes", "100"), "--classes 100: digits has 10 classes"),
     (("--data", "nowhere"), "--data .*nowhere is not a folder"),
     (("--mean", "1"), "--mean and --std go together: give both"),
-    (("--mean", "1", "2", "3", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
+    (("--mean", "0", "0.5", "1", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
     (("--mean", "0", "--std", "0"), "--std.0: input should be greater"),
     (("--samples", "0"), "--samples"),
 ]

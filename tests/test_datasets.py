@@ -23,7 +23,7 @@ from hidden_structure.frame.errors import InputError
 
 
 def data(source: str, folder: Path | None = None, **other) -> params.Data:
-    settings = {"size": None, "test_fraction": 0.2, "superclasses": None, "seed": 0} | other
+    settings = {"size": None, "test_fraction": 0.2, "superclasses": None, "normalise": None, "seed": 0} | other
     return params.Data(source=source, folder=None if folder is None else str(folder), **settings)
 
 

@@ -315,9 +315,3 @@ def test_steps_that_the_data_have_no_place_for_are_one_line(spawn, says):
 def test_steps_up_to_the_last_are_possible_and_whole_epochs_whatever_the_batches_of_a_child():
     check_partings(study(steps=[1, 19, 119]), 325)
     check_partings(study(steps=[30], children=[{}, {"batch_size": 16}]), 325)
-
-
-def test_a_study_from_before_there_were_steps_and_recipes_is_read_as_one_without():
-    content = tiny.study(spawn=SPAWN | {"spawned": 2})
-    older = content | {"spawn": {key: own for key, own in content["spawn"].items() if key not in ("steps", "recipes")}}
-    assert params.Study.model_validate(older) == params.Study.model_validate(content)

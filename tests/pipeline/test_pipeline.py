@@ -16,6 +16,7 @@ LAST = {"make-tables", "report"}
 CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
 OTHER = {"follow-recovery", "train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep"}
 ALL = FIRST | OTHER | CONNECTIVITY | LAST | {"imbalance", "solve-unconstrained", "distill", "compare-students"}
+ALL |= {"inspect-networks"}
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -119,7 +120,7 @@ def test_the_life_of_a_study(tmp_path):
     assert clone.git("diff", "main", "--stat", "--", "reports") == ""
 
     clone.write_params(cluster={"l2": 1e-3}, merge={"method": "random"}, permute={"restarts": 1})
-    probed = {"follow-recovery", "cluster", "compare-merges", "split", "sweep"}
+    probed = {"follow-recovery", "cluster", "compare-merges", "split", "sweep", "compare-students", "inspect-networks"}
     matched = {"permute", "interpolate", "linearity"}
     assert clone.changed() == {"check", "merge-labels"} | probed | matched | LAST, "no student is taught again"
 
