@@ -13,6 +13,7 @@ from hidden_structure.report.connectivity.claims import (
     FRANKLE,
     IDEA,
     STABLE_AT_MOST,
+    STABLE_FROM_STEPS,
     has_learnt,
     has_onset,
     is_easy,
@@ -45,7 +46,9 @@ class Bracket:
         if self.before is None:
             return f"at every k, from {moment(self.by)} on"
         before = moment(self.before)
-        return f"from some k between {before} and {moment(self.by)} on" if self.by else f"at no k up to {before}"
+        if self.by:
+            return f"from some k between {before} and {moment(self.by)} on"
+        return f"at no k up to {before}" if self.before["k"] else "at no k, of which 0 alone was measured"
 
 
 def brackets(rows: Rows, forks: Rows, recipe: str = "") -> list[Bracket]:
@@ -70,14 +73,25 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     found = []
     for recipe in lines.recipes(forks):
         learnt = has_learnt(study, tables, recipe)
-        found += [*([learnt] if recipe else []), _early(study, brackets(rows, forks, recipe), recipe, learnt)]
+        found += [
+            *([learnt] if recipe else []),
+            _early(study, brackets(rows, forks, recipe), _steps(forks), recipe, learnt),
+        ]
     return found
 
 
-def _early(study: Study, found: list[Bracket], recipe: str, learnt: Claim) -> Claim:
+def _steps(forks: Rows) -> float:
+    """Of the whole training by the study's own recipe; 0 where no k tells."""
+    return next((fork["steps"] / fork["share"] for fork in lines.of_recipe(forks) if fork["share"]), 0.0)
+
+
+def _early(study: Study, found: list[Bracket], steps: float, recipe: str, learnt: Claim) -> Claim:
+    """steps: of the whole training. In one so short that the bound comes before the source's iteration 2000, the source
+    says nothing of it."""
     network, easy = study.spawn.network, is_easy(study)
-    sourced = not recipe and (easy or (study.data.source, network.name, network.depth) == ("cifar10", "resnet", 20))
     most, when = (0.0, "from their initialisation on") if easy else (EARLY_AT_MOST, "from early in training on")
+    alike = (study.data.source, network.name, network.depth) == ("cifar10", "resnet", 20)
+    sourced = not recipe and (easy or (alike and most * steps >= STABLE_FROM_STEPS))
     setting = "LeNet, MNIST" if easy else "ResNet-20, CIFAR-10, 160 epochs, iteration 2000"
     origin = f"the source's {setting}" if easy else f"what rounds to the source's 3 %, {setting}"
     on_both = sum(bracket.holds(most) for bracket in found)

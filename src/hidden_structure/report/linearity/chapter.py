@@ -82,7 +82,7 @@ def _findings(study: Study, tables: Tables) -> list[str]:
         "Distances behind LLFC, mean over layers, of networks that part after "
         f"{lines.after(last)} and of independent networks: {distances}. How near activations are to additive tells "
         "the two apart only as far as their ends differ, so no claim rests on it.",
-        _together(tables("features"), tables("lines")),
+        _together(lines.of_recipe(tables("features")), tables("lines")),
         *laws.finding(lines.dated(rows, tables("forks"))),
     ]
 
