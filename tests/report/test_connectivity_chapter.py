@@ -223,10 +223,39 @@ def test_tables_without_temperatures_have_the_chapter_that_they_had(plan, found)
         "loss-barriers",
         "temperature",
     }
-    assert own.findings[:-1] == earlier.findings
+    assert own.findings[:-2] == earlier.findings
     columns = next(numbers.columns for numbers in earlier.numbers if numbers.name == "barriers")
     assert not [name for name in columns if "temperature" in name]
     assert own.headline == earlier.headline
+
+
+def test_widths_that_have_learnt_nothing_say_nothing_of_width(plan, found):
+    def bare(row):
+        return calibrated(row, 0.001 if row["width"] == 4 else 0.3)
+
+    def guessing(row):
+        return row | {"test_accuracy": [row["guess"]] * len(row["seed"])} if row["width"] == 4 else row
+
+    tables = {name: changed(found, change, name)(name) for name, change in (("lines", bare), ("networks", guessing))}
+    assert verdicts(plan, changed(found, bare))["calibrated.width"].verdict == "supported"
+    kept = verdicts(plan, (found | tables).__getitem__)
+    assert {kept[f"calibrated.{name}"].verdict for name in ("width", "wide")} == {"not assessable"}
+
+
+def test_what_fitting_does_to_the_ends_themselves_is_told(plan, found):
+    def said(temperature, factor):
+        def ends(row):
+            if "temperature" not in row:
+                return row
+            fitted = [factor * loss for loss in row["test_loss"]]
+            return row | {"temperature": [temperature] * len(fitted), "test_calibrated_loss": fitted}
+
+        own = chapter(plan, changed(found, ends)).findings
+        return next(sentence for sentence in own if "loss of the ends" in sentence)
+
+    assert "from 0.1 ± 0 to 0.12 ± 0: fitted to images that" in said(2.0, 1.2)
+    assert said(2.0, 0.5).endswith("to 0.05 ± 0.")
+    assert said(0.5, 1.2).endswith("to 0.12 ± 0.")
 
 
 def calibrated(row, height, plain=0.8):

@@ -48,13 +48,25 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     found += [claim for fork in lines.of_recipe(forks) if (claim := parted(study, rows, fork, trained))]
     found += [matched(rows, method, repaired, trained) for method in lines.methods(rows) if method != UNALIGNED]
     found += [*_zero(study, every, trained), *_repair(study, rows, trained)]
-    return found + calibrated.claims(IDEA, study, every, trained)
+    return found + calibrated.claims(IDEA, study, every, trained, _unlearnt(study, tables("networks")))
 
 
 def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:
     networks = tables("networks")
-    own = lines.of_recipe(networks, recipe) if recipe else lines.plain(study, networks)
-    trunks = [row for row in own if row["k"] is None]
+    return _learnt(lines.of_recipe(networks, recipe) if recipe else lines.plain(study, networks), recipe)
+
+
+def _unlearnt(study: Study, networks: Rows) -> str:
+    """Why nothing can be said of other widths by the study's own recipe: "" if all have learnt the task."""
+    own = [row for row in lines.of_recipe(networks) if row["weight_decay"] == study.spawn.train.weight_decay]
+    for width in dict.fromkeys(row["width"] for row in own):
+        if unless(_learnt([row for row in own if row["width"] == width])):
+            return f"networks of {width:g} times the width have not learnt the task"
+    return ""
+
+
+def _learnt(networks: Rows, recipe: str = "") -> Claim:
+    trunks = [row for row in networks if row["k"] is None]
     ratios = [
         (1 - finite(accuracy, "a test accuracy")) / (1 - row["guess"])
         for row in trunks
