@@ -96,6 +96,7 @@ def test_two_checkpoints_end_in_the_report_of_a_study(report):
     text = (report / "README.md").read_text()
     assert "aligned by weight matching" in text
     assert "Check this first" not in text
+    assert "parted after" not in text  # how the networks were made is not known
     assert "nan" not in re.sub(r"\w+nan\w*|\w*nan\w+", "", text.lower())
 
 
@@ -168,9 +169,12 @@ REFUSED = [
     ),
     (("--options", '{"depth": 25}'), "--network: nets_of_a_user:Net fails when called with"),
     (("--network", "nets_of_a_user:Nest"), "--network: .* has no such name"),
-    (("--network", "mlp"), "network.depth: mlp needs it"),
+    (("--network", "nets_of_a_user"), "--network nets_of_a_user: write nets_of_a_user:Net for Net of"),
+    (("--network", "none_such:Net"), "no module none_such: put it into the folder that you are in"),
+    (("--network", "mlp"), "--options, depth: mlp needs it"),
     (("--classes", "100"), "--classes 100: digits has 10 classes"),
-    (("--data", "nowhere"), "--data .*nowhere is not a folder"),
+    (("--data", "digit"), "--data digit is not a folder, nor any of digits, mnist"),
+    (("--normalise", "imagenet"), "--normalise imagenet: 3 numbers, but images are grey"),
     (("--mean", "1"), "--mean and --std go together: give both"),
     (("--mean", "0", "0.5", "1", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
     (("--mean", "0", "--std", "0"), "--std.0: input should be greater"),
@@ -184,8 +188,31 @@ def test_what_cannot_be_is_told_in_one_line_before_anything_is_measured(changed,
     with pytest.raises(SystemExit) as ended:
         compare(*files, *ASKED, "--out", str(tmp_path / "out"), *options)
     assert re.search(message, str(ended.value.code)), ended.value.code
-    assert all(line.startswith("error: ") for line in str(ended.value.code).split("\n"))
+    told = str(ended.value.code).split("\n")
+    assert all(line.startswith("error: ") for line in told)
+    assert len(told) == len(set(told)), "network and spawn.network are one option"
+    assert "network.name" not in str(ended.value.code)
     assert not (tmp_path / "out/artifacts/results/spawn.json").exists()
+
+
+@pytest.mark.parametrize("name", ["tables/own.csv", "README.md", "notes.txt"])
+def test_a_folder_of_other_things_is_left_as_it_is(name, folder, tmp_path):
+    """Files that are named like a report's would be replaced, and tables/ emptied."""
+    own = tmp_path / "out" / name
+    own.parent.mkdir(parents=True)
+    own.write_text("precious")
+    with pytest.raises(SystemExit, match=r"--out .*out holds other things"):
+        compare("a.safetensors", "b.pt", *ASKED, "--out", str(tmp_path / "out"))
+    assert own.read_text() == "precious"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_file_is_no_folder_for_the_report_and_an_earlier_attempt_is(folder, tmp_path):
+    with pytest.raises(SystemExit, match=r"--out a\.safetensors is a file"):
+        compare("a.safetensors", "b.pt", *ASKED, "--out", "a.safetensors")
+    for _ in range(2):  # the second finds what the first left
+        with pytest.raises(SystemExit, match="--classes 100: digits has 10 classes"):
+            compare("a.safetensors", "b.pt", *ASKED, "--classes", "100", "--out", str(tmp_path / "out"))
 
 
 def test_a_network_for_colour_cannot_read_grey_images_nor_one_of_other_classes(folder, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 from hidden_structure.cli import pipeline
 from hidden_structure.datasets.folder import groups_in
+from hidden_structure.frame import artifacts
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.checkpoints import refuse_missing
 
@@ -20,14 +21,16 @@ STATISTICS = {  # of pixels in 0..1; one number is for all channels
     "half": ([0.5], [0.5]),  # to -1..1
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 }
+FAMILIES = ("mlp", "resnet", "vgg", "speedrun")
 SHAPE = ("depth", "width", "norm")  # of the families of networks/
 OPTIONS = {
     "spawn.checkpoints": "checkpoints",
+    **{f"{of}network.name": "--network" for of in ("", "spawn.")},
+    **{f"{of}network.options": "--options" for of in ("", "spawn.")},
+    **{f"{of}network.{key}": f"--options, {key}" for of in ("", "spawn.") for key in SHAPE},
     "spawn.network": "--network",
     "inspect.checkpoints": "checkpoints",
     "merge.groups": "--fine",
-    "network.name": "--network",
-    "network.options": "--options",
     "data.folder": "--data",
     "data.size": "--size",
     "data.normalise.mean": "--mean",
@@ -38,6 +41,11 @@ OPTIONS = {
     "permute.samples": "--samples",
     "interpolate.repair_samples": "--samples",
     "linearity.repair_samples": "--samples",
+    "the repository's root": "the folder that you are in",  # where modules of networks lie
+}
+WRITTEN = {  # in the folder of a report, first of all params.yaml
+    *("params.yaml", "artifacts", "report.html", "README.md", "claims.csv", "metrics.json"),
+    *("curves", "figures", "paper", "tables"),
 }
 
 
@@ -78,6 +86,8 @@ def _study(asked: argparse.Namespace) -> dict[str, Any]:
     named = re.sub(r"[^a-z0-9]+", "-", asked.out.resolve().name.lower()).strip("-")[:64]
     data: dict[str, Any] = {"source": asked.data if asked.data in SOURCES else "folder", "normalise": _normalise(asked)}
     if data["source"] == "folder":
+        if not Path(asked.data).expanduser().is_dir():
+            raise InputError(f"--data {asked.data} is not a folder, nor any of {', '.join(SOURCES)}: correct it")
         data |= {"folder": str(Path(asked.data).expanduser().resolve()), "size": asked.size}
     return {
         "study": named or "networks",
@@ -92,7 +102,8 @@ def _study(asked: argparse.Namespace) -> dict[str, Any]:
 
 def _run(asked: argparse.Namespace, study: Mapping[str, Any]) -> str:
     pipeline.refuse_without_extra()
-    with pipeline.inside(asked.out), pipeline.as_asked(OPTIONS):
+    _refuse_others(asked.out)
+    with pipeline.inside(asked.out), pipeline.as_asked(OPTIONS | _statistics(asked)):
         classes = pipeline.begin(study)
         known = study["merge"].get("groups") or classes
         if asked.classes not in (None, len(known)):
@@ -102,6 +113,16 @@ def _run(asked: argparse.Namespace, study: Mapping[str, Any]) -> str:
         for told in pipeline.warnings():
             print(f"warning: {told}", file=sys.stderr)
     return f"the report is {asked.out / 'report.html'}; its numbers are in {asked.out / 'tables'}"
+
+
+def _refuse_others(out: Path) -> None:
+    """Raises InputError if the folder holds anything but an earlier report, for what has these names is replaced."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: name a folder that is new")
+    found = [path.name for path in out.iterdir()] if out.exists() else []
+    names = {name for name in found if not name.startswith(artifacts.WRITING)}
+    if names - WRITTEN or (names and "params.yaml" not in names):
+        raise InputError(f"--out {out} holds other things than a report of this command: name a folder that is new")
 
 
 def _files(checkpoints: list[str]) -> list[str]:
@@ -115,6 +136,8 @@ def _files(checkpoints: list[str]) -> list[str]:
 
 
 def _network(name: str, options: str) -> dict[str, Any]:
+    if ":" not in name and name not in FAMILIES:
+        raise InputError(f"--network {name}: write {name}:Net for Net of {name}.py, or one of {', '.join(FAMILIES)}")
     try:
         given = json.loads(options)
     except ValueError as error:
@@ -123,6 +146,11 @@ def _network(name: str, options: str) -> dict[str, Any]:
         raise InputError(f"--options {options} must be a mapping, as '{{\"layers\": 3}}'")
     shape = dict.fromkeys(SHAPE) if ":" in name else {key: given.pop(key, None) for key in SHAPE}
     return {"name": name} | shape | {"options": given}
+
+
+def _statistics(asked: argparse.Namespace) -> dict[str, str]:
+    """By which option the mean and deviation were given."""
+    return {} if asked.mean else {f"data.normalise.{key}": f"--normalise {asked.normalise}" for key in ("mean", "std")}
 
 
 def _normalise(asked: argparse.Namespace) -> dict[str, list[float]] | None:

@@ -93,7 +93,8 @@ def as_asked(options: Mapping[str, str]) -> Iterator[None]:
 
 
 def _in_options(told: str, keys: re.Pattern, options: Mapping[str, str]) -> str:
-    return keys.sub(lambda key: options[key[1]], told.replace("params.yaml: ", ""))
+    lines = keys.sub(lambda key: options[key[1]], told.replace("params.yaml: ", "")).split("\n")
+    return "\n".join(dict.fromkeys(lines))  # two keys may be one option
 
 
 def _stage(name: str) -> Any:
