@@ -25,14 +25,18 @@ DECADES = 10  # from this ratio of largest to smallest on, losses are drawn on a
 def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows) -> list[Picture]:
     """Those that the rows suffice for; every: the dated lines of all widths and recipes."""
     plain = lines.plain(study, every)
+    spawned = any(row["k"] is not None for row in plain)
+    kinds = (
+        "The three kinds of pair are told apart by colour and mark; those with a k are networks that parted after k "
+        "steps, a share of training. "
+    )
     found = [
         *parting.pictures(study, every, forks),
         Picture(
             "lines",
             "On the line between two networks",
-            "Test loss and accuracy on the straight line between two networks; a flat line means one basin. The three "
-            "kinds of pair are told apart by colour and mark; those with a k are networks that parted after k steps, "
-            "a share of training. REPAIR is given to all of them alike.",
+            "Test loss and accuracy on the straight line between two networks; a flat line means one basin. "
+            f"{kinds if spawned else ''}REPAIR is given to all of them alike.",
             "Means over all pairs, bands one standard deviation to either side. The units of the second network are "
             "permuted towards the first, which leaves what it computes as it was.",
             partial(between, series.few(plain)),
