@@ -95,7 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         "inspect", help="look into networks that you have trained", description=INSPECT, epilog=INSPECTIONS, **layout
     )
     inspect.add_argument("--fine", type=Path, metavar="TABLE", help="YAML: class that the network knows -> finer ones")
-    reducers = {"choices": ("pca", "tsne", "raw"), "default": "pca", "help": "what features are reduced by"}
+    reducers = {
+        "choices": ("pca", "tsne", "raw"),
+        "default": "pca",
+        "help": "what features are reduced by (default: %(default)s)",
+    }
     inspect.add_argument("--reducer", **reducers)
     _add_given(inspect, Path("inspected"))
 
@@ -112,10 +116,22 @@ def _parser() -> argparse.ArgumentParser:
 def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
     """What both commands on networks that the user has trained ask for."""
     parser.add_argument("checkpoints", nargs="+", help="safetensors or PyTorch files; FILE#KEY: one of several states")
-    parser.add_argument("--network", required=True, help="package.module:build, torchvision:NAME, mlp, resnet, vgg ...")
-    parser.add_argument("--options", default="{}", metavar="JSON", help="further arguments of the network")
     parser.add_argument(
-        "--data", required=True, help="folder with <class>/*, or train/ and test/ of such; or cifar10 ..."
+        "--network",
+        required=True,
+        help="package.module:build, called with (height, width, channels) and the number of classes; or "
+        "torchvision:NAME, mlp, resnet, vgg, speedrun",
+    )
+    parser.add_argument(
+        "--options",
+        default="{}",
+        metavar="JSON",
+        help="further arguments of the network; or all of them, where these name one of the two",
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        help="folder with <class>/*, or train/ and test/ of such; or digits, mnist, fashion-mnist, cifar10, cifar100",
     )
     parser.add_argument("--classes", type=int, help="how many there must be")
     parser.add_argument("--size", type=int, help="side in pixels that a folder's images are resized to")
@@ -123,12 +139,15 @@ def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
         "--normalise",
         choices=("data", "none", "half", "imagenet"),
         default="data",
-        help="by the training images' own mean and deviation, not (0..1), to -1..1, or as is usual for ImageNet",
+        help="by the training images' own mean and deviation, not (0..1), to -1..1, or as is usual for ImageNet "
+        "(default: %(default)s)",
     )
     parser.add_argument("--mean", type=float, nargs="+", help="instead: of pixels in 0..1, one a channel or one in all")
     parser.add_argument("--std", type=float, nargs="+", help="its deviation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--out", type=Path, default=out, help="folder of the report (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=out, help="folder of the report, new or an earlier one's (default: %(default)s)"
+    )
 
 
 if __name__ == "__main__":
