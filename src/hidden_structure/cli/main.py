@@ -11,7 +11,7 @@ from hidden_structure.frame.values import MATCHINGS
 DESCRIPTION = """\
 Studies of what neural networks keep in their representations beyond their labels. A file of studies/ says what is a
 study's own; src/hidden_structure/frame/defaults.yaml says what every key means, its default, and why.
-Run it from the repository's root.
+Run it from the repository's root; compare and inspect need no repository.
 """
 EXAMPLES = """\
 examples:
