@@ -1,11 +1,14 @@
 """From which k on networks are stable: bracketed between two k, a claim that can fail; every k told twice."""
 
+from itertools import pairwise
+
 import pytest
 import synthetic_connectivity as made
 
 from hidden_structure.report.connectivity import claims, lines, onset, parting
 from hidden_structure.report.connectivity.chapter import chapter
 from hidden_structure.report.linearity import chapter as linearity
+from hidden_structure.report.trained import trained
 
 STEPS = [0, 5, 10, 22, 44, 88, 200]  # of 440: 20 epochs of 1,437 images in batches of 64
 FORKS = [{"k": f"{step}-steps" if step else 0, "steps": step, "share": step / 440} for step in STEPS]
@@ -151,6 +154,25 @@ def test_every_k_is_told_as_steps_and_as_a_share_by_every_recipe(found):
         "parted after 22 steps (2.5 %)",
     }
     assert lines.parted({"k": 5, "steps": 1955, "share": 0.03125}) == "parted after 5 epochs (1,955 steps, 3.1 %)"
+
+
+def test_tables_list_pairs_from_the_earliest_k_on_be_they_epochs_or_steps(found):
+    listed = list(lines.grouped(lines.dated(found["lines"], found["forks"])).values())
+    for before, after in pairwise(listed):
+        alike = all(before[0].get(name) == after[0].get(name) for name in ("width", "weight_decay", "recipe"))
+        if alike and before[0]["k"] is not None and after[0]["k"] is not None:
+            assert before[0]["steps"] < after[0]["steps"]
+    assert sum(map(len, listed)) == len(found["lines"])
+
+
+def test_networks_by_another_recipe_have_a_line_of_their_own_in_what_was_trained(plan, found):
+    costs = [{"network": "spawn.network", "width": 1, "outputs": 10, "flop": 10.0}]
+    classes = [{"superclass": "0", "train": 100}] * 10
+    named = [
+        row[0] for row in trained(plan, lambda name: (found | {"flops": costs, "classes": classes}).get(name, [])).rows
+    ]
+    assert len(named) == len(set(named))
+    assert {f"trunks, by the recipe of {name}" for name in lines.recipes(found["forks"]) if name} <= set(named)
 
 
 def test_recipes_stay_out_of_what_is_told_of_the_study(plan, found):

@@ -147,12 +147,14 @@ def _epochs(study: Study, row: Mapping) -> float:
 
 
 def _spawned(study: Study, networks: Sequence[Mapping], images: int, fine: int) -> Iterator[Kind]:
-    for width in dict.fromkeys(row["width"] for row in networks):
+    for width, recipe in dict.fromkeys((row["width"], row.get("recipe") or "") for row in networks):
+        alike = [row for row in networks if (row["width"], row.get("recipe") or "") == (width, recipe)]
         for child in (False, True):
-            rows = [row for row in networks if row["width"] == width and (row["k"] is not None) == child]
+            rows = [row for row in alike if (row["k"] is not None) == child]
             each = [((SPAWN, width, fine), images, _epochs(study, row)) for row in rows for _ in row["seed"]]
             train, test = ([v for row in rows for v in row[f"{split}_accuracy"]] for split in ("train", "test"))
             if each:
                 name = "parted from trunks" if child else "trunks"
                 name += "" if width == 1 else f", width times {width:g}"
+                name += f", by the recipe of {recipe}" if recipe else ""
                 yield Kind(name, [seed for row in rows for seed in row["seed"]], each, train, test)

@@ -63,10 +63,15 @@ def named(row: Mapping) -> str:
 
 
 def grouped(rows: Rows) -> dict[tuple, list[Mapping]]:
-    """Dated rows by width, weight decay and what a table calls them, in the order in which these first appear."""
-    found: dict[tuple, list[Mapping]] = {}
+    """Dated rows by width, weight decay and what a table calls them, in the order in which these first appear; of pairs
+    that parted the earliest first, for some k may be epochs and others steps."""
+    blocks: dict[tuple, list[Mapping]] = {}
     for row in rows:
-        found.setdefault((row["width"], row["weight_decay"], named(row)), []).append(row)
+        blocks.setdefault((row["width"], row["weight_decay"], row.get("recipe"), row["k"] is None), []).append(row)
+    found: dict[tuple, list[Mapping]] = {}
+    for block in blocks.values():
+        for row in sorted(block, key=lambda row: row.get("steps", 0)):
+            found.setdefault((row["width"], row["weight_decay"], named(row)), []).append(row)
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ CONDITIONS = {  # column -> title of the panel, which layers have it
     "weights": (r"its factor, weights: dist($W_A$, $W_B$)", "weighted"),
     "inputs": (r"its factor, inputs: dist($H_A$, $H_B$)", "weighted"),
 }
+TITLE = 24  # letters of a panel's title in a line: four panels stand side by side
 BLOCKS = 12  # at most so many are numbered on an axis
 
 
@@ -163,7 +165,7 @@ def panels(drawn: Sequence[Series], layers: Rows, name: str, repaired: bool) -> 
     """One quantity of every series, each in a panel of its own, before the others in grey."""
     columns = min(4, len(drawn))
     rows = -(-len(drawn) // columns)
-    figure = new_figure(PAGE, PAGE * (0.06 + 0.24 * rows))
+    figure = new_figure(PAGE, PAGE * (0.06 + 0.25 * rows))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     kind = CONDITIONS[name][1] if name in CONDITIONS else None
     places = [layer["layer"] for layer in layers if kind is None or layer[kind]]
@@ -174,7 +176,7 @@ def panels(drawn: Sequence[Series], layers: Rows, name: str, repaired: bool) -> 
                 middle, _ = series.over_pairs(other.rows, lambda row: row["layers"][name])
                 axes.plot(places, _shown(middle), color="#cccccc", linewidth=0.7, zorder=0)
         _against_layers(axes, one, places, name)
-        axes.set_title(one.label)
+        axes.set_title(fill(one.label, TITLE), fontsize="small")
         blocks_axis(axes, layers, BLOCKS // 2)
         axes.set_xlabel("")
     for axes in list(grid.flat)[len(own) :]:
