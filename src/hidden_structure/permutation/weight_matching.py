@@ -178,6 +178,12 @@ class Ascent:
         self.a = {name: _weight(a[name]) for name in self.a}
         self.scored, self.units_of_a, self.settled = {}, {}, {}
 
+    def turn_to(self, weights: Mapping[str, Tensor]) -> None:
+        """Match to these from now on, in the place of A's weights of the same names; B stays as it is."""
+        self.a |= weights
+        self.version |= {name: self.version[name] + 1 for name in weights}
+        self.units_of_a = {term: units for term, units in self.units_of_a.items() if term.name not in weights}
+
     def sweep(self) -> None:
         """One step of each family, in order of execution."""
         for family in self.families:
