@@ -14,6 +14,7 @@ from hidden_structure.tables import (
     collapse,
     connectivity,
     distillation,
+    finetune,
     flops,
     imbalance,
     inspection,
@@ -26,10 +27,10 @@ from hidden_structure.tables import (
 )
 
 IDEAS = (collapse, recovery, merges, split, sweep, imbalance, unconstrained, connectivity, linearity, distillation)
-IDEAS += (inspection,)
+IDEAS += (finetune, inspection)
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "dvc")
 # What there is a hardware-*.json of.
-TRAINED = ("fine", "coarse", "memorised", "merges", "split", "sweep", "imbalance", "distill", "spawn")
+TRAINED = ("fine", "coarse", "memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill", "spawn")
 
 
 @one_line_errors

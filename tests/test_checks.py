@@ -106,6 +106,26 @@ def test_too_few_images_or_classes_are_told_before_anything_is_trained(data, set
     assert found == [] if said is None else len(found) == 1 and said in found[0], found
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, None),
+        ({"epoch": 7}, "finetune.epoch: train.snapshots keeps no weights after 7 epochs: give one of [3, 12]"),
+        ({"parts": 6}, "finetune.parts: 6 parts of 10 classes have fewer than two each"),
+        ({"tasks": [["class 0", "class 1"], ["class 2", "dog"]]}, "finetune.tasks: there is no class dog"),
+        ({"tasks": [["class 0", "class 1"], ["class 2", "class 1"]]}, "finetune.tasks: class 1 is in both tasks"),
+        ({"batch": 161}, "finetune.train.batch_size: 161 is more than the 160 training samples"),
+        ({"from_scratch": {"batch_size": 161}}, "finetune.from_scratch.batch_size: 161 is more than the 160"),
+    ],
+)
+def test_tasks_and_their_recipes_are_looked_at_before_anything_is_trained(data, settings, said):
+    own = {name: value for name, value in settings.items() if name != "batch"}
+    content = tiny.study(finetune={"train": None} | own)
+    content["finetune"]["train"]["batch_size"] = settings.get("batch", 32)
+    found = problems(params.Study.model_validate(content), data)
+    assert found == [] if said is None else len(found) == 1 and said in found[0], found
+
+
 def test_all_is_told_at_once(data):
     found = told(data, "merge.classes", "merges.kinds.0.classes", "split.classes", "distill.merge.classes", value=11)
     assert [problem.split()[0] for problem in found] == [

@@ -30,6 +30,7 @@ SECTIONS = {
     "spawn": {"train": None, "network": None, "epochs": [0, 2], "steps": [5], "widths": [0.5], "weight_decays": []},
     "sweep": {"seeds": [0], "lrs": [0.1, 0.05], "weight_decays": [0.0]},
     "imbalance": {"train": None},
+    "finetune": {"train": None},
     "cluster": {"reducers": ["pca"], "components": 2, "restarts": 1},
 }
 STAGES = [("train.py", "coarse"), ("train_memorised.py",), ("spawn.py",), ("train_merges.py",), ("split.py",)]

@@ -17,6 +17,7 @@ EMPTY = {
     "split.py": ("split", []),
     "sweep.py": ("sweep", []),
     "imbalance.py": ("imbalance", None),
+    "finetune.py": ("finetune", None),
     "solve_unconstrained.py": ("unconstrained", None),
     "distill.py": ("distill", None),
     "compare_students.py": ("students", None),
@@ -43,6 +44,6 @@ def test_every_stage_writes_that_there_is_nothing_in_place_of_what_was(tmp_path)
             assert artifacts.read_json(tmp_path / paths.results(name)) == content, command
     hardware = list((tmp_path / paths.RESULTS).glob("hardware-*.json"))
     assert {path.read_bytes() for path in hardware} == {b"null\n"}
-    assert len(hardware) == 9
+    assert len(hardware) == 10
     for folder in FOLDERS:
         assert not list((tmp_path / folder).iterdir())

@@ -53,11 +53,12 @@ def test_what_is_measured_on_spawned_networks_comes_and_goes_with_them():
             valid(SMALL | {part: {}})
 
 
-@pytest.mark.parametrize("part", ["memorised", "split", "sweep", "imbalance", "distill", "spawn"])
+@pytest.mark.parametrize("part", ["memorised", "split", "sweep", "imbalance", "finetune", "distill", "spawn"])
 def test_a_part_changes_the_recipe_of_the_study_where_it_says_so_and_nowhere_else(part):
     study = valid(SMALL | {"train": {"lr": 0.03, "crop": 2}, part: {"train": {"epochs": 20}}})
     own = getattr(study, part).train
-    assert (own.lr, own.crop, own.epochs) == (0.03, 0 if part == "memorised" else 2, 20)
+    own_keys = 0.02 if part == "finetune" else 0.03, 0 if part == "memorised" else 2  # which defaults.yaml gives these
+    assert (own.lr, own.crop, own.epochs) == (*own_keys, 20)
     assert study.train.epochs == 200
 
 
@@ -80,7 +81,7 @@ def test_without_train_a_part_begins_from_the_default_recipe():
     study = valid(SMALL | {"train": None, "spawn": {"train": {"epochs": 20}}})
     assert study.train is None
     assert (study.spawn.train.epochs, study.spawn.train.lr) == (20, 0.2)
-    for part in ("memorised", "split", "sweep", "imbalance", "distill"):
+    for part in ("memorised", "split", "sweep", "imbalance", "finetune", "distill"):
         with pytest.raises(ValueError, match=f"{part}: is compared with the networks of train"):
             valid(SMALL | {"train": None, part: {}})
 

@@ -29,6 +29,16 @@ OVERRIDES = {
         "kinds": [{"method": "modulo", "classes": c, "groups": None, "seed": 0} for c in (5, 2)],
     },
     "split": {"train": None},
+    "finetune": {
+        "seeds": [0],
+        "epoch": None,
+        "train": None,
+        "from_scratch": {},
+        "alphas": [0.5],
+        "coefficients": [1.0],
+        "samples": 100,
+        "repair_samples": 100,
+    },
     "distill": {
         "seeds": [0],
         "teachers": [0],
@@ -83,7 +93,7 @@ def study(**sections) -> dict:
     for overrides in (OVERRIDES, sections):
         for name, value in overrides.items():
             content[name] = (content[name] or LEFT_OUT.get(name, {})) | value if isinstance(value, dict) else value
-    parts = ("memorised", "merges", "split", "sweep", "imbalance", "distill", "spawn")
+    parts = ("memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill", "spawn")
     for part in filter(None, map(content.get, parts)):
         part |= {name: copy.deepcopy(content[name]) for name in INHERITED if name in part and part[name] is None}
     return content

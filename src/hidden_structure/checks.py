@@ -16,8 +16,10 @@ from torch import nn
 from hidden_structure.connectivity.spawning import cells, check_partings
 from hidden_structure.datasets.labels import Merge, merge, tables
 from hidden_structure.distillation.methods import check_room
+from hidden_structure.finetuning.classes import samples_of, tasks_of
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
+from hidden_structure.frame.finetune import from_scratch
 from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.spawn import replaced
 from hidden_structure.merges import imbalance
@@ -29,7 +31,7 @@ from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import pick_device
 from hidden_structure.training.inputs import built_for
-from hidden_structure.training.loop import check_sizes
+from hidden_structure.training.loop import check_sizes, snapshot_epochs
 from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
 
 TSNE_SAMPLES = 4  # in a super-class, at least
@@ -100,6 +102,8 @@ def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.nd
         _recipe(told, study, study.sweep.train, "sweep.train", shape)
     if study.imbalance:
         _imbalance(told, study, study.imbalance, data)
+    if study.finetune:
+        _finetuned(told, study, study.finetune, data)
 
 
 def _imbalance(
@@ -112,6 +116,22 @@ def _imbalance(
         kept = _ask(told, imbalance.draw, *own)
         if kept is not None and settings.train.batch_size <= len(labels):
             _ask(told, check_sizes, settings.train, (len(kept), *shape[1:]), 1, "imbalance.train")
+
+
+def _finetuned(told: list[str], study: params.Study, settings: params.Finetune, data: Mapping[str, np.ndarray]) -> None:
+    labels, shape = data["train_labels"], data["train_images"].shape
+    kept = snapshot_epochs(study.train.epochs, study.train.snapshots)[1:]
+    if settings.epoch is not None and settings.epoch not in kept:
+        told.append(
+            f"finetune.epoch: train.snapshots keeps no weights after {settings.epoch} epochs: give one of {kept}"
+        )
+    tasks = _ask(told, tasks_of, settings, data["class_names"].tolist()) or {}
+    recipes = {"finetune.train": settings.train, "finetune.from_scratch": from_scratch(settings, study.train)}
+    for key, recipe in recipes.items():
+        _recipe(told, study, recipe, key, shape)
+        if recipe.batch_size <= len(labels):
+            fewest = min((len(samples_of(labels, classes)) for classes in tasks.values()), default=len(labels))
+            _ask(told, check_sizes, recipe, (fewest, *shape[1:]), 1, key)
 
 
 def _runnable(network: params.Network, image_shape: tuple[int, ...], classes: int) -> nn.Module:

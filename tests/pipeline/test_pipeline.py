@@ -15,7 +15,13 @@ FIRST = {"prepare-data", "check", "merge-labels", "train@fine", "train@coarse", 
 LAST = {"make-tables", "report"}
 CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
 OTHER = {"follow-recovery", "train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep"}
-ALL = FIRST | OTHER | CONNECTIVITY | LAST | {"imbalance", "solve-unconstrained", "distill", "compare-students"}
+ALL = (
+    FIRST
+    | OTHER
+    | CONNECTIVITY
+    | LAST
+    | {"imbalance", "finetune", "solve-unconstrained", "distill", "compare-students"}
+)
 ALL |= {"inspect-networks"}
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -18,7 +18,7 @@ NEEDED = ("dvc", "jinja2", "matplotlib", "openTSNE", "PIL", "torchvision")  # mo
 STAGES = (  # as dvc.yaml names them, in an order in which each finds what it reads; the report follows
     *("prepare-data", "check", "merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
     *("train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep", "imbalance"),
-    *("solve-unconstrained", "distill", "compare-students", "inspect-networks", "spawn"),
+    *("finetune", "solve-unconstrained", "distill", "compare-students", "inspect-networks", "spawn"),
     *("permute", "interpolate", "linearity", "make-tables"),
 )
 

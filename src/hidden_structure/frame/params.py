@@ -11,6 +11,7 @@ from pydantic import ValidationError, model_validator
 from hidden_structure.frame import yaml_files
 from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.finetune import Finetune, from_scratch
 from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.frame.problems import first_problem
@@ -59,6 +60,7 @@ class Study(Section):
     split: Split | None
     sweep: Sweep | None
     imbalance: Imbalance | None
+    finetune: Finetune | None
     unconstrained: Unconstrained | None
     distill: Distill | None
     inspect: Inspect | None
@@ -75,9 +77,13 @@ class Study(Section):
                 raise ValueError(f"{name}: the networks of spawn need it: add it, or set spawn to null")
             if getattr(self, name) and not self.spawn:
                 raise ValueError(f"{name}: has no meaning without spawn: set it to null, or add spawn")
-        for name in ("memorised", "merges", "split", "sweep", "imbalance", "distill"):
+        for name in ("memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill"):
             if getattr(self, name) and not self.train:
                 raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
+        if self.finetune:
+            from_scratch(self.finetune, self.train)
+            if new := {*self.finetune.seeds} - {*self.seeds}:
+                raise ValueError(f"finetune.seeds: {min(new)} is no seed of the study: add it there, or leave it out")
         if self.distill and self.distill.teacher == "coarse" and self.distill.merge != self.merge:
             raise ValueError("distill.merge: a coarse teacher has the study's own merge: give that, or teacher: own")
         if self.distill and self.distill.teacher == "coarse" and (new := {*self.distill.teachers} - {*self.seeds}):

@@ -3,6 +3,7 @@
 from hidden_structure.report.collapse import chapter as collapse
 from hidden_structure.report.connectivity import chapter as connectivity
 from hidden_structure.report.distillation import chapter as distillation
+from hidden_structure.report.finetune import chapter as finetune
 from hidden_structure.report.imbalance import chapter as imbalance
 from hidden_structure.report.inspection import chapter as inspection
 from hidden_structure.report.linearity import chapter as linearity
@@ -23,5 +24,6 @@ CHAPTERS = {
     "imbalance": imbalance,
     "connectivity": connectivity,
     "linearity": linearity,
+    "finetune": finetune,
     "distillation": distillation,
 }

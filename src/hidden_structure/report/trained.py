@@ -105,6 +105,8 @@ def _kinds(study: Study, tables: Tables) -> Iterator[Kind]:
         each = [((STUDY, 1, fine), row["images"], row["epochs"]) for row in rows]
         test = [row["test_accuracy"] for row in rows]
         yield Kind("fine labels, some classes with few images", [row["seed"] for row in rows], each, (), test)
+    if study.finetune:
+        yield from _finetuned(tables("finetuned"), fine)
     if study.distill:
         yield from _taught(study, tables, images)
     if study.spawn and not study.spawn.checkpoints:
@@ -122,6 +124,15 @@ def _merged(study: Study, merges: Sequence[Mapping], images: int, fine: int) -> 
         each = [((STUDY, 1, fine), row["bought"]["samples"], row["bought"]["epochs"]) for row in bought]
         test = [row["bought"]["accuracy"] for row in bought]
         yield Kind("fine labels, as many as merges are worth", [row["seed"] for row in bought], each, (), test)
+
+
+def _finetuned(networks: Sequence[Mapping], fine: int) -> Iterator[Kind]:
+    for name, pretrained in {"finetuned on part of the classes": True, "from scratch on these": False}.items():
+        rows = [row for row in networks if (row["begins"] == "pretrained") == pretrained]
+        if rows:
+            each = [((STUDY, 1, fine), row["images"], row["epochs"]) for row in rows]
+            test = [row["accuracy"][row["task"]]["all"] for row in rows]
+            yield Kind(name, [row["seed"] for row in rows], each, (), test)
 
 
 def _taught(study: Study, tables: Tables, images: int) -> Iterator[Kind]:

@@ -25,7 +25,7 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     if not rows:
         return {}
     plain = next(row for row in rows if is_plain(study, row))
-    layers = _layers(plain["layers"])
+    layers = in_order(plain["layers"])
     places = {layer["name"]: layer["layer"] for layer in layers}
     return {
         "layers": layers,
@@ -34,7 +34,8 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     }
 
 
-def _layers(layers: Sequence[Mapping]) -> list[dict]:
+def in_order(layers: Sequence[Mapping]) -> list[dict]:
+    """Layers in order of execution from 1 on, each with the block that it is part of."""
     keys = [_block(layer["name"]) for layer in layers]
     blocks = [1]
     for before, key in pairwise(keys):
@@ -72,37 +73,53 @@ def _line(row: Mapping, plain: bool) -> dict:
     def over_layers(name: str) -> list[float]:
         return [_mean(layer[name], half) for layer in layers if name in layer]
 
-    bends = [max(stats["mean"] for stats in layer["dissimilarity"]) for layer in layers]
     ends = over_layers("baseline")
     found = pair_columns(row) | {"repaired": row["repaired"]}
-    found["bend"] = max(bend / max(end, FLOOR) for bend, end in zip(bends, ends, strict=True))
-    found["output"] = bends[-1]
+    found["bend"] = max(map(bend, layers))
+    found["output"] = _furthest(layers[-1])
     found["union"] = max(error["merged"]) - error["either"]
     found["errors"] = {"ends": [error["a"], error["b"]], "either": error["either"], "merged": max(error["merged"])}
     found["commutation"] = _commutation(layers)
     lists = {name: over_layers(name) for name in CONDITIONS}
     found["condition"] = {name: fmean(values) for name, values in lists.items() if values}
     telling = [index for index, alpha in enumerate(row["alphas"]) if alpha != 0.5]
-    laws = {law: name for law, name in LAWS.items() if telling and name in layers[0]}
-    deep = [layer for layer in layers if layer.get("depth", 0) > 1] if laws else []
-    if deep:
-        found["laws"] = {
-            law: max(
-                max(layer[name][index]["mean"] for index in telling) / max(layer["baseline"]["mean"], FLOOR)
-                for layer in deep
-            )
-            for law, name in laws.items()
-        }
+    told = laws(layers, row["alphas"])
+    if told:
+        found["laws"] = told
     if plain:
         found["layers"] = {"ends": ends, "dissimilarity": over_layers("dissimilarity")}
         found["layers"] |= {"coefficient": over_layers("coefficient")}
-        if deep:
-            found["layers"] |= {
-                law: [fmean(layer[name][index]["mean"] for index in telling) for layer in layers]
-                for law, name in laws.items()
-            }
+        found["layers"] |= {
+            law: [fmean(layer[LAWS[law]][index]["mean"] for index in telling) for layer in layers] for law in told
+        }
         found["layers"] |= {} if row["repaired"] else {name: values for name, values in lists.items() if values}
     return found
+
+
+def bend(layer: Mapping) -> float:
+    """1 - cos of merged with interpolated features at the worst alpha, over 1 - cos of the ends'."""
+    return _furthest(layer) / max(layer["baseline"]["mean"], FLOOR)
+
+
+def _furthest(layer: Mapping) -> float:
+    return max(stats["mean"] for stats in layer["dissimilarity"])
+
+
+def laws(layers: Sequence[Mapping], alphas: Sequence[float]) -> dict[str, float]:
+    """How far either law is off, as `bend`, at the worst layer behind the first weights and the worst alpha other than
+    1/2; nothing where there is none, or LEWC was not measured."""
+    telling = [index for index, alpha in enumerate(alphas) if alpha != 0.5]
+    deep = [layer for layer in layers if layer.get("depth", 0) > 1]
+    if not telling or not deep:
+        return {}
+    return {
+        law: max(
+            max(layer[name][index]["mean"] for index in telling) / max(layer["baseline"]["mean"], FLOOR)
+            for layer in deep
+        )
+        for law, name in LAWS.items()
+        if name in layers[0]
+    }
 
 
 def _commutation(layers: Iterable[Mapping]) -> float | None:

@@ -1,0 +1,1 @@
+"""Networks finetuned on two tasks: whether features add up where weights do."""

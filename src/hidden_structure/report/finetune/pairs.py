@@ -1,0 +1,39 @@
+"""The pairs of networks of two tasks, and what the tables hold of each."""
+
+from collections.abc import Mapping, Sequence
+
+from hidden_structure.report.statistics import mean
+
+Rows = Sequence[Mapping]
+KINDS = {"finetuned": "finetuned", "same": "same initialisation", "independent": "independent"}
+REPAIRED = {False: "as merged", True: "with BatchNorm reset"}
+TASKS = ("first", "second")
+HALF = 0.5
+
+
+def of(rows: Rows, kind: str, repaired: bool = False) -> list[Mapping]:
+    """The pairs of one kind, in the order of the seeds; none with BatchNorm reset where there is none."""
+    own = (row for row in rows if (row["kind"], row["repaired"]) == (kind, repaired))
+    return sorted(own, key=lambda row: row["seed"])
+
+
+def repairs(rows: Rows) -> bool:
+    """Whether the networks have BatchNorm."""
+    return any(row["repaired"] for row in rows)
+
+
+def worst_sum(row: Mapping) -> list[float]:
+    """The bend at the worst coefficient other than 1/2, which is on the line; nothing where there is no other."""
+    told = [bend for bend, place in zip(row["bend"], row["coefficients"][1:], strict=True) if place != HALF]
+    return [max(told)] if told else []
+
+
+def gains(crossed: Mapping, added: Mapping) -> tuple[float, float]:
+    """Test accuracy within a task, mean over both, less that of what the networks began as: what each of a pair gained
+    on its own, and what the network halfway between them has gained."""
+    halfway, gained, had = crossed["alphas"].index(HALF), [], []
+    for task, end in zip(TASKS, (0, -1), strict=True):
+        before, own = added["accuracy"][task]["within"][0], crossed["accuracy"][task]["within"]
+        gained.append(own[end] - before)
+        had.append(own[halfway] - before)
+    return mean(gained), mean(had)
