@@ -15,7 +15,7 @@ from hidden_structure.training import resume
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import TrainingState
-from hidden_structure.training.run import evaluate, import_optimizers, train
+from hidden_structure.training.run import evaluate, train
 
 
 class Reads(Section):
@@ -41,7 +41,6 @@ def main() -> None:
     arrays = (*inputs.arrays, *given.content(plan))
     with workplace("spawn", study.model_dump(include={"spawn"}) | hardware, arrays) as folder:
         found = {}
-        import_optimizers()
         for wave in waves(plan):
             named = {run.title: (run, forks(plan, run), study.hardware, folder) for run in wave}
             found |= tasks.run("spawn", make, named, folder, study.tasks, study.hardware)

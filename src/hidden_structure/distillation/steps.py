@@ -17,7 +17,6 @@ from hidden_structure.distillation.students import Task, accuracy, augmented_acc
 from hidden_structure.frame import artifacts, params, paths, tasks
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.inputs import read
-from hidden_structure.training.run import import_optimizers
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
     """
     settings, (config, _) = plan.distill, _configure(plan, plan.distill.teachers[0])
     check_room(settings, config.initialise(plan.network, config.task.classes, config.teacher_seed))
-    import_optimizers()
     common = plan.folder, where, plan.hardware
     invented = settings.subclasses if any(METHODS[method].invented for method in settings.methods) else []
     each = [(seed, count) for count in (1, *invented) for seed in settings.teachers]

@@ -25,6 +25,7 @@ from hidden_structure.permutation.weight_matching import Ascent, Matched
 from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training.batches import Images, evaluation_batches, training_batches
 from hidden_structure.training.device import autocast
+from hidden_structure.training.updates import adam
 
 
 def match_straight_through(
@@ -56,7 +57,7 @@ def match_straight_through(
     names = [name for name, _ in network.named_parameters()]
     free = {name: a[name].detach().clone().requires_grad_() for name in names}
     buffers = dict(network.named_buffers())
-    optimizer = torch.optim.Adam(list(free.values()), lr=recipe.lr)
+    optimizer = adam([{"params": list(free.values())}], recipe.lr)
     ascent = Ascent(symmetry, a, b)
     ascent.move(start)
 

@@ -29,12 +29,13 @@ from hidden_structure.training.batches import (
 )
 from hidden_structure.training.device import autocast, place
 from hidden_structure.training.optimizers import MuonAndSGD, optimizer, set_rate
+from hidden_structure.training.updates import Optimizer
 
 
 @dataclass
 class TrainingState:
     network: nn.Module
-    optimizer: torch.optim.Optimizer | MuonAndSGD
+    optimizer: Optimizer | MuonAndSGD
     average: Average | None = None  # of the weights
     epoch: int = 0  # epochs done
     batch: int = 0  # and batches of the next
@@ -179,7 +180,7 @@ def diverged(what: str, train: Train, section: str = "train") -> Diverged:
 
 def step(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer | MuonAndSGD,
+    optimizer: Optimizer | MuonAndSGD,
     inputs: Tensor,
     targets: Tensor,
     rate: float,

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from hidden_structure.frame.params import Train
 from hidden_structure.networks.features import head
+from hidden_structure.training import updates
+from hidden_structure.training.updates import Optimizer
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
-def optimizer(network: nn.Module, train: Train) -> "torch.optim.Optimizer | MuonAndSGD":
+def optimizer(network: nn.Module, train: Train) -> "Optimizer | MuonAndSGD":
     """That of the recipe, for a network that is on its device already.
 
     Groups with a `scale` learn at that multiple of the rate (`set_rate`).
@@ -22,16 +24,14 @@ def optimizer(network: nn.Module, train: Train) -> "torch.optim.Optimizer | Muon
     groups = parameter_groups(network, train)
     if train.optimizer == "sgd":
         return _sgd(groups, train, fused)
-    betas = (train.momentum, 0.999)
-    return torch.optim.Adam(groups, lr=train.lr, betas=betas, weight_decay=train.weight_decay, fused=fused)
+    return updates.adam(groups, train.lr, train.weight_decay, train.momentum, fused)
 
 
-def _sgd(groups: list, train: Train, fused: bool) -> torch.optim.SGD:
-    momentum = {"momentum": train.momentum, "nesterov": train.nesterov}
-    return torch.optim.SGD(groups, lr=train.lr, weight_decay=train.weight_decay, fused=fused, **momentum)
+def _sgd(groups: list, train: Train, fused: bool) -> Optimizer:
+    return updates.sgd(groups, train.lr, train.weight_decay, train.momentum, train.nesterov, fused)
 
 
-def set_rate(optimizer: "torch.optim.Optimizer | MuonAndSGD", rate: float) -> None:
+def set_rate(optimizer: "Optimizer | MuonAndSGD", rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("scale", 1.0)
 
@@ -78,7 +78,7 @@ class MuonAndSGD:
         scaled = [group | {"scale": train.others_rate * group.get("scale", 1.0)} for group in kept if group["params"]]
         for group in scaled:  # as for shifts: what a decay takes away a step is rate times decay
             group["weight_decay"] = group.get("weight_decay", train.weight_decay) / train.others_rate
-        self.optimizers: list[torch.optim.Optimizer] = [_sgd(scaled, train, fused)]
+        self.optimizers: list[Optimizer | torch.optim.Optimizer] = [_sgd(scaled, train, fused)]
         if self.matrices:
             options = {"momentum": train.momentum, "nesterov": train.nesterov, "weight_decay": train.weight_decay}
             self.optimizers.append(torch.optim.Muon(self.matrices, lr=train.lr, **options))

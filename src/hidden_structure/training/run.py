@@ -74,12 +74,6 @@ def whiten(network: nn.Module, images: Images) -> None:
             module.whiten(images.normalise(images.pixels[chosen.to(images.pixels.device)]))
 
 
-def import_optimizers() -> None:
-    """PyTorch imports a compiler with the first optimizer of a process, which takes a second and a half: done once in
-    the process that forks others, not in each of these."""
-    torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.0)
-
-
 def evaluate(
     network: nn.Module,
     splits: Mapping[str, tuple[Images, Tensor]],
