@@ -158,7 +158,7 @@ cluster:
 # memorised: {{}}      # a control of recovery: networks that memorise shuffled labels
 # split: {{}}          # classes split at random: does training keep together what belongs together?
 # imbalance: {{}}      # classes with few images: do they become one? nine more networks
-# finetune: {{}}       # finetuned on halves of the classes: do features add up as weights do? five more a seed
+# finetune: {{seeds: [0]}}  # finetuned on halves of the classes: do features add up as weights do? five more a seed
 # distill: {{teachers: [0]}}  # students of the coarse network, by thirteen methods; three teachers for a result
 # spawn: {{}}          # linear mode connectivity, matching of units, layerwise linearity: a dozen more networks
 # unconstrained: {{}}  # the unconstrained features model: no data, two minutes
