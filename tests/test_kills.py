@@ -14,7 +14,7 @@ import pytest
 import tiny
 import torch
 
-from hidden_structure.frame import params, paths
+from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import initialise
 from hidden_structure.training import loop, resume, run
 from hidden_structure.training.batches import on_device
@@ -30,17 +30,19 @@ SECTIONS = {
     "spawn": {"train": None, "network": None, "epochs": [0, 2], "steps": [5], "widths": [0.5], "weight_decays": []},
     "sweep": {"seeds": [0], "lrs": [0.1, 0.05], "weight_decays": [0.0]},
     "imbalance": {"train": None},
-    "finetune": {"train": None},
     "cluster": {"reducers": ["pca"], "components": 2, "restarts": 1},
 }
 STAGES = [("train.py", "coarse"), ("train_memorised.py",), ("spawn.py",), ("train_merges.py",), ("split.py",)]
-STAGES += [("distill.py",), ("sweep.py",), ("imbalance.py",)]
+STAGES += [("distill.py",), ("sweep.py",), ("imbalance.py",), ("finetune.py",)]
 
 
 def prepare(folder: Path, **sections) -> Path:
     folder.mkdir()
     tiny.write_params(folder, **(SECTIONS | sections))
     tiny.write_data(folder)
+    study = params.load(folder / "params.yaml")
+    pretrained = initialise(study.network, (8, 8, 1), 10, 0)  # what finetune reads: it need not be trained for this
+    artifacts.write_tensors(folder / paths.snapshot("fine", 0, study.train.epochs), pretrained.state_dict())
     return folder
 
 

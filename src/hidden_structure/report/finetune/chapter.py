@@ -87,9 +87,10 @@ def _pictures(study: Study, tables: Tables) -> list[Picture]:
     settings, networks = study.finetune, tables("finetuned")
     crossed, sums, named = tables("crossed"), tables("sums"), tables("finetuned_layers")
     counts = [len([row for row in tables("tasks") if row["task"] == task]) for task in ("first", "second")]
-    when = f"after {settings.epoch} of {study.train.epochs} epochs" if settings.epoch else "to the end"
+    epochs = study.train.epochs
+    when = f"as they are after {settings.epoch or epochs} of {epochs} epochs on all classes"
     making = (
-        f"Tasks of {counts[0]} and {counts[1]} classes; {len(settings.seeds)} networks, trained on all classes {when}, "
+        f"Tasks of {counts[0]} and {counts[1]} classes; {len(settings.seeds)} networks, {when}, "
         f"are finetuned on each for {settings.train.epochs} epochs; the others learn it from scratch. Means over "
         "pairs, bands one standard deviation to either side; test images of both tasks."
     )
