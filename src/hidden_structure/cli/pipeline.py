@@ -19,7 +19,7 @@ STAGES = (  # as dvc.yaml names them, in an order in which each finds what it re
     *("prepare-data", "check", "merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
     *("train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep", "imbalance"),
     *("finetune", "solve-unconstrained", "distill", "compare-students", "inspect-networks", "spawn"),
-    *("permute", "interpolate", "linearity", "make-tables"),
+    *("permute", "interpolate", "linearity", "average-networks", "make-tables"),
 )
 
 

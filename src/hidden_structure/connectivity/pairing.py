@@ -12,7 +12,7 @@ from hidden_structure.connectivity.line import State
 from hidden_structure.connectivity.spawning import Pair, pairs
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.params import Network, Study
+from hidden_structure.frame.params import Network, Study, Train
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
@@ -44,10 +44,10 @@ def content(pairs: Iterable[tuple[Pair, str]]) -> Iterator[np.ndarray]:
             yield from artifacts.read_arrays(paths.permutation(pair.id, method)).values()
 
 
-def repair_images(pair: Pair, train: Images, samples: int | None) -> Images:
+def repair_images(recipe: Train, train: Images, samples: int | None) -> Images:
     """The training images that repaired statistics come from: augmented as in training, black borders included."""
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
-    recipe, chosen = pair.cell.train, chosen[:samples].to(train.pixels.device)
+    chosen = chosen[:samples].to(train.pixels.device)
     return augmented(replace(train, pixels=train.pixels[chosen]), torch_generator("repair"), recipe.crop, recipe.flip)
 
 
@@ -61,7 +61,7 @@ def aligned(pair: Pair, method: str, inputs: Inputs) -> tuple[nn.Module, State, 
     a, b = (artifacts.read_state(paths.spawned(pair.cell.name, *end), network) for end in (pair.a, pair.b))
     if method == "none":
         return network, a, b
-    symmetry = _symmetry(inputs, pair.cell.network.model_dump_json())
+    symmetry = symmetry_of(pair.cell.network, inputs)
     file = paths.permutation(pair.id, method)
     held = {name: ("i", entries.dim()) for name, entries in identity(symmetry).items()}
     found = artifacts.read_arrays(file, held)
@@ -69,6 +69,11 @@ def aligned(pair: Pair, method: str, inputs: Inputs) -> tuple[nn.Module, State, 
         return network, a, apply(symmetry, {name: torch.from_numpy(array) for name, array in found.items()}, b)
     except InputError as error:
         raise artifacts.unfit(str(error), file) from error
+
+
+def symmetry_of(network: Network, inputs: Inputs) -> Symmetry:
+    """Raises InputError as `derive`."""
+    return _symmetry(inputs, network.model_dump_json())
 
 
 @lru_cache(maxsize=4)

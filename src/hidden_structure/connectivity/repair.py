@@ -6,7 +6,7 @@ the interpolation of the ends' means and standard deviations.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -91,15 +91,32 @@ def rescale(network: nn.Module, batches: Iterable[Tensor], units_a: Units, units
     paper's BatchNorm layers once they are fused. A layer without bias keeps its means (times the scale), and dead
     units stay as they are.
 
+    Raises InputError as `rescale_to`.
+    """
+    targets = {
+        name: tuple(torch.lerp(start, end, alpha) for start, end in zip(units_a[name], units_b[name], strict=True))
+        for name in units_a
+    }
+    rescale_to(network, batches, targets)
+
+
+def mean_statistics(units: Sequence[Units]) -> Units:
+    """The mean over networks of their units' means, and of their standard deviations: of two, those halfway."""
+    return {
+        name: tuple(torch.stack(values).mean(0) for values in zip(*(own[name] for own in units), strict=True))
+        for name in units[0]
+    }
+
+
+@torch.no_grad()
+def rescale_to(network: nn.Module, batches: Iterable[Tensor], targets: Units) -> None:
+    """Give the units of a merged network these means and standard deviations, in place, as `rescale` does.
+
     Raises InputError, and changes nothing, if layers share a parameter or one is called several times in a pass, for
     they would need several scales; or if a parametrised weight cannot take the rescaled value.
     """
     layers = _layers(network)
     _refuse_shared(network, layers)
-    targets = {
-        name: tuple(torch.lerp(start, end, alpha) for start, end in zip(units_a[name], units_b[name], strict=True))
-        for name in units_a
-    }
 
     def correct(module: nn.Module, name: str, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         scale, shift = (part.to(outputs) for part in _correction(module, (mean, std), targets[name]))
@@ -135,21 +152,8 @@ def repairer(
 
     Raises InputError if the images are too few for a variance; the repair, as what it calls does.
     """
-    count = -(-len(images.pixels) // batch_size)
-
-    def batches() -> Iterator[Tensor]:
-        """Parts of equal size, or nearly: a last batch of a single image would have no variance."""
-        for pixels in images.pixels.tensor_split(count):
-            yield images.normalise(pixels)
-
-    def measured(state: State) -> Units:
-        load_state(network, state)
-        with autocast(images.pixels.device, precision):
-            return unit_statistics(network, batches())
-
-    if len(images.pixels) < 2:
-        raise InputError("a single image has no variance: raise interpolate.repair_samples")
-    units_a, units_b = ({}, {}) if has_batch_norm(network) else (measured(a), measured(b))
+    batches = partial(_parts, images, batch_size)
+    units_a, units_b = _measured(network, (a, b), images, precision, batch_size)
 
     def repair(network: nn.Module, alpha: float | None) -> None:
         with autocast(images.pixels.device, precision):
@@ -159,6 +163,52 @@ def repairer(
                 rescale(network, batches(), units_a, units_b, alpha)
 
     return repair
+
+
+def repair_mean(
+    network: nn.Module,
+    mean: State,
+    states: Sequence[State],
+    images: Images,
+    precision: torch.dtype,
+    batch_size: int = BATCH_SIZE,
+) -> None:
+    """Make the network the mean of several, with REPAIR: its BatchNorm's statistics recomputed, or every unit rescaled
+    to the means over those networks of its mean and its standard deviation.
+
+    mean, states: other tensors than the network's own, which are overwritten. images: as of `repairer`.
+
+    Raises InputError as `repairer` and its repair.
+    """
+    units = _measured(network, states, images, precision, batch_size)
+    load_state(network, mean)
+    with autocast(images.pixels.device, precision):
+        if has_batch_norm(network):
+            recompute_batch_norm(network, _parts(images, batch_size))
+        else:
+            rescale_to(network, _parts(images, batch_size), mean_statistics(units))
+
+
+def _parts(images: Images, batch_size: int) -> Iterator[Tensor]:
+    """Batches of equal size, or nearly: a last one of a single image would have no variance."""
+    for pixels in images.pixels.tensor_split(-(-len(images.pixels) // batch_size)):
+        yield images.normalise(pixels)
+
+
+def _measured(
+    network: nn.Module, states: Sequence[State], images: Images, precision: torch.dtype, batch_size: int
+) -> list[Units]:
+    """The statistics of each state's units, which a network with BatchNorm needs none of."""
+    if len(images.pixels) < 2:
+        raise InputError("a single image has no variance: raise interpolate.repair_samples")
+    if has_batch_norm(network):
+        return [{} for _ in states]
+    found = []
+    for state in states:
+        load_state(network, state)
+        with autocast(images.pixels.device, precision):
+            found.append(unit_statistics(network, _parts(images, batch_size)))
+    return found
 
 
 def _batch_norms(network: nn.Module) -> list[_BatchNorm]:

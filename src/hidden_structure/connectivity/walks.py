@@ -30,7 +30,7 @@ def walk(what: str, pair: Pair, method: str, hardware: Hardware, settings: Inter
 def _line(pair: Pair, method: str, repaired: bool, inputs: Inputs, settings: Interpolate) -> dict:
     network, a, b = aligned(pair, method, inputs)
     points = connectivity.alphas(settings.permuted_points if pair.k is None else settings.spawned_points)
-    images = repair_images(pair, inputs.images["train"], settings.repair_samples)
+    images = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
     repair = repairer(network, a, b, images, inputs.precision) if repaired else None
     splits = {"train": _first(settings.train_samples, inputs), "test": (inputs.images["test"], inputs.targets("test"))}
     found = connectivity.along_line(network, a, b, points, splits, inputs.precision, repair, fitted_on="train")
@@ -42,7 +42,7 @@ def _plane(pair: Pair, method: str, inputs: Inputs, settings: Interpolate) -> di
     (network, a, b), (_, _, c) = aligned(pair, "none", inputs), aligned(pair, method, inputs)
     if all(torch.equal(tensor, c[name]) for name, tensor in b.items()):  # two networks span no plane
         return None
-    images = repair_images(pair, inputs.images["train"], settings.repair_samples)
+    images = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
     repair = repairer(network, a, b, images, inputs.precision) if has_batch_norm(network) else None
     found = connectivity.plane(a, b, c, [name for name, _ in network.named_parameters()], settings.plane_points)
     losses = connectivity.over_plane(network, found, _first(settings.train_samples, inputs), inputs.precision, repair)

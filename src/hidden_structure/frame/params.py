@@ -17,6 +17,7 @@ from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.section import Cut, Section
 from hidden_structure.frame.sections import (
+    Average,
     Cluster,
     Data,
     Features,
@@ -68,6 +69,7 @@ class Study(Section):
     permute: Permute | None
     interpolate: Interpolate | None
     linearity: Linearity | None
+    average: Average | None
     report: Report
 
     @model_validator(mode="after")
@@ -77,6 +79,8 @@ class Study(Section):
                 raise ValueError(f"{name}: the networks of spawn need it: add it, or set spawn to null")
             if getattr(self, name) and not self.spawn:
                 raise ValueError(f"{name}: has no meaning without spawn: set it to null, or add spawn")
+        if self.average:
+            self._can_be_averaged(self.average)
         for name in ("memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill"):
             if getattr(self, name) and not self.train:
                 raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
@@ -89,6 +93,15 @@ class Study(Section):
         if self.distill and self.distill.teacher == "coarse" and (new := {*self.distill.teachers} - {*self.seeds}):
             raise ValueError(f"distill.teachers: {min(new)} is no seed of the study: add it there, or teacher: own")
         return self
+
+    def _can_be_averaged(self, average: Average) -> None:
+        if not self.spawn:
+            raise ValueError("average: is of the networks of spawn: set it to null, or add spawn")
+        networks = len(self.spawn.checkpoints or self.spawn.seeds)
+        if average.counts[-1] > networks:
+            raise ValueError(f"average.counts: there are only {networks} networks in spawn: lower {average.counts[-1]}")
+        if other := {*average.widths} - {1, *self.spawn.widths}:
+            raise ValueError(f"average.widths: {min(other):g} is neither 1 nor one of spawn.widths")
 
 
 def keys(reads: type[Section]) -> set[str]:

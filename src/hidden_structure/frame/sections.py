@@ -193,6 +193,16 @@ class Interpolate(Section):
     plane_points: Annotated[int, Field(ge=3, le=200)]
 
 
+class Average(Section):
+    """Means of several networks of spawn."""
+
+    counts: Annotated[
+        list[Annotated[int, Field(ge=2, le=1000)]], Field(min_length=1, max_length=100), AfterValidator(ascending)
+    ]
+    widths: Some[Annotated[float, Field(gt=0, le=1000)]]
+    restarts: Restarts
+
+
 class Linearity(Section):
     alphas: Some[Inside]
     samples: Size | None

@@ -25,7 +25,7 @@ def measure(pair: Pair, method: str, hardware: Hardware, settings: Linearity) ->
     order = torch.randperm(len(test.pixels), generator=torch_generator("linearity"))  # test sets come class by class
     chosen = order[: settings.samples].to(inputs.device)
     split = replace(test, pixels=test.pixels[chosen]), inputs.targets("test")[chosen]
-    statistics = repair_images(pair, inputs.images["train"], settings.repair_samples)
+    statistics = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
     lines = []
     for repaired in (False, True):
         repair = repairer(network, a, b, statistics, inputs.precision) if repaired else None
