@@ -11,6 +11,7 @@ from hidden_structure.frame import artifacts, command, params, paths, tables
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
 from hidden_structure.tables import (
+    averages,
     collapse,
     connectivity,
     distillation,
@@ -26,8 +27,8 @@ from hidden_structure.tables import (
     unconstrained,
 )
 
-IDEAS = (collapse, recovery, merges, split, sweep, imbalance, unconstrained, connectivity, linearity, distillation)
-IDEAS += (finetune, inspection)
+IDEAS = (collapse, recovery, merges, split, sweep, imbalance, finetune, unconstrained, connectivity, averages)
+IDEAS += (linearity, distillation, inspection)
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "openTSNE", "dvc")
 # What there is a hardware-*.json of.
 TRAINED = ("fine", "coarse", "memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill", "spawn")

@@ -26,6 +26,7 @@ EMPTY = {
     "permute.py": ("permute", []),
     "interpolate.py": ("interpolate", []),
     "linearity.py": ("linearity", []),
+    "average_networks.py": ("average", None),
 }
 FOLDERS = (paths.EXTRACTED, paths.CLUSTERS, paths.MEMORISED, paths.MERGES, paths.STUDENTS, paths.INSPECTED)
 FOLDERS += (paths.SPAWNED, paths.PERMUTATIONS)

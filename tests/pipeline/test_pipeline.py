@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 FIRST = {"prepare-data", "check", "merge-labels", "train@fine", "train@coarse", "measure-collapse", "extract-features"}
 LAST = {"make-tables", "report"}
-CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity"}
+CONNECTIVITY = {"spawn", "permute", "interpolate", "linearity", "average-networks"}
 OTHER = {"follow-recovery", "train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep"}
 ALL = (
     FIRST

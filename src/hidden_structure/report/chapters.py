@@ -1,5 +1,6 @@
 """The chapters of a report, in reading order; each has `chapter(study, tables)`."""
 
+from hidden_structure.report.averages import chapter as averages
 from hidden_structure.report.collapse import chapter as collapse
 from hidden_structure.report.connectivity import chapter as connectivity
 from hidden_structure.report.distillation import chapter as distillation
@@ -23,6 +24,7 @@ CHAPTERS = {
     "unconstrained": unconstrained,
     "imbalance": imbalance,
     "connectivity": connectivity,
+    "averages": averages,
     "linearity": linearity,
     "finetune": finetune,
     "distillation": distillation,

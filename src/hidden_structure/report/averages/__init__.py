@@ -1,0 +1,1 @@
+"""Means of several independent networks, beside their ensembles."""
