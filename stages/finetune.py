@@ -15,7 +15,6 @@ from hidden_structure.frame.sections import Hardware, Network, Tasks, Train
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
-from hidden_structure.training.run import import_optimizers
 
 
 class Reads(Section):
@@ -40,7 +39,6 @@ def main() -> None:
     described = study.model_dump(include={"finetune", "network", "train"}) | hardware
     pretrained = artifacts.arrays_of(pretrained_file(seed, settings, study.train) for seed in settings.seeds)
     with workplace("finetune", described, (*inputs.arrays, *pretrained)) as folder:
-        import_optimizers()
         own = settings, study.network, study.train, study.hardware, folder
         named: dict = {f"seed {seed}, {run.name}": (run, *own) for seed in settings.seeds for run in runs(seed)}
         trained = tasks.run("finetune", train_run, named, folder, study.tasks, study.hardware)

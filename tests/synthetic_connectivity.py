@@ -31,6 +31,7 @@ def results(plan: Study, layers: list[str] = synthetic.MLP) -> dict:
         "labels": LABELS,
         "spawn": synthetic.spawn(plan),
         "permute": synthetic.permute(plan),
+        "planted": synthetic.planted(plan),
         "interpolate": synthetic.interpolate(plan),
         "plane": synthetic.plane(),
         "linearity": synthetic.linearity(plan, layers),

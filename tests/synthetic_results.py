@@ -175,6 +175,18 @@ def permute(study: Study) -> list[dict]:
     ]
 
 
+def planted(study: Study) -> list[dict]:
+    """Every method finds the order that is known."""
+    rows = []
+    for cell in {pair.cell.name: pair.cell for pair in pairs(study) if pair.k is None}.values():
+        row = {"width": cell.width, "weight_decay": cell.train.weight_decay, "seed": 0, "units": 120}
+        methods = [method for method in study.permute.methods if method != "ste"]
+        rows += [row | {"method": "none", "found": 0.0, "barrier": 1.5}] if methods else []
+        reached = {"found": 1.0, "before": 2.0, "after": 60.0, "known": 60.0, "barrier": 0.0}
+        rows += [row | {"method": method} | reached for method in methods]
+    return rows
+
+
 MLP = ["hidden.linear1", "hidden.relu1", "hidden.linear2", "hidden.relu2", "hidden.linear3", "hidden.relu3", "head"]
 BLOCK = ("conv1", "norm1", "relu1", "conv2", "norm2", "relu2")
 RESNET = ["conv", "norm", "relu", *(f"stages.{s}.{b}.{name}" for s in range(3) for b in range(3) for name in BLOCK)]

@@ -95,6 +95,7 @@ def test_two_checkpoints_end_in_the_report_of_a_study(report):
     assert params.load(report / "params.yaml").study == "report"
     text = (report / "README.md").read_text()
     assert "aligned by weight matching" in text
+    assert "these are put back: weight matching 100 %" in text
     assert "Check this first" not in text
     assert "parted after" not in text  # how the networks were made is not known
     assert "nan" not in re.sub(r"\w+nan\w*|\w*nan\w+", "", text.lower())

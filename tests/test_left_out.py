@@ -43,6 +43,7 @@ def test_every_stage_writes_that_there_is_nothing_in_place_of_what_was(tmp_path)
         if expected:
             name, content = expected
             assert artifacts.read_json(tmp_path / paths.results(name)) == content, command
+    assert artifacts.read_json(tmp_path / paths.results("planted")) == []
     hardware = list((tmp_path / paths.RESULTS).glob("hardware-*.json"))
     assert {path.read_bytes() for path in hardware} == {b"null\n"}
     assert len(hardware) == 10

@@ -108,6 +108,18 @@ def test_weight_matching_brings_weights_closest_and_activation_matching_activati
         assert row["weights_after"] <= weights["weights_after"] * (1 + 1e-6)
 
 
+def test_the_first_network_of_every_cell_is_found_in_another_order(study, monkeypatch):
+    monkeypatch.chdir(study)
+    plan, rows = params.load(), artifacts.read_json(paths.results("planted"))
+    cells = [pair.cell for pair in pairs(plan) if pair.k is None and pair.a[0] == 0]
+    asked = [(cell.width, method) for cell in cells for method in ("none", *plan.permute.methods) if method != "ste"]
+    assert [(row["width"], row["method"]) for row in rows] == asked
+    for row in rows:
+        if row["method"] != "none":
+            assert row["found"] >= 0.9
+            assert row["after"] <= row["known"] * (1 + 1e-5)
+
+
 def test_two_runs_write_the_same_bytes(study):
     def results():
         return {path: path.read_bytes() for top in (paths.PERMUTATIONS, "reports") for path in files(study / top)}

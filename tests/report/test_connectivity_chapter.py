@@ -310,6 +310,51 @@ def test_networks_of_one_width_are_asked_for_no_trend():
     assert not {"calibrated.width", "calibrated.wide"} & kept.keys()
 
 
+def planted(tables, **changed):
+    """The tables, what weight matching found of a network and itself changed."""
+    rows = [dict(row) | (changed if row["method"] == "weights" else {}) for row in tables["planted"]]
+    return (tables | {"planted": rows}).__getitem__
+
+
+def test_a_method_that_does_not_find_what_is_known_says_nothing(plan, found):
+    assert verdicts(plan, planted(found))["planted.weights"].verdict == "supported"
+    kept = verdicts(plan, planted(found, found=0.5))
+    assert kept["planted.weights"].verdict == "contradicted"
+    assert kept["planted.activations"].verdict == "supported"
+    for name in ("matched.weights", "zero"):
+        assert kept[name].verdict == "not assessable"
+        assert "planted.weights" in kept[name].unmet
+    assert kept["matched.activations"].verdict != "not assessable"
+
+
+def test_only_the_network_of_its_own_width_speaks_against_a_method(plan, found):
+    tables = planted(found)
+    narrow = [
+        row | ({"found": 0.5} if row["width"] != 1 and row["method"] == "weights" else {}) for row in tables("planted")
+    ]
+    kept = verdicts(plan, (found | {"planted": narrow}).__getitem__)
+    assert kept["planted.weights"].verdict == "contradicted"
+    assert kept["matched.weights"].verdict != "not assessable"
+
+
+def test_the_page_says_what_is_found_of_what_is_known(plan, found):
+    own = chapter(plan, planted(found, found=0.75, barrier=0.5))
+    (said,) = (sentence for sentence in own.findings if "another order" in sentence)
+    assert "1.5 nats" in said
+    assert "weight matching 75 %" in said
+    assert "at most 0.5 nats" in said
+    (table,) = (numbers for numbers in own.numbers if numbers.name == "planted")
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert len(table.rows) == len(found["planted"]) > 0
+
+
+def test_a_study_made_before_has_no_known_permutation(plan, found):
+    own = chapter(plan, (found | {"planted": []}).__getitem__)
+    assert "planted" not in {numbers.name for numbers in own.numbers}
+    assert not [claim for claim in own.claims if "planted" in claim.id]
+    assert next(claim for claim in own.claims if claim.id == "connectivity.matched.weights").verdict != "not assessable"
+
+
 def test_findings_say_first_what_did_not_come_together(plan, found):
     def mixed(row):
         return flat(row, 0.3) if row["method"] == "activations" else ideal(row)
@@ -323,7 +368,7 @@ def test_findings_say_first_what_did_not_come_together(plan, found):
 def test_a_study_without_matching_or_further_widths_has_a_chapter(tmp_path):
     plan = made.study(widths=[], weight_decays=[], spawned=1)
     plan = plan.model_copy(update={"permute": plan.permute.model_copy(update={"methods": []})})
-    results = made.results(plan) | {"plane": None, "permute": []}
+    results = made.results(plan) | {"plane": None, "permute": [], "planted": []}
     own = chapter(plan, made.read(tmp_path, plan, results))
     assert {claim.verdict for claim in own.claims if "parted" in claim.id} == {"undecided"}
     assert [picture.draw() for picture in own.pictures]

@@ -1,4 +1,5 @@
-"""The pairs of the connectivity study as its stages need them: which are measured, and their networks, aligned."""
+"""The pairs of the connectivity study as its stages need them: which are measured, and their networks, to be aligned or
+aligned."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,14 +13,16 @@ from hidden_structure.connectivity.line import State
 from hidden_structure.connectivity.spawning import Pair, pairs
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.params import Network, Study, Train
+from hidden_structure.frame.params import Hardware, Network, Permute, Study, Train
+from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.group import Symmetry
+from hidden_structure.permutation.matching import Problem
 from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import Images, augmented
+from hidden_structure.training.batches import Images, augmented, evaluation_batches
 from hidden_structure.training.device import place
-from hidden_structure.training.inputs import Inputs
+from hidden_structure.training.inputs import Inputs, read
 
 
 def aligned_pairs(study: Study) -> list[tuple[Pair, str]]:
@@ -42,6 +45,21 @@ def content(pairs: Iterable[tuple[Pair, str]]) -> Iterator[np.ndarray]:
     for pair, method in pairs:
         if method != "none":
             yield from artifacts.read_arrays(paths.permutation(pair.id, method)).values()
+
+
+def posed(pair: Pair, ends: tuple[tuple[int, str], ...], hardware: Hardware, settings: Permute) -> Problem:
+    """How to match the networks at these two ends of the pair, on the device.
+
+    Raises InputError if a file is missing, damaged or of another network.
+    """
+    inputs = read(hardware)
+    train, networks = inputs.images["train"], [inputs.build(pair.cell.network).to(inputs.device) for _ in ends]
+    chosen = torch.randperm(len(train.pixels), generator=torch_generator("permute"))[: settings.samples]
+    images, labels = replace(train, pixels=train.pixels[chosen]), inputs.targets("train")[chosen]
+    for network, end in zip(networks, ends, strict=True):
+        load_state(network, artifacts.read_state(paths.spawned(pair.cell.name, *end), network))
+    symmetry = derive(networks[0], next(evaluation_batches(images, 2)))
+    return Problem(symmetry, networks, images, labels, settings, inputs.precision, tuple(seed for seed, _ in ends))
 
 
 def repair_images(recipe: Train, train: Images, samples: int | None) -> Images:

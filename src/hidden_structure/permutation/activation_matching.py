@@ -5,7 +5,7 @@ the correlations of z_A and z_B (Li et al. 2015; Jordan et al. 2023), over sampl
 those that weights read: after the nonlinearity, and for a residual stream at every block that reads it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
@@ -14,10 +14,10 @@ from torch.nn.functional import linear
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.permutation.families import Place, best, families, gain, places
+from hidden_structure.permutation.families import Family, Place, Relative, best, families, gain, places
 from hidden_structure.permutation.graphs import bind
 from hidden_structure.permutation.group import Reading, Symmetry
-from hidden_structure.permutation.permuting import identity
+from hidden_structure.permutation.permuting import Permutation, identity
 from hidden_structure.permutation.weight_matching import Matched
 
 RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean does not vary, but for float32's rounding
@@ -118,6 +118,7 @@ class PairedMoments:
         return covariance * scale[0][:, None] * scale[1]
 
 
+Score = Literal["products", "correlations"]
 Moments = dict[Reading, list[tuple[str, Place, PairedMoments]]]  # of each reading the groups, and where they lie
 
 
@@ -149,13 +150,25 @@ def paired_moments(
     return moments
 
 
-def match_activations(symmetry: Symmetry, moments: Moments, score: Literal["products", "correlations"]) -> Matched:
+def match_activations(symmetry: Symmetry, moments: Moments, score: Score) -> Matched:
     """The optimal assignment of every group.
 
     score: what is summed over matched units, and over the readings of a group.
 
     Raises InputError if an activation is not finite.
     """
+    return _matched(symmetry, moments, score, best)
+
+
+def objective(symmetry: Symmetry, moments: Moments, score: Score, permutation: Permutation) -> float:
+    """What match_activations maximises, at this permutation of the second network."""
+    return _matched(symmetry, moments, score, lambda family, own: {n: permutation[n] for n in family.members}).after
+
+
+def _matched(
+    symmetry: Symmetry, moments: Moments, score: Score, choose: Callable[[Family, dict[str, Tensor]], Relative]
+) -> Matched:
+    """choose: of a family and the scores of its groups, the permutation."""
     scores: dict[str, Tensor] = {}
     for found in moments.values():
         for group, _, sums in found:
@@ -167,7 +180,7 @@ def match_activations(symmetry: Symmetry, moments: Moments, score: Literal["prod
         own = {name: scores[name] for name in family.members if name in scores}
         if not own:
             continue
-        moved = best(family, own)
+        moved = choose(family, own)
         before += sum(values.diagonal().sum().item() for values in own.values())
         after += gain(family, own, moved)
         permutation = permutation | moved

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from hidden_structure.frame.params import Permute
 from hidden_structure.permutation.activation_matching import Moments, match_activations, paired_moments
+from hidden_structure.permutation.activation_matching import objective as at
 from hidden_structure.permutation.group import Symmetry
+from hidden_structure.permutation.permuting import Permutation
 from hidden_structure.permutation.straight_through import match_straight_through
-from hidden_structure.permutation.weight_matching import Matched, match_weights
+from hidden_structure.permutation.weight_matching import Matched, match_weights, objective
 from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training.batches import Images, evaluation_batches, laid_out_for
 
@@ -63,6 +65,13 @@ MATCHERS: dict[str, Callable[[Problem], Matched]] = {  # of every row of METHODS
     "activations": lambda problem: match_activations(problem.symmetry, problem.moments, "products"),
     "correlations": lambda problem: match_activations(problem.symmetry, problem.moments, "correlations"),
     "ste": straight_through,
+}
+
+
+OBJECTIVES: dict[str, Callable[[Problem, Permutation], float]] = {  # of those that do not train
+    "weights": lambda problem, permutation: objective(problem.symmetry, *problem.states, permutation),
+    "activations": lambda problem, permutation: at(problem.symmetry, problem.moments, "products", permutation),
+    "correlations": lambda problem, permutation: at(problem.symmetry, problem.moments, "correlations", permutation),
 }
 
 

@@ -22,8 +22,8 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     each was trained itself, after its trunk. forks: every k of spawned pairs, by every recipe, as steps and as a share
     of training. given: of networks that are given a row each: `reordered` is the accuracy if outputs stood for classes
     in the best order, `chance` up to where an accuracy is no more than a guess. lines: every line, with its curves
-    where the network is the plain one. matching: what each method's objective gained, a list cell over pairs. plane: a
-    row a grid line.
+    where the network is the plain one. matching: what each method's objective gained, a list cell over pairs. planted:
+    what each found of an order that is known, and "none" of it, a network of each cell. plane: a row a grid line.
     """
     lines = results("interpolate")
     if not lines:
@@ -36,6 +36,7 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
         "forks": [] if given else _forks(study, samples),
         "lines": [_line(study, row) for row in lines],
         "matching": _matching(results("permute") or []),
+        "planted": [_planted(row) for row in results("planted") or []],
         "plane": _plane(results("plane"), lines),
     }
 
@@ -138,6 +139,11 @@ def _matching(rows: Sequence[Mapping]) -> list[dict]:
         row["label"] = METHODS[row["method"]].label
         found.append(row | _listed(own, values))
     return found
+
+
+def _planted(row: Mapping) -> dict:
+    method = METHODS.get(row["method"])
+    return dict(row) | {"label": method.label if method else UNALIGNED["label"]}
 
 
 def _plane(plane: Mapping | None, lines: Sequence[Mapping]) -> list[dict]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
-from hidden_structure.report.connectivity import calibrated, calibrated_figures, claims, given, lines, onset
+from hidden_structure.report.connectivity import calibrated, calibrated_figures, claims, given, lines, onset, planted
 from hidden_structure.report.connectivity.figures import pictures
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 
@@ -36,6 +36,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
             _heights(every),
             *onset.numbers(study, tables),
             _gains(tables("matching")),
+            *planted.numbers(tables("planted")),
         ],
         headline=_headline(study, tables),
     )
@@ -70,7 +71,8 @@ def _findings(study: Study, tables: Tables) -> list[str]:
             f"its ends by {percent(found[False])} as merged, {percent(found[True])} with REPAIR."
         )
         (joined if statistics.mean(found[False]) <= claims.STABLE_AT_MOST else apart).append(sentence)
-    return apart + joined + _midpoint(study, rows) + calibrated.finding(rows)
+    known = planted.finding(lines.plain(study, tables("planted")))
+    return apart + joined + known + _midpoint(study, rows) + calibrated.finding(rows)
 
 
 def _midpoint(study: Study, rows: Rows) -> list[str]:

@@ -6,7 +6,7 @@ from hidden_structure.frame import paths
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
-from hidden_structure.report.connectivity import calibrated, lines
+from hidden_structure.report.connectivity import calibrated, lines, planted
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.statistics import differences, finite
 
@@ -41,13 +41,13 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     """Every claim of the chapter, on pairs of the study's own width unless it says otherwise."""
     every, forks = tables("lines"), tables("forks")
     rows, repaired = lines.plain(study, every), lines.repairs(study)
-    trained = has_learnt(study, tables)
-    found = [trained, apart(rows, False, trained)]
+    trained, known = has_learnt(study, tables), tables("planted")
+    found = [trained, *planted.claims(IDEA, known, trained), apart(rows, False, trained)]
     if repaired:
         found.append(apart(rows, True, trained))
     found += [claim for fork in lines.of_recipe(forks) if (claim := parted(study, rows, fork, trained))]
-    found += [matched(rows, method, repaired, trained) for method in lines.methods(rows) if method != UNALIGNED]
-    found += [*_zero(study, every, trained), *_repair(study, rows, trained)]
+    found += [matched(rows, method, repaired, trained, known) for method in lines.methods(rows) if method != UNALIGNED]
+    found += [*_zero(study, every, trained, known), *_repair(study, rows, trained)]
     return found + calibrated.claims(IDEA, study, every, trained, _unlearnt(study, tables("networks")))
 
 
@@ -136,7 +136,7 @@ def parted(study: Study, rows: Rows, fork: Mapping, trained: Claim) -> Claim | N
     )
 
 
-def matched(rows: Rows, method: str, repaired: bool, trained: Claim) -> Claim:
+def matched(rows: Rows, method: str, repaired: bool, trained: Claim, known: Rows) -> Claim:
     """That a method brings independent networks closer together than REPAIR, or nothing, does."""
     own, bare = (lines.independent(lines.of_repair(rows, repaired), name) for name in (method, UNALIGNED))
     label, how = own[0]["label"], REPAIRED[repaired]
@@ -150,11 +150,11 @@ def matched(rows: Rows, method: str, repaired: bool, trained: Claim) -> Claim:
         values=tuple(differences(lines.heights(own), lines.heights(bare))),
         seeds=lines.names(own),
         source=own[0]["source"],
-        unmet=unless(trained),
+        unmet=unless(trained) or planted.unfound(IDEA, known, trained, method, own[0]["width"], own[0]["weight_decay"]),
     )
 
 
-def _zero(study: Study, every: Rows, trained: Claim) -> list[Claim]:
+def _zero(study: Study, every: Rows, trained: Claim, known: Rows) -> list[Claim]:
     """That no barrier is left after weight matching, for the networks of which the source says so."""
     network = study.spawn.network
     widest = max(row["width"] for row in every)
@@ -181,7 +181,9 @@ def _zero(study: Study, every: Rows, trained: Claim) -> list[Claim]:
             seeds=lines.names(own),
             source=AINSWORTH,
             published=Published(0, setting),
-            unmet=unless(trained) or unless(apart(rows, repaired, trained)),
+            unmet=unless(trained)
+            or planted.unfound(IDEA, known, trained, "weights", width, decay)
+            or unless(apart(rows, repaired, trained)),
         )
     ]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
-from hidden_structure.report.connectivity import claims, lines
+from hidden_structure.report.connectivity import claims, lines, planted
 from hidden_structure.report.connectivity.figures import pictures
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 
@@ -25,14 +25,19 @@ def chapter(study: Study, tables: Tables) -> Chapter:
     labels = lines.methods(every)
     bare = [lines.heights(lines.of_repair(_by(every, UNALIGNED), on)) for on in REPAIRED]
     aligned = [height for method in labels if method != UNALIGNED for height in lines.heights(_by(every, method))]
+    trained = claims.has_learnt(study, tables)
     return Chapter(
         idea=claims.IDEA,
         title="Mode connectivity of the given networks",
         question=QUESTION,
-        findings=[*warnings(networks), *(_finding(every, *method) for method in labels.items())],
-        claims=[claims.has_learnt(study, tables)],
+        findings=[
+            *warnings(networks),
+            *(_finding(every, *method) for method in labels.items()),
+            *planted.finding(tables("planted")),
+        ],
+        claims=[trained, *planted.claims(claims.IDEA, tables("planted"), trained)],
         pictures=pictures(study, every, [], tables("plane")),
-        numbers=[listed("given", networks), _pairs(every, files(networks))],
+        numbers=[listed("given", networks), _pairs(every, files(networks)), *planted.numbers(tables("planted"))],
         headline={
             "barrier_unaligned": statistics.mean(bare[0]),
             "barrier_unaligned_repaired": statistics.mean(bare[1]),
