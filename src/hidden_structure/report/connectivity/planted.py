@@ -6,7 +6,6 @@ known leaves barriers of its own.
 
 from collections.abc import Mapping
 
-from hidden_structure.connectivity.spawning import cell_name
 from hidden_structure.report.chapter import Numbers
 from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.connectivity.lines import UNALIGNED, Rows
@@ -95,4 +94,4 @@ def numbers(rows: Rows) -> list[Numbers]:
 
 
 def _name(row: Mapping) -> str:
-    return f"{cell_name(row['width'], row['weight_decay'])}-seed-{row['seed']}"
+    return f"width-{row['width']:g}-decay-{row['weight_decay']:g}-seed-{row['seed']}"
