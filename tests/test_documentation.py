@@ -38,6 +38,7 @@ def readers() -> dict:
     few = labels % 2
     return {
         **{"network": a, "network_a": a, "network_b": b, "a": a.state_dict(), "b": b.state_dict()},
+        **{"networks": [a, b, initialise(NETWORK, (8, 8, 3), 4, 2).eval()]},
         **{"pixels": pixels, "mean": np.full(3, 0.5, np.float32), "std": np.full(3, 0.25, np.float32)},
         **{"images": draw(2, 3, 8, 8), "labels": labels, "inputs": draw(40, 6), "student": torch.nn.Linear(6, 10)},
         **{"features": draw(40, 12) + 2 * torch.nn.functional.one_hot(labels, 12), "bias": draw(4)},

@@ -16,13 +16,14 @@ from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Average, Hardware, Study
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.networks.weights import as_state, load_state
+from hidden_structure.networks.weights import as_state, copy_of, load_state
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.many import match_together
 from hidden_structure.permutation.permuting import Permutation, apply, compose, identity, invert
+from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import match_weights, objective
 from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import evaluation_batches
+from hidden_structure.training.batches import Images, evaluation_batches
 from hidden_structure.training.device import autocast, place
 from hidden_structure.training.inputs import Inputs, read
 
@@ -64,6 +65,30 @@ def mean_state(states: Sequence[State]) -> State:
         for name, first in states[0].items()
     }
     return as_state(found, states[0])
+
+
+def merge(
+    networks: Sequence[nn.Module],
+    images: Images,
+    generator: torch.Generator,
+    restarts: int = 1,
+    precision: torch.dtype = torch.float32,
+) -> nn.Module:
+    """One network: the mean of several of one architecture, matched all together, with REPAIR. Those stay as they are.
+
+    Args:
+        images: training images, on the networks' device: of two the symmetry is derived, of all come the statistics.
+        generator, restarts: as of `match_together`.
+
+    Raises InputError as `derive`, `match_together` and `repair_mean` do.
+    """
+    symmetry = derive(networks[0], images.normalise(images.pixels[:2]))
+    states = [network.state_dict() for network in networks]
+    found = match_together(symmetry, states, generator, restarts)
+    moved = [apply(symmetry, *both) for both in zip(found.permutations, states, strict=True)]
+    merged = copy_of(networks[0])
+    repair_mean(merged, mean_state(moved), moved, images, precision)
+    return merged
 
 
 def match_pairs(symmetry: Symmetry, states: Sequence[State], restarts: int, *noise: int) -> Pairwise:
