@@ -1,7 +1,10 @@
 """Walk the lines between networks, plain and repaired, and one plane: loss and accuracy at every point."""
 
+from collections import Counter
+
 from hidden_structure.connectivity.pairing import aligned_pairs, content, named
-from hidden_structure.connectivity.walks import walk
+from hidden_structure.connectivity.spawning import Pair
+from hidden_structure.connectivity.walks import end, walk
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
@@ -11,6 +14,8 @@ from hidden_structure.frame.spawn import Spawn
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
+
+LINES = ("line", "repaired line")
 
 
 class Reads(Section):
@@ -32,16 +37,38 @@ def main() -> None:
     inputs, pairs = read(study.hardware), aligned_pairs(study)
     described = study.model_dump(include={"interpolate", "permute", "spawn"})
     described |= describe(inputs.device, inputs.precision, 1)
-    lines = {f"{what} of {named(*pair)}": (what, *pair) for pair in pairs for what in ("line", "repaired line")}
-    planes = [(f"plane of {named(*pair)}", ("plane", *pair)) for pair in pairs if pair[1] != "none"][:1]
+    lines = {f"{what} of {named(*pair)}": (what, *pair) for pair in pairs for what in LINES}
+    planes = [(f"plane of {named(*pair)}", ("plane", *pair)) for pair in pairs if pair[1] != "none"]
+    planes = planes[:1] if study.interpolate.plane_points else []
     # The longest first: the plane, then the widest networks, repaired ones before the others.
     longest = sorted(lines, key=lambda name: (lines[name][1].cell.width, name.startswith("repaired")), reverse=True)
     order = dict(planes) | {name: lines[name] for name in longest}
-    arguments = {name: (*those, study.hardware, study.interpolate) for name, those in order.items()}
+    settings = study.hardware, study.interpolate
+    shared = {name: (*of, *settings) for name, of in _shared(pairs).items()}
     with workplace("interpolate", described, (*inputs.arrays, *content(pairs))) as folder:
+        ends = tasks.run("ends of lines", end, shared, folder, study.tasks, study.hardware)
+        arguments = {name: (*those, *settings, _known(ends, *those)) for name, those in order.items()}
         found = tasks.run("lines between networks", walk, arguments, folder, study.tasks, study.hardware)
         artifacts.write_json(paths.results("interpolate"), [found[name] for name in lines])
         artifacts.write_json(paths.results("plane"), found[planes[0][0]] if planes else None)
+
+
+def _shared(pairs: list[tuple[Pair, str]]) -> dict[str, tuple[str, Pair, int]]:
+    """The ends of lines that are ends of several, each to be measured once, whatever the order of its units."""
+    every = [(what, pair, side) for pair, _ in pairs if pair.k is None for what in LINES for side in (0, 1)]
+    counts = Counter(_named(*one) for one in every)
+    return {_named(*one): one for one in every if counts[_named(*one)] > 1}
+
+
+def _named(what: str, pair: Pair, side: int) -> str:
+    seed, name = (pair.a, pair.b)[side]
+    return f"end of a {what}, {pair.cell.name}, {name} of seed {seed}"
+
+
+def _known(ends: dict[str, dict], what: str, pair: Pair, method: str) -> dict[float, dict]:
+    if pair.k is not None:
+        return {}
+    return {float(side): ends[name] for side in (0, 1) if (name := _named(what, pair, side)) in ends}
 
 
 if __name__ == "__main__":

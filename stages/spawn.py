@@ -36,13 +36,13 @@ def main() -> None:
     if not study.spawn.checkpoints:
         check_partings(study, len(inputs.labels["train"]))
     hardware = describe(inputs.device, inputs.precision, 1)
-    plan = runs(study)
-    make = given.take if study.spawn.checkpoints else spawn
+    plan, make = runs(study), given.take if study.spawn.checkpoints else spawn
     arrays = (*inputs.arrays, *given.content(plan))
     with workplace("spawn", study.model_dump(include={"spawn"}) | hardware, arrays) as folder:
         found = {}
         for wave in waves(plan):
-            named = {run.title: (run, forks(plan, run), study.hardware, folder) for run in wave}
+            own = [study.spawn.train_samples if study.spawn.checkpoints else forks(plan, run) for run in wave]
+            named = {run.title: (run, of, study.hardware, folder) for run, of in zip(wave, own, strict=True)}
             found |= tasks.run("spawn", make, named, folder, study.tasks, study.hardware)
         files = {paths.spawned(run.cell.name, run.seed, run.name): kept(folder, run, f"{run.name}-end") for run in plan}
         artifacts.publish(paths.SPAWNED, files)

@@ -179,3 +179,11 @@ def test_evaluation_is_fastest_where_the_largest_feature_map_stays_in_the_cache(
     assert built.training
     assert not any(module._forward_hooks for module in built.modules())
     assert all(torch.equal(tensor, state[name]) for name, tensor in built.state_dict().items())
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_network_of_large_weights_on_small_images_reads_them_for_many_images_at_once(compared):
+    """As torchvision's are, made for larger images: their weights take far longer to read than an image's values."""
+    built = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2**15), torch.nn.Linear(2**15, 2))
+    images = Images(torch.zeros(3, 8, 8, 3, dtype=torch.uint8), torch.ones(3), torch.zeros(3))
+    assert batches.fastest_batch_size(built, images, torch.float32, compared) == 97  # 195 weights a unit

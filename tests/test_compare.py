@@ -83,14 +83,15 @@ def compare(*arguments: str) -> None:
 def report(trained):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(trained)
-        own = ("--mean", str(MEAN), "--std", str(STD), "--methods", "weights", "--out", "report")
+        own = ("--mean", str(MEAN), "--std", str(STD), "--methods", "weights", "--plane", "3", "--out", "report")
         compare("a.safetensors", "b.pt", *ASKED, *own)
     sys.modules.pop("nets_of_a_user", None)
     return trained / "report"
 
 
 def test_two_checkpoints_end_in_the_report_of_a_study(report):
-    for name in ("report.html", "README.md", "metrics.json", "claims.csv", "params.yaml", "figures/lines.png"):
+    figures = "figures/lines.png", "figures/plane.png"
+    for name in ("report.html", "README.md", "metrics.json", "claims.csv", "params.yaml", *figures):
         assert (report / name).stat().st_size > 0, name
     assert params.load(report / "params.yaml").study == "report"
     text = (report / "README.md").read_text()
@@ -128,12 +129,17 @@ def test_the_accuracy_is_what_the_user_measured(report, trained):
     assert tables.read(report / "tables/given.csv")[1]["test_accuracy"] == pytest.approx(accuracy, abs=1e-5)
 
 
-def test_every_two_of_three_are_compared_and_a_wrong_order_of_classes_is_told(folder):
+def test_every_two_of_three_are_compared_and_a_wrong_order_of_classes_is_told(folder, capsys):
     files = "a.safetensors", "turned.safetensors", "b.pt"
-    wrong = ("--mean", "0.25", "--std", "0.5", "--methods", "none", "--out", "three")
+    wrong = ("--mean", "0.25", "--std", "0.5", "--methods", "none", "--points", "3", "--out", "three")
     compare(*files, *ASKED, *wrong)
+    assert re.search(
+        r"^this may take .+: [\d,]+ images through a network, by \d+ at once$", capsys.readouterr().err, re.M
+    )
     lines = tables.read(folder / "three/tables/lines.csv")
     assert [row["seeds"] for row in lines if not row["repaired"]] == [[1, 2], [1, 3], [2, 3]]
+    assert all(row["alphas"] == [0, 0.5, 1] for row in lines)
+    assert not (folder / "three/figures/plane.png").exists()
     (told,) = set(re.findall(r"Check this first: (.*)", (folder / "three/README.md").read_text()))
     assert told.startswith("turned.safetensors classifies")
     assert "in another order: rename the folders of the classes" in told
@@ -180,6 +186,10 @@ REFUSED = [
     (("--mean", "0", "0.5", "1", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
     (("--mean", "0", "--std", "0"), "--std.0: input should be greater"),
     (("--samples", "0"), "--samples"),
+    (("--feature-samples", "0"), "--feature-samples"),
+    (("--repair-samples", "1"), "--repair-samples: a single image has no variance"),
+    (("--points", "2"), "--points"),
+    (("--plane", "1"), "--plane"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import math
 import runpy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -125,6 +126,17 @@ def test_repair_sees_the_interpolated_network_at_every_alpha_ends_included():
     line = connectivity.along_line(network, a, b, [0, 0.3, 1], {"test": split_of(20)}, torch.float32, repair)
     assert seen == [0, 0.3, 1]
     assert line["test_loss"] == pytest.approx([math.log(10)] * 3)
+
+
+def test_what_is_known_of_a_line_is_not_measured_again():
+    network, a, b = network_of(2), network_of(0).state_dict(), network_of(1).state_dict()
+    splits, seen = {"train": split_of(30)}, []
+    options = {"repair": lambda network, alpha: seen.append(alpha), "fitted_on": "train"}
+    measure = partial(connectivity.along_line, network, a, b, [0, 0.5, 1], splits, torch.float32, **options)
+    whole = measure()
+    known = {place: {name: whole[name][2 * place] for name in whole if name != "alphas"} for place in (0, 1)}
+    assert measure(known=known) == whole
+    assert seen == [0, 0.5, 1, 0.5]
 
 
 def test_a_loss_that_is_not_finite_says_where():

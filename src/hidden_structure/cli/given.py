@@ -4,14 +4,15 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hidden_structure.cli import pipeline
+from hidden_structure.cli import duration, pipeline
 from hidden_structure.datasets.folder import groups_in
 from hidden_structure.frame import artifacts
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Study
 from hidden_structure.networks.checkpoints import refuse_missing
 
 SOURCES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
@@ -38,9 +39,13 @@ OPTIONS = {
     "data.normalise": "--mean and --std",
     "permute.methods": "--methods",
     "permute.ste.batch_size": "--samples",
-    "permute.samples": "--samples",
-    "interpolate.repair_samples": "--samples",
-    "linearity.repair_samples": "--samples",
+    **dict.fromkeys(
+        ("permute.samples", "interpolate.train_samples", "interpolate.test_samples", "spawn.train_samples"), "--samples"
+    ),
+    **{f"{of}.repair_samples": "--repair-samples" for of in ("interpolate", "linearity")},
+    "linearity.samples": "--feature-samples",
+    "interpolate.permuted_points": "--points",
+    "interpolate.plane_points": "--plane",
     "the repository's root": "the folder that you are in",  # where modules of networks lie
 }
 WRITTEN = {  # in the folder of a report, first of all params.yaml
@@ -56,15 +61,25 @@ def compare(asked: argparse.Namespace) -> str:
     """
     if len(asked.checkpoints) < 2:
         raise InputError(f"one checkpoint, {asked.checkpoints[0]}, makes no pair: give two or more")
-    samples = {"samples": asked.samples}
+    recipe, repair = {"crop": 0, "flip": False, "weight_decay": 0.0}, {"repair_samples": asked.repair_samples}
     study = _study(asked) | {
-        "spawn": {"checkpoints": _files(asked.checkpoints), "train": {"crop": 0, "flip": False, "weight_decay": 0.0}},
-        "permute": samples | {"methods": [] if asked.methods == ["none"] else asked.methods},
-        "interpolate": {"train_samples": asked.samples, "repair_samples": asked.samples},
-        "linearity": samples | {"repair_samples": asked.samples},
+        "spawn": {"checkpoints": _files(asked.checkpoints), "train": recipe, "train_samples": asked.samples},
+        "permute": {
+            "methods": [] if asked.methods == ["none"] else asked.methods,
+            "samples": asked.samples,
+            "ste": {"batch_size": min(128, asked.samples)},
+        },
+        "interpolate": {
+            **repair,
+            "permuted_points": asked.points,
+            "train_samples": asked.samples,
+            "test_samples": asked.samples,
+            "plane_points": asked.plane,
+        },
+        "linearity": {"samples": asked.feature_samples, **repair},
     }
-    study["permute"]["ste"] = {"batch_size": min(128, asked.samples)}
-    return _run(asked, study)
+    study["hardware"]["precision"] = asked.precision
+    return _run(asked, study, duration.of_comparison)
 
 
 def inspect(asked: argparse.Namespace) -> str:
@@ -100,7 +115,8 @@ def _study(asked: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _run(asked: argparse.Namespace, study: Mapping[str, Any]) -> str:
+def _run(asked: argparse.Namespace, study: Mapping[str, Any], expected: Callable[[Study], str] | None = None) -> str:
+    """expected: tells how long all may take, once it is known to be possible."""
     pipeline.refuse_without_extra()
     _refuse_others(asked.out)
     with pipeline.inside(asked.out), pipeline.as_asked(OPTIONS | _statistics(asked)):
@@ -109,7 +125,7 @@ def _run(asked: argparse.Namespace, study: Mapping[str, Any]) -> str:
         if asked.classes not in (None, len(known)):
             where = asked.fine if "groups" in study["merge"] else asked.data
             raise InputError(f"--classes {asked.classes}: {where} has {len(known)} classes: correct either")
-        pipeline.finish()
+        pipeline.finish(expected)
         for told in pipeline.warnings():
             print(f"warning: {told}", file=sys.stderr)
     return f"the report is {asked.out / 'report.html'}; its numbers are in {asked.out / 'tables'}"

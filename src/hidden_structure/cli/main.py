@@ -27,11 +27,13 @@ examples:
 COMPARE = """\
 Compare every two of the networks in these files: the error on the straight line between them, as merged, with their
 units matched, and with REPAIR; how linearly features change along it, layer by layer; and their stitching.
+The defaults take minutes for a ResNet-18; how long it may take is told first. Test accuracy is of all test images.
 """
 COMPARISONS = """\
 examples:
   hidden-structure compare a.safetensors b.pt --network my_nets:Net --data photos
   hidden-structure compare a.pt b.pt c.pt --network torchvision:resnet18 --data cifar10 --normalise imagenet
+  hidden-structure compare a.pt b.pt --network my_nets:Net --data photos --points 25 --samples 10000 --plane 15
   hidden-structure compare a.pt 'b.pt#ema' --network resnet --options '{"depth": 20, "width": 16, "norm": "batch"}' \\
     --data cifar10 --mean 0.4914 0.4822 0.4465 --std 0.247 0.243 0.262 --methods weights --out pair
 """
@@ -81,7 +83,27 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser(
         "compare", help="compare networks that you have trained", description=COMPARE, epilog=COMPARISONS, **layout
     )
-    compare.add_argument("--samples", type=int, default=10_000, help="images measured on (default: %(default)s)")
+    counts = {
+        "points": (11, "on every line, the networks themselves among them"),
+        "samples": (2000, "images of each split that lines are measured on, and units matched by"),
+        "feature-samples": (500, "test images that features and stitched networks are measured on"),
+        "repair-samples": (2000, "training images that REPAIR takes statistics from: a mean and a deviation a unit"),
+    }
+    for name, (default, meaning) in counts.items():
+        compare.add_argument(f"--{name}", type=int, default=default, help=f"{meaning} (default: %(default)s)")
+    compare.add_argument(
+        "--plane",
+        type=int,
+        metavar="POINTS",
+        help="draw the plane through two networks and the second, matched, too: points of a side, each as dear as one "
+        "of a line (default: no plane)",
+    )
+    compare.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "auto"),
+        default="float32",
+        help="of lines; bfloat16 takes half as long where the processor has it (default: %(default)s)",
+    )
     compare.add_argument(
         "--methods",
         nargs="+",
@@ -120,7 +142,7 @@ def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
         "--network",
         required=True,
         help="package.module:build, called with (height, width, channels) and the number of classes; or "
-        "torchvision:NAME, mlp, resnet, vgg, speedrun",
+        "torchvision:NAME, timm:NAME, mlp, resnet, vgg, speedrun",
     )
     parser.add_argument(
         "--options",

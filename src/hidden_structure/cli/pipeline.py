@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from typing import Any
 
 from hidden_structure.frame import artifacts, params, paths, studies
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Study
 
 NEEDED = ("dvc", "jinja2", "matplotlib", "openTSNE", "PIL", "torchvision")  # modules of hidden-structure[pipeline]
 STAGES = (  # as dvc.yaml names them, in an order in which each finds what it reads; the report follows
@@ -53,9 +54,14 @@ def begin(short: Mapping[str, Any]) -> list[str]:
     return artifacts.read_arrays(paths.DATA, paths.CLASSES)["class_names"].tolist()
 
 
-def finish() -> None:
-    """Run what follows, and write the report here: report.html and README.md, figures/, tables/, paper/."""
+def finish(expected: Callable[[Study], str] | None = None) -> None:
+    """Run what follows, and write the report here: report.html and README.md, figures/, tables/, paper/.
+
+    expected: says, before any network computes, how long that may take.
+    """
     for name in STAGES[1:]:
+        if name == "spawn" and expected is not None:
+            print(expected(params.load()), file=sys.stderr, flush=True)
         if name == "train":
             for supervision in paths.SUPERVISIONS:
                 _stage(name).publish(supervision, {}, {}, [], None)

@@ -13,13 +13,13 @@ from hidden_structure.training.given import restored
 from hidden_structure.training.inputs import read
 
 
-def take(run: Run, forks: list[int], hardware: Hardware, folder: Path) -> dict:
+def take(run: Run, train_samples: int | None, hardware: Hardware, folder: Path) -> dict:
     """Keep a network's weights as those of trained ones are kept; a row of what it does on both splits, and of what was
     done to its checkpoint.
 
     Raises InputError as `restored` does.
     """
-    network, row = restored(run.checkpoint, run.cell.network, read(hardware))
+    network, row = restored(run.checkpoint, run.cell.network, read(hardware), train_samples)
     artifacts.write_tensors(kept(folder, run, f"{run.name}-end"), network.state_dict())
     return run.row | {"network": run.seed} | row
 

@@ -88,17 +88,19 @@ def along_line(
     repair: Repair | None = None,
     batch_size: int | None = None,
     fitted_on: str | None = None,
+    known: Mapping[float, Mapping[str, float]] | None = None,
 ) -> Line:
-    """Loss and accuracy of every split at every alpha; the network is left at the last one.
+    """Loss and accuracy of every split at every alpha; the network is left at the last one that was measured.
 
     The ends are repaired like everything between them, or the line would not hang together; so is the temperature,
     which costs no further pass.
 
     batch_size: None: the fastest. fitted_on: the split whose samples the temperature is fitted to, none that it is
-    to be judged on; None: there is none.
+    to be judged on; None: there is none. known: all that is found at some of the alphas, which is not measured again.
 
     Raises InputError if the states do not fit each other or the network, or a loss is not finite.
     """
+    known = known or {}
     own = network.state_dict()
     a, b = _beside(a, own), _beside(b, own)
     line: Line = {"alphas": list(alphas)}
@@ -109,6 +111,10 @@ def along_line(
     batch_size = batch_size or fastest_batch_size(network, images, precision)
     with evaluation_mode(network):
         for alpha in track(alphas, "points of a line"):
+            if alpha in known:
+                for name, value in known[alpha].items():
+                    line[name].append(value)
+                continue
             interpolate(a, b, alpha, own)
             if repair is not None:
                 repair(network, alpha)

@@ -1,40 +1,69 @@
 """What is measured of one aligned pair of the study: the line between its networks, or a plane through them."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 import torch
+from torch import nn
 
 from hidden_structure.connectivity import line as connectivity
-from hidden_structure.connectivity.line import Split
+from hidden_structure.connectivity.line import Line, State
 from hidden_structure.connectivity.pairing import aligned, repair_images
 from hidden_structure.connectivity.repair import has_batch_norm, repairer
 from hidden_structure.connectivity.spawning import Pair
 from hidden_structure.frame.params import Hardware, Interpolate
-from hidden_structure.seeding import torch_generator
 from hidden_structure.training.inputs import Inputs, read
 
 WALKS = ("line", "repaired line", "plane")
+SPLITS = ("train", "test")
+Known = Mapping[float, Mapping[str, float]]  # alpha -> what is found there
 
 
-def walk(what: str, pair: Pair, method: str, hardware: Hardware, settings: Interpolate) -> dict | None:
+def walk(
+    what: str, pair: Pair, method: str, hardware: Hardware, settings: Interpolate, known: Known | None = None
+) -> dict | None:
     """One of WALKS, as a row of results; it reads networks, permutation and images itself.
+
+    known: of the line's ends, what `end` found.
 
     Raises InputError if a file is missing or damaged, or a loss is not finite.
     """
     inputs = read(hardware)
     if what == "plane":
         return _plane(pair, method, inputs, settings)
-    return _line(pair, method, what == "repaired line", inputs, settings)
-
-
-def _line(pair: Pair, method: str, repaired: bool, inputs: Inputs, settings: Interpolate) -> dict:
-    network, a, b = aligned(pair, method, inputs)
+    repaired, networks = what == "repaired line", aligned(pair, method, inputs)
     points = connectivity.alphas(settings.permuted_points if pair.k is None else settings.spawned_points)
-    images = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
-    repair = repairer(network, a, b, images, inputs.precision) if repaired else None
-    splits = {"train": _first(settings.train_samples, inputs), "test": (inputs.images["test"], inputs.targets("test"))}
-    found = connectivity.along_line(network, a, b, points, splits, inputs.precision, repair, fitted_on="train")
+    found = _line(pair, networks, points, repaired, inputs, settings, known)
     return pair.row(method) | {"repaired": repaired} | found | connectivity.heights(found)
+
+
+def end(what: str, pair: Pair, side: int, hardware: Hardware, settings: Interpolate) -> dict[str, float]:
+    """What a line or repaired line of any of its pairs finds at one of its networks, the pair's first (0) or second
+    (1), whose units may be in any order.
+
+    Raises InputError as `walk` does.
+    """
+    inputs = read(hardware)
+    network, *both = aligned(pair, "none", inputs)
+    found = _line(pair, (network, both[side], both[side]), [0.0], what == "repaired line", inputs, settings)
+    return {name: values[0] for name, values in found.items() if name != "alphas"}
+
+
+def _line(
+    pair: Pair,
+    networks: tuple[nn.Module, State, State],
+    points: list[float],
+    repaired: bool,
+    inputs: Inputs,
+    settings: Interpolate,
+    known: Known | None = None,
+) -> Line:
+    network, a, b = networks
+    repair = None
+    if repaired:
+        images = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
+        repair = repairer(network, a, b, images, inputs.precision)
+    splits = {split: inputs.some(split, getattr(settings, f"{split}_samples"), "interpolate") for split in SPLITS}
+    return connectivity.along_line(*networks, points, splits, inputs.precision, repair, fitted_on="train", known=known)
 
 
 def _plane(pair: Pair, method: str, inputs: Inputs, settings: Interpolate) -> dict | None:
@@ -45,14 +74,7 @@ def _plane(pair: Pair, method: str, inputs: Inputs, settings: Interpolate) -> di
     images = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
     repair = repairer(network, a, b, images, inputs.precision) if has_batch_norm(network) else None
     found = connectivity.plane(a, b, c, [name for name, _ in network.named_parameters()], settings.plane_points)
-    losses = connectivity.over_plane(network, found, _first(settings.train_samples, inputs), inputs.precision, repair)
+    split = inputs.some("train", settings.train_samples, "interpolate")
+    losses = connectivity.over_plane(network, found, split, inputs.precision, repair)
     row = {"seeds": [pair.a[0], pair.b[0]], "method": method, "repaired": repair is not None}
     return row | {"networks": found.networks.tolist(), "x": found.x, "y": found.y, "train_loss": losses}
-
-
-def _first(samples: int | None, inputs: Inputs) -> Split:
-    """So many training images, the same for every pair, and their labels."""
-    train = inputs.images["train"]
-    order = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
-    chosen = order[:samples].to(inputs.device)
-    return replace(train, pixels=train.pixels[chosen]), inputs.targets("train")[chosen]

@@ -189,8 +189,9 @@ class Interpolate(Section):
     spawned_points: Points
     permuted_points: Points
     train_samples: Size | None
+    test_samples: Size | None
     repair_samples: Size | None
-    plane_points: Annotated[int, Field(ge=3, le=200)]
+    plane_points: Annotated[int, Field(ge=3, le=200)] | None
 
 
 class Average(Section):

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Network, Train
-from hidden_structure.frame.values import WIDEST, Seed, Set, Some, Text, Weight
+from hidden_structure.frame.values import WIDEST, Seed, Set, Size, Some, Text, Weight
 
 # What the state of an optimizer depends on, which a child takes over from its trunk.
 OF_THE_OPTIMIZER = ("optimizer", "decay_vectors", "shift_rate", "others_rate")
@@ -21,6 +21,7 @@ class Spawn(Section):
     network: Network
     train: Train
     checkpoints: Set[Text]
+    train_samples: Size | None
     spawned: Annotated[int, Field(ge=1, le=1000)]
     epochs: Set[Annotated[int, Field(ge=0, lt=100_000)]]
     steps: Set[Annotated[int, Field(ge=0, lt=10**9)]]

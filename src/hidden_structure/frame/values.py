@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field
 
 T = TypeVar("T")
 
-NETWORKS = r"^(mlp|resnet|vgg|speedrun|torchvision:[a-z0-9_]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+LIBRARIES = r"torchvision:[a-z0-9_]+|timm:[a-z0-9_.]+"  # networks by name
+NETWORKS = rf"^(mlp|resnet|vgg|speedrun|{LIBRARIES}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 WIDEST = 65_536  # units of a layer
 FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
 

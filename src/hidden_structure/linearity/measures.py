@@ -1,16 +1,11 @@
 """What is measured of the features of one aligned pair of the study: layers on the line, and stitching."""
 
-from dataclasses import replace
-
-import torch
-
 from hidden_structure.connectivity.pairing import aligned, repair_images
 from hidden_structure.connectivity.repair import repairer
 from hidden_structure.connectivity.spawning import Pair
 from hidden_structure.frame.params import Hardware, Linearity
 from hidden_structure.linearity import layers
 from hidden_structure.linearity.stitching import stitch
-from hidden_structure.seeding import torch_generator
 from hidden_structure.training.inputs import read
 
 
@@ -21,10 +16,8 @@ def measure(pair: Pair, method: str, hardware: Hardware, settings: Linearity) ->
     Raises InputError if a file is missing or damaged, or a feature is not finite.
     """
     inputs = read(hardware)
-    test, (network, a, b) = inputs.images["test"], aligned(pair, method, inputs)
-    order = torch.randperm(len(test.pixels), generator=torch_generator("linearity"))  # test sets come class by class
-    chosen = order[: settings.samples].to(inputs.device)
-    split = replace(test, pixels=test.pixels[chosen]), inputs.targets("test")[chosen]
+    network, a, b = aligned(pair, method, inputs)
+    split = inputs.some("test", settings.samples, "linearity")
     statistics = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
     lines = []
     for repaired in (False, True):

@@ -55,7 +55,8 @@ def fastest_batch_size(network: nn.Module, images: Images, precision: torch.dtyp
     """How many images at once a network computes fastest with.
 
     As many as keep its largest values in the cache of a CPU; but not so few that its weights, which every batch reads
-    anew, take the longest, nor more than there is anything to gain from.
+    anew, take the longest: as these do of a network for large images on small ones, unless a batch's largest values are
+    half as large as they. Nor more than there is anything to gain from.
 
     images: where the network is. compared: several networks run side by side, whose values are to stay there together.
     """
@@ -73,7 +74,8 @@ def fastest_batch_size(network: nn.Module, images: Images, precision: torch.dtyp
     finally:
         for handle in handles:
             handle.remove()
-    return min(MOST, max(FEWEST // parts, CACHE[images.pixels.device.type] // (largest * parts)))
+    for_weights = sum(parameter.nbytes for parameter in network.parameters()) // (2 * largest)
+    return min(MOST, max(FEWEST // parts, for_weights, CACHE[images.pixels.device.type] // (largest * parts)))
 
 
 def training_batches(

@@ -1,7 +1,7 @@
 """The common start of most stages: the device and precision of the study, its images and its labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import build, initialise
 from hidden_structure.networks.features import extract
-from hidden_structure.seeding import Name
+from hidden_structure.seeding import Name, torch_generator
 from hidden_structure.training.batches import Images, evaluation_batches, on_device
 from hidden_structure.training.device import autocast, compute_deterministically, pick_device, pick_precision
 
@@ -29,6 +29,14 @@ class Inputs:
     def targets(self, split: str) -> Tensor:
         """int64 (N,), on the device."""
         return torch.from_numpy(self.labels[split]).to(self.device)
+
+    def some(self, split: str, samples: int | None, name: Name) -> tuple[Images, Tensor]:
+        """So many images of a split and their labels, drawn by that name, for splits come class by class; None: all."""
+        images, labels = self.images[split], self.targets(split)
+        if samples is None:
+            return images, labels
+        chosen = torch.randperm(len(labels), generator=torch_generator(name))[:samples].to(self.device)
+        return replace(images, pixels=images.pixels[chosen]), labels[chosen]
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
