@@ -129,17 +129,22 @@ def test_the_accuracy_is_what_the_user_measured(report, trained):
     assert tables.read(report / "tables/given.csv")[1]["test_accuracy"] == pytest.approx(accuracy, abs=1e-5)
 
 
-def test_every_two_of_three_are_compared_and_a_wrong_order_of_classes_is_told(folder, capsys):
+def test_every_two_of_three_are_compared_all_are_merged_and_a_wrong_order_of_classes_is_told(folder, capsys):
     files = "a.safetensors", "turned.safetensors", "b.pt"
-    wrong = ("--mean", "0.25", "--std", "0.5", "--methods", "none", "--points", "3", "--out", "three")
+    wrong = ("--mean", "0.25", "--std", "0.5", "--methods", "weights", "--points", "3", "--out", "three")
     compare(*files, *ASKED, *wrong)
     assert re.search(
         r"^this may take .+: [\d,]+ images through a network, by \d+ at once$", capsys.readouterr().err, re.M
     )
     lines = tables.read(folder / "three/tables/lines.csv")
-    assert [row["seeds"] for row in lines if not row["repaired"]] == [[1, 2], [1, 3], [2, 3]]
+    bare = [row for row in lines if not row["repaired"] and row["method"] == "none"]
+    assert [row["seeds"] for row in bare] == [[1, 2], [1, 3], [2, 3]]
     assert all(row["alphas"] == [0, 0.5, 1] for row in lines)
     assert not (folder / "three/figures/plane.png").exists()
+    means = tables.read(folder / "three/tables/averages.csv")
+    assert {tuple(row["seeds"]) for row in means} == {(1, 2, 3)}
+    assert {row["matching"] for row in means} == {"none", "pairwise", "together"}
+    assert (folder / "three/figures/averages.png").is_file()
     (told,) = set(re.findall(r"Check this first: (.*)", (folder / "three/README.md").read_text()))
     assert told.startswith("turned.safetensors classifies")
     assert "in another order: rename the folders of the classes" in told

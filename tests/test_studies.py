@@ -38,7 +38,7 @@ def test_a_study_of_three_lines_has_every_key_and_the_networks_of_train_alone():
     assert not any(getattr(study, part) for part in studies.PARTS if part != "train")
 
 
-@pytest.mark.parametrize("part", sorted({*studies.PARTS} - {"merges", "inspect", *studies.OF_SPAWN}))
+@pytest.mark.parametrize("part", sorted({*studies.PARTS} - {"merges", "inspect", "average", *studies.OF_SPAWN}))
 def test_an_empty_section_takes_every_default_and_null_leaves_it_out(part):
     assert getattr(valid(SMALL | {part: {}}), part)
     assert getattr(valid(SMALL | {part: None}), part) is None

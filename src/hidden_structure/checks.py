@@ -210,7 +210,9 @@ def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.nd
     for cell in (cell for cell in every if not cell.recipe):
         network = _ask(told, _runnable, cell.network, shape[1:], classes, rename=("network", "spawn.network"))
         if network and study.permute.methods and cell.width == 1:
-            _ask(told, _matchable, network, torch.zeros(2, shape[3], *shape[1:3]))
+            _ask(told, _matchable, "permute.methods", "write an empty list", network, shape)
+        elif network and study.average and cell.width == 1:
+            _ask(told, _matchable, "average", "set it to null", network, shape)
         for file in study.spawn.checkpoints if network else ():
             _ask(told, _fits, "spawn.checkpoints", file, network, built_for(shape[1:], classes))
     batch, matched = study.permute.ste.batch_size, min(study.permute.samples, shape[0])
@@ -228,9 +230,9 @@ def _fits(key: str, file: str, network: nn.Module, built: str) -> None:
         checkpoints.read(file, network, built)
 
 
-def _matchable(network: nn.Module, images: torch.Tensor) -> None:
-    with about("permute.methods: the units of spawn.network cannot be matched, so write an empty list"):
-        derive(network, images)
+def _matchable(key: str, mend: str, network: nn.Module, shape: tuple[int, ...]) -> None:
+    with about(f"{key}: the units of spawn.network cannot be matched, so {mend}"):
+        derive(network, torch.zeros(2, shape[3], *shape[1:3]))
 
 
 def _free_features(told: list[str], settings: params.Unconstrained) -> None:

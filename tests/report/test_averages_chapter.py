@@ -64,6 +64,15 @@ def test_networks_that_have_learnt_nothing_say_nothing():
     assert {claim.verdict for claim in judged.values()} == {"not assessable"}
 
 
+def test_of_given_networks_nothing_is_claimed():
+    spawn = STUDY.spawn.model_copy(update={"checkpoints": ["a.pt", "b.pt", "c.pt"]})
+    found = written(made.results(3, (3,)), STUDY.model_copy(update={"spawn": spawn}))
+    assert found.claims == []
+    assert len(found.findings) == 4
+    assert all(sentence.endswith(".") and "undecided" not in sentence for sentence in found.findings)
+    assert "given networks 0, 1, 2" in found.pictures[0].making
+
+
 def test_one_set_decides_nothing_and_two_networks_are_no_case_of_the_source():
     assert claims(made.results(3, (3,)))["together"].verdict == "undecided"
     assert claims(made.results(4, (2,))).keys() == {"learnt", "near", "unmatched"}

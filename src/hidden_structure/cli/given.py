@@ -79,6 +79,8 @@ def compare(asked: argparse.Namespace) -> str:
         "linearity": {"samples": asked.feature_samples, **repair},
     }
     study["hardware"]["precision"] = asked.precision
+    if len(asked.checkpoints) > 2 and study["permute"]["methods"]:
+        study["average"] = {"counts": [len(asked.checkpoints)]}
     return _run(asked, study, duration.of_comparison)
 
 

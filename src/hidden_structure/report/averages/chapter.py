@@ -28,22 +28,26 @@ QUESTION = (
 
 
 def chapter(study: Study, tables: Tables) -> Chapter | None:
-    """From the tables of tables/averages.py; None where the study averages no networks."""
+    """From the tables of tables/averages.py; None where the study averages no networks.
+
+    Of networks that are given nothing is claimed: how they were made is not known.
+    """
     if study.average is None or not (averages := tables("averages")):
         return None
     averaged = tables("averaged")
     width = 1 if 1 in study.average.widths else max(study.average.widths)
     rows = [[row for row in own if row["width"] == width] for own in (averages, averaged)]
-    found = claims(*rows)
+    found, given = claims(*rows), bool(study.spawn.checkpoints)
+    told = list(_sentences(*rows, found))
     count = largest_evidence(rows[1])
     headline = mean(accuracies(rows[0], of_count(rows[1], count), "together"))
     return Chapter(
         idea=IDEA,
         title="Means of several networks",
         question=QUESTION,
-        findings=in_order(_sentences(*rows, found)) + _spread(*rows),
-        claims=found,
-        pictures=[_picture(*rows, width)],
+        findings=([f"{sentence}." for _, sentence in told] if given else in_order(told)) + _spread(*rows),
+        claims=[] if given else found,
+        pictures=[_picture(*rows, "The given networks" if given else f"Networks of {width:g} times the width, seeds")],
         numbers=[_numbers(averages, averaged)],
         headline={"accuracy_of_mean": rounded(headline)},
     )
@@ -88,7 +92,7 @@ def _spread(averages: Sequence[Mapping], averaged: Sequence[Mapping]) -> list[st
     ]
 
 
-def _picture(averages: Sequence[Mapping], averaged: Sequence[Mapping], width: float) -> Picture:
+def _picture(averages: Sequence[Mapping], averaged: Sequence[Mapping], which: str) -> Picture:
     sets = "; ".join(dict.fromkeys(named(row).replace("-", ", ") for row in averaged))
     return Picture(
         "averages",
@@ -96,7 +100,7 @@ def _picture(averages: Sequence[Mapping], averaged: Sequence[Mapping], width: fl
         "Points are means over sets of networks, bars their 95 % interval where there are several sets: sets of one "
         "size share no network. Grey ticks are single means of networks matched in pairs, one for each network that "
         "the others are matched to: what hangs on the choice.",
-        f"Independent networks of {width:g} times the width, seeds {sets}. The ensemble is the mean of probabilities. "
+        f"{which} {sets}. The ensemble is the mean of probabilities. "
         "Matched by their weights; REPAIR gives the mean's units the means of the networks' own statistics, or "
         "recomputes those of BatchNorm.",
         lambda: figures.against_count(averages, averaged),
