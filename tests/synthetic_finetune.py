@@ -39,7 +39,8 @@ def pair(kind: str, seed: int, repaired: bool, norm: bool = True) -> dict:
     sums = [{"coefficient": 0.0, "accuracy": _accuracy(before, before)}]
     for coefficient in COEFFICIENTS:
         one = {"coefficient": coefficient, "accuracy": _accuracy(middle, middle)}
-        measured = {"layers": layers(kind, ratio * (0.5 + coefficient), [0.5])} if repaired == norm else {}
+        told = coefficient != 0.5 and repaired == norm
+        measured = {"layers": layers(kind, ratio * (0.5 + coefficient), [0.5])} if told else {}
         sums.append(one | measured)
     return {
         "kind": kind,

@@ -7,6 +7,7 @@ from hidden_structure.frame import params, tables
 from hidden_structure.report.claim import Claim
 from hidden_structure.report.finetune.chapter import chapter
 from hidden_structure.report.plotting import save, style
+from hidden_structure.report.trained import trained
 from hidden_structure.tables.finetune import tabulate
 
 STUDY = params.load()
@@ -150,9 +151,27 @@ def test_numbers_tell_every_kind_and_coefficient(norm):
     assert len({row[0] for row in crossed.rows}) == 3
 
 
+def test_what_was_trained_is_told_with_its_cost():
+    networks = tabulate(STUDY, {"finetune": made.result()}.get)["finetuned"]
+    flop = {"network": "network", "width": 1, "outputs": made.CLASSES, "flop": 10**12}
+    rows = {
+        "finetuned": networks,
+        "classes": [one | {"train": 100, "superclass": "a"} for one in CLASSES],
+        "flops": [flop],
+    }
+    numbers = trained(STUDY, lambda name: rows.get(name, []))
+    lines = {row[0]: dict(zip(numbers.columns, row, strict=True)) for row in numbers.rows}
+    finetuned, others = (lines[name] for name in ("finetuned on part of the classes", "from scratch on these"))
+    assert (finetuned["number"], others["number"]) == (6, 9)
+    assert finetuned["PFLOP each"] == others["PFLOP each"] == "5"  # 500 images, 10 epochs
+    assert finetuned["test accuracy"] == "0.81"
+
+
 @pytest.mark.parametrize("norm", [True, False])
 def test_figures_show_what_the_tables_hold(tmp_path, norm):
     found = made.result(norm=norm)
+    for row in found["pairs"]:
+        row["sums"][1]["accuracy"]["both"] |= {"all": 1.0, "within": 1.0}  # which tables give as whole numbers
     with style(STUDY.report.style):
         layers, vectors = (picture.draw() for picture in written(found).pictures)
         for place, figure in enumerate((layers, vectors)):

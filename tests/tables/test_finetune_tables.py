@@ -29,8 +29,10 @@ def test_ratios_are_of_the_worst_layer_and_alpha():
         assert row["layers"]["dissimilarity"][-2] == pytest.approx(ratio * row["layers"]["ends"][-2])
     for row in found["sums"]:
         ratio = 0.8 * made.RATIO[row["kind"]]
-        told = [pytest.approx(ratio * (0.5 + coefficient)) for coefficient in made.COEFFICIENTS]
-        assert row.get("bend") == (told if row["repaired"] else None)
+        assert row.get("bent_at") == ([0.25, 1.0] if row["repaired"] else None)
+        assert row.get("bend") == (
+            [pytest.approx(0.75 * ratio), pytest.approx(1.5 * ratio)] if row["repaired"] else None
+        )
         assert row["coefficients"] == [0, *made.COEFFICIENTS]
 
 

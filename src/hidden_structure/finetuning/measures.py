@@ -3,8 +3,8 @@
 Zhou, Chen, Chen, Zhang, Yan, "On the emergence of cross-task linearity in pretraining-finetuning paradigm", ICML 2024,
 arXiv 2402.03660. Of networks finetuned on two tasks from one pretrained network the features of (1 - alpha) theta_1 +
 alpha theta_2 are nearly those interpolated of both, layer by layer: LLFC across tasks, measured as in
-`linearity/layers.py`. Of task vectors it says that the features of theta_0 + lambda (tau_1 + tau_2) are the mean of
-those of theta_0 + 2 lambda tau_1 and of theta_0 + 2 lambda tau_2 (our way of measuring it: LLFC between these two).
+`linearity/layers.py`. Of task vectors it follows that the features of theta_0 + lambda (tau_1 + tau_2) are the mean of
+those of theta_0 + 2 lambda tau_1 and of theta_0 + 2 lambda tau_2: again LLFC, halfway between these two.
 """
 
 from collections.abc import Mapping
@@ -44,8 +44,8 @@ def measure_pair(
     alphas and layers, as `linearity.layers` has them, on test images of both tasks. line: accuracies at 0, 1/2, 1 and
     these alphas. sums: a row a coefficient lambda, 0 the first: accuracies with the task vectors, each from its
     network's own beginning, added to the first's beginning; and layers, halfway between the networks with 2 lambda
-    times either. These are measured above 0, and with BatchNorm reset where there is any: its statistics, added up
-    beyond both networks, are none.
+    times either. These are measured neither at 0 nor at 1/2, where both are the line's, and with BatchNorm reset where
+    there is any: its statistics, added up beyond both networks, are none.
 
     Raises InputError if a file is missing or damaged, or a feature is not finite.
     """
@@ -68,7 +68,7 @@ def measure_pair(
         row["sums"] = []
         for coefficient in (0.0, *settings.coefficients):
             one = {"coefficient": coefficient, "accuracy": _decide(add(origin, vectors, coefficient), *deciding)}
-            if coefficient and repaired == norm:
+            if coefficient not in (0, HALF) and repaired == norm:
                 ends = (add(origin, [vector], 2 * coefficient) for vector in vectors)
                 halfway = layers.measure(made, *ends, [HALF], split, repair)["layers"]
                 one["layers"] = [{name: layer[name] for name in KEPT} for layer in halfway]

@@ -21,7 +21,8 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     `crossed`: one a pair by `kind` and `seed`, as merged and `repaired` (BatchNorm reset): `bend`, at the worst layer
     and alpha, and its `output` layer's, `laws` (all as in the table `features`); over layers `ends` and, at the alpha
     nearest to 1/2, `dissimilarity`; lists over `alphas` of accuracies.
-    `sums`: likewise, lists over `coefficients` of accuracies, and `bend` a coefficient above 0 where it was measured.
+    `sums`: likewise, lists over `coefficients` of accuracies, and where it was measured the `bend` at each of
+    `bent_at`, which are the coefficients but 0 and 1/2.
     """
     found = results("finetune")
     if not found:
@@ -53,9 +54,11 @@ def _line(row: Mapping) -> dict:
 
 
 def _sums(row: Mapping) -> dict:
-    measured = [max(map(bend, one["layers"])) for one in row["sums"] if "layers" in one]
     found = _pair(row) | {"coefficients": [one["coefficient"] for one in row["sums"]]}
-    return found | ({"bend": measured} if measured else {}) | {"accuracy": _accuracies(row["sums"])}
+    if measured := [one for one in row["sums"] if "layers" in one]:
+        found["bent_at"] = [one["coefficient"] for one in measured]
+        found["bend"] = [max(map(bend, one["layers"])) for one in measured]
+    return found | {"accuracy": _accuracies(row["sums"])}
 
 
 def _accuracies(points: Sequence[Mapping]) -> dict[str, dict[str, list[float]]]:

@@ -159,7 +159,8 @@ def _added(sums: Rows) -> Numbers:
         for repaired, how in REPAIRED.items():
             rows = of(sums, kind, repaired)
             for place, coefficient in enumerate(rows[0]["coefficients"] if rows else ()):
-                bends = [row["bend"][place - 1] for row in rows if place and row.get("bend")]
+                bent = [dict(zip(row.get("bent_at") or (), row.get("bend") or (), strict=True)) for row in rows]
+                bends = [own[coefficient] for own in bent if coefficient in own]
                 accuracies = [
                     with_error([row["accuracy"][task][decided][place] for row in rows])
                     for decided in figures.DECIDED

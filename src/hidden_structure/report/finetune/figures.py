@@ -75,9 +75,9 @@ def accuracies(sums: Rows, networks: Rows) -> Figure:
 
 
 def _draw(axes: Axes, one: Series, place: str, decided: str) -> None:
-    order = np.argsort(one.rows[0]["coefficients"])
-    coefficients = np.asarray(one.rows[0]["coefficients"])[order]
-    draw(axes, one, coefficients, lambda row: np.asarray(row["accuracy"][place][decided])[order])
+    coefficients = one.rows[0]["coefficients"]
+    order = sorted(range(len(coefficients)), key=coefficients.__getitem__)
+    draw(axes, one, sorted(coefficients), lambda row: [row["accuracy"][place][decided][index] for index in order])
 
 
 def _shown(values: np.ndarray) -> np.ndarray:

@@ -22,12 +22,6 @@ def repairs(rows: Rows) -> bool:
     return any(row["repaired"] for row in rows)
 
 
-def worst_sum(row: Mapping) -> list[float]:
-    """The bend at the worst coefficient other than 1/2, which is on the line; nothing where there is no other."""
-    told = [bend for bend, place in zip(row["bend"], row["coefficients"][1:], strict=True) if place != HALF]
-    return [max(told)] if told else []
-
-
 def gains(crossed: Mapping, added: Mapping) -> tuple[float, float]:
     """Test accuracy within a task, mean over both, less that of what the networks began as: what each of a pair gained
     on its own, and what the network halfway between them has gained."""
