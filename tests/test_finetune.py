@@ -112,6 +112,25 @@ def test_pairs_share_a_pretrained_network_an_initialisation_or_nothing():
     assert len({run.name for run in runs(3)}) == len(runs(3)) == 5
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"seeds": [0, 5]}, "finetune.seeds: 5 is no seed of the study"),
+        ({"from_scratch": {"epochs": 0}}, "finetune.from_scratch: epochs: "),
+        ({"from_scratch": {"epoch": 3}}, "finetune.from_scratch: unknown key epoch: did you mean epochs?"),
+        ({"tasks": [["class 0"], ["class 1", "class 2"]]}, "finetune.tasks.0: "),
+        ({"repair_samples": 1}, "finetune.repair_samples: "),
+        ({"parts": 1}, "finetune.parts: "),
+    ],
+)
+def test_what_makes_no_finetuning_is_one_line_that_names_the_key(tmp_path, settings, said):
+    tiny.write_params(tmp_path, finetune={"train": None} | settings)
+    with pytest.raises(InputError) as caught:
+        params.load(tmp_path / "params.yaml")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 # --- the stage ---
 
 
