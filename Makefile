@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup reproduce publish report across test lint verify provenance readme lock clean
+.PHONY: setup reproduce publish report across test lint docs verify provenance readme lock clean
 setup: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
@@ -48,6 +48,10 @@ lint: setup
 	ruff check
 	ruff format --check
 
+# The pages of docs/ and the library's docstrings as a site, docs/_site; a reference that leads nowhere is an error.
+docs: setup
+	sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_site
+
 # Do the committed results belong to the committed params and code?
 verify: setup
 	python tools/verify.py
@@ -66,4 +70,4 @@ lock:
 	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
 
 clean:
-	rm -rf .venv artifacts
+	rm -rf .venv artifacts docs/_api docs/_site

@@ -346,7 +346,7 @@ def test_every_function_takes_numpy_arrays_and_gives_the_tensors_that_it_gives_o
 
 @pytest.mark.parametrize("given", [lambda tensor: tensor, as_numpy, as_read_only_doubles])
 def test_the_example_of_the_documentation_runs_on_tensors_and_on_numpy_arrays(given):
-    document = (Path(__file__).parents[1] / "docs/library.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[1] / "docs/distil.md").read_text(encoding="utf-8")
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "import lelp" in block]
     inputs = draw(50, 6, name="inputs")
     student = torch.nn.Linear(6, 10)

@@ -52,6 +52,8 @@ def test_every_snippet_runs(document, code, readers, capsys):
     names = dict(readers)
     if "lelp" in code:  # a teacher of two classes
         names |= {"labels": readers["few"], "weight": readers["weight"][:2]}
+    if "recover" in code:
+        names |= {"images": draw(40, 3, 8, 8), "fine": readers["labels"].numpy(), "coarse": readers["few"].numpy()}
     before = readers["network_b"](readers["images"])
     exec(compile(code.replace("classes=10", "classes=4"), document, "exec"), names)
     if "match_weights" in code:

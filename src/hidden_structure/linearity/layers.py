@@ -71,6 +71,7 @@ def measure(
 
     Returns {"layers", "test_error"}. layers: one dict for every layer, in order of execution; each quantity is a
     summary of `distribution.py`, or a list of them, one an alpha:
+
         name and depth (layers with trained weights on the longest path up to it); of all: dissimilarity (1 - cos of
         the merged network's features and the interpolated ones, an alpha each), exponential (the same of exponentially
         weighted ones), coefficient (<merged, interpolated> / |interpolated|^2, an alpha each), baseline (1 - cos of
@@ -78,8 +79,9 @@ def measure(
         of activations: additivity (dist of the activation of the interpolated input and the interpolated output);
         of linear and convolutional layers: commutativity (dist of W_A H_A + W_B H_B and W_A H_B + W_B H_A), weights
         (dist of the weights, one number) and inputs (dist of H_A and H_B).
+
     test_error: fractions of the images on which the ends err (a, b; either: at least one), and at every alpha the
-        merged network, the interpolated logits, and (disagreement) on which these two decide differently.
+    merged network, the interpolated logits, and (disagreement) on which these two decide differently.
 
     Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, or a feature is not
     finite, or too large for its square to be.
