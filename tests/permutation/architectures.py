@@ -20,7 +20,8 @@ from torchvision.models.mobilenetv3 import InvertedResidualConfig
 from hidden_structure.permutation import permuting
 from hidden_structure.permutation.coverage import movable_share
 from hidden_structure.permutation.group import Symmetry
-from hidden_structure.permutation.symmetry import derive
+from hidden_structure.permutation.linear_maps import LinearMaps
+from hidden_structure.permutation.linear_symmetry import derive_maps
 from hidden_structure.seeding import global_seed, torch_generator
 
 PIXELS = (3, 3, 8, 8)  # (b, channels, H, W)
@@ -31,13 +32,15 @@ WIDTH, HEADS = 12, 3
 class ImageTransformer(nn.Module):
     """A vision transformer: patches, a class token, positions, blocks of the kind given, pooled or not."""
 
-    def __init__(self, block: Callable[[], nn.Module], pooled: bool = False) -> None:
+    def __init__(
+        self, block: Callable[[], nn.Module], pooled: bool = False, norm: Callable[[int], nn.Module] = nn.LayerNorm
+    ) -> None:
         super().__init__()
         self.embed = nn.Conv2d(3, WIDTH, 4, 4)
         self.token = nn.Parameter(torch.zeros(1, 1, WIDTH))
         self.positions = nn.Parameter(torch.zeros(1, 5, WIDTH))
         self.blocks = nn.ModuleList([block() for _ in range(2)])
-        self.norm = nn.LayerNorm(WIDTH)
+        self.norm = norm(WIDTH)
         self.head = nn.Linear(WIDTH, 4)
         self.pooled = pooled
 
@@ -177,16 +180,24 @@ class CausalAttention(nn.Module):
 
 
 class Language(nn.Module):
-    """A language model that gives the logits of the next word; embedding and head share their weight."""
+    """A language model that gives the logits of the next word; embedding and head share their weight, if tied."""
 
-    def __init__(self, block: Callable[[], nn.Module], positions: bool = True, length: int = 8) -> None:
+    def __init__(
+        self,
+        block: Callable[[], nn.Module],
+        positions: bool = True,
+        length: int = 8,
+        norm: Callable[[int], nn.Module] = nn.LayerNorm,
+        tied: bool = True,
+    ) -> None:
         super().__init__()
         self.wte = nn.Embedding(11, WIDTH)
         self.wpe = nn.Embedding(length, WIDTH) if positions else None
         self.blocks, self.length = nn.ModuleList([block() for _ in range(2)]), length
-        self.ln_f = nn.LayerNorm(WIDTH)
+        self.ln_f = norm(WIDTH)
         self.lm_head = nn.Linear(WIDTH, 11, bias=False)
-        self.wte.weight = self.lm_head.weight
+        if tied:
+            self.wte.weight = self.lm_head.weight
 
     def forward(self, idx: Tensor) -> Tensor:
         _, t = idx.size()
@@ -338,6 +349,17 @@ def halves() -> nn.Module:
     return gpt(lambda: Separate(True, rotary="halves"), False, lambda: Gated(F.silu), RMSNorm)
 
 
+def rms_vit() -> nn.Module:
+    return ImageTransformer(lambda: Block(Fused(), mlp(), nn.RMSNorm), norm=nn.RMSNorm)
+
+
+def llama() -> nn.Module:
+    def block() -> nn.Module:
+        return Block(Separate(True, rotary="halves"), Gated(F.silu), RMSNorm)
+
+    return Language(block, positions=False, norm=RMSNorm, tied=False)
+
+
 def pairs() -> nn.Module:
     return gpt(lambda: Separate(True, rotary="pairs"), False, GEGLU, nn.RMSNorm)
 
@@ -352,6 +374,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "ViT, fused qkv (timm)": (lambda: vit(Fused), PIXELS),
     "ViT, fused qkv, softmax by hand": (lambda: vit(lambda: Fused(by_hand=True), pooled=True), PIXELS),
     "ViT, fused qkv, normed queries and keys": (lambda: vit(lambda: Fused(normed=True)), PIXELS),
+    "ViT, `nn.RMSNorm`": (rms_vit, PIXELS),
     "Swin (torchvision)": (swin, (2, 3, 16, 16)),
     "Swin V2 (torchvision)": (swin_v2, (2, 3, 16, 16)),
     "MLP-Mixer": (lambda: ImageTransformer(Mixer, pooled=True), PIXELS),
@@ -362,6 +385,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "GPT, causal mask as a buffer": (lambda: gpt(Masked), TOKENS),
     "GPT, rotary halves, RMSNorm, SwiGLU": (halves, TOKENS),
     "GPT, rotary pairs, `nn.RMSNorm`, GEGLU": (pairs, TOKENS),
+    "LLaMA, a head of its own": (llama, TOKENS),
     "GPT, grouped queries": (lambda: gpt(lambda: Separate(True, 2, 4)), TOKENS),
     "`nn.RNN`": (lambda: Recurrent(nn.RNN), TOKENS),
     "`nn.GRU`, 2 layers": (lambda: Recurrent(nn.GRU, num_layers=2), TOKENS),
@@ -402,11 +426,39 @@ def row(name: str, symmetry: Symmetry, network: nn.Module) -> str:
     return f"| {name} | {len(symmetry.groups)} | {', '.join(parts)} | {order:.1f} | {share:.0%} |"
 
 
+MAPS_HEADER = """| network | orthogonal | invertible | scales folded |
+|---|---|---|---|"""
+
+
+def maps_row(name: str, maps: LinearMaps) -> str:
+    """Its line in the table of what may be mapped by matrices."""
+
+    def sizes(invertible: bool) -> str:
+        found = Counter(
+            (maps.symmetry.groups[group].size, permuting.rows(maps.symmetry, group), kind == "centred")
+            for group, kind in maps.kinds.items()
+            if (kind == "invertible") == invertible
+        )
+        parts = []
+        for (size, parents, centred), count in sorted(found.items(), key=lambda item: -item[0][0]):
+            kept = " (ones stay)" if centred else ""
+            parts.append(f"{count} x {size}" + (f" in each of {parents}" if parents else "") + kept)
+        return ", ".join(parts) or "-"
+
+    return f"| {name} | {sizes(False)} | {sizes(True)} | {len(maps.scales)} |"
+
+
 def main() -> None:
+    derived = {}
     print(HEADER)
     for name in NETWORKS:
         network, example = make(name)
-        print(row(name, derive(randomise(network), example), network))
+        derived[name] = derive_maps(randomise(network), example)
+        print(row(name, derived[name].symmetry, network))
+    print(f"\n{MAPS_HEADER}")
+    for name, maps in derived.items():
+        if maps.kinds:
+            print(maps_row(name, maps))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whether a derived symmetry is one: what a permuted network computes must be permuted alike, at every operation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -36,13 +36,13 @@ def check(network: nn.Module, symmetry: Symmetry, layouts: NodeLayouts, images: 
     permutation = moving(symmetry)
     for dtype in (torch.float64, torch.float32):
         copy, inputs = deepcopy(network).to(dtype), images.to(dtype) if images.is_floating_point() else images
-        _vary(copy)
-        constants = {name: _cast(tensor, dtype) for name, tensor in symmetry.constants.items()}
+        vary(copy)
+        constants = {name: cast(tensor, dtype) for name, tensor in symmetry.constants.items()}
         try:
             with evaluation_mode(copy):
-                trial = partial(_first_wrong, copy, symmetry, constants, layouts, inputs)
+                trial = partial(_permuted_wrong, copy, symmetry, constants, layouts, inputs)
                 wrong = trial(permutation, inputs)
-                if wrong is None or trial(identity(symmetry), _rounded(inputs)) is not None:
+                if wrong is None or trial(identity(symmetry), rounded(inputs)) is not None:
                     return
                 alone = (name for name in symmetry.groups if trial(_of_one(symmetry, permutation, name), inputs))
                 raise InputError(
@@ -69,17 +69,17 @@ def _of_one(symmetry: Symmetry, permutation: Permutation, name: str) -> Permutat
     return identity(symmetry) | {name: permutation[name]}
 
 
-def _rounded(images: Tensor) -> Tensor:
+def rounded(images: Tensor) -> Tensor:
     """Images that differ by more than rounding would; integers as they are."""
     return images * (1 + ROUNDING[images.dtype]) if images.is_floating_point() else images
 
 
-def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 @torch.no_grad()
-def _vary(network: nn.Module) -> None:
+def vary(network: nn.Module) -> None:
     """Scale every entry of a state by up to a half, and move parameters that are zero; signs and masks are kept."""
     pool = torch.empty(2, VARIED).uniform_(-0.5, 0.5, generator=torch_generator("equivariance", "weights"))
     parameters = dict(network.named_parameters())
@@ -95,7 +95,7 @@ def _vary(network: nn.Module) -> None:
             tensor.copy_(flat.view(tensor.shape))
 
 
-def _first_wrong(
+def _permuted_wrong(
     network: nn.Module,
     symmetry: Symmetry,
     constants: dict[str, Tensor],
@@ -108,8 +108,28 @@ def _first_wrong(
     permuted, state = deepcopy(network), network.state_dict()
     for name, tensor in permuted.state_dict().items():
         tensor.copy_(permute_tensor(symmetry, permutation, name, state[name]))
-    both = [fx.Interpreter(bind(of, symmetry.graph, constants)) for of in (network, permuted)]
-    for interpreter, inputs in zip(both, (images, others), strict=True):
+    expected = partial(_as_permuted, symmetry, permutation)
+    return first_wrong((network, permuted), symmetry, constants, layouts, (images, others), expected)
+
+
+def _as_permuted(symmetry: Symmetry, permutation: Permutation, _: str, layouts: Any, value: Tensor) -> Tensor:
+    return permute(symmetry, permutation, layouts, value)
+
+
+def first_wrong(
+    networks: tuple[nn.Module, nn.Module],
+    symmetry: Symmetry,
+    constants: dict[str, Tensor],
+    layouts: NodeLayouts,
+    images: tuple[Tensor, Tensor],
+    expected: Callable[[str, Any, Tensor], Tensor],
+) -> str | None:
+    """The first operation whose output in the second network is not what is expected from the first one's.
+
+    expected: of a node's name, the layouts of its output, and the output.
+    """
+    both = [fx.Interpreter(bind(of, symmetry.graph, constants)) for of in networks]
+    for interpreter, inputs in zip(both, images, strict=True):
         interpreter.args_iter = iter([inputs.clone()])  # operations may work in place
     sizes: dict[fx.Node, float] = {}  # of the largest value on the way to a node: its rounding may be all that is left
     tolerance: dict[fx.Node, float] = {}  # of the coarsest type on the way
@@ -118,7 +138,8 @@ def _first_wrong(
         sizes[node] = max([_largest(values[0]), *(sizes[source] for source in node.all_input_nodes)])
         tolerance[node] = max([_coarse(values[0]), *(tolerance[source] for source in node.all_input_nodes)])
         allowed = tolerance[node] * sizes[node]
-        if node.op != "output" and not _alike(symmetry, permutation, layouts[node.name], *values, allowed):
+        named = partial(expected, node.name)
+        if node.op != "output" and not _alike(named, layouts[node.name], *values, allowed):
             return describe(node, both[0].module)
         for interpreter, value in zip(both, values, strict=True):
             interpreter.env[node] = value
@@ -127,18 +148,18 @@ def _first_wrong(
     return None
 
 
-def _alike(symmetry: Symmetry, permutation: Permutation, layouts: Any, before: Any, after: Any, allowed: float) -> bool:
-    """Whether the second output is the first one permuted, up to what rounding may do."""
+def _alike(expected: Callable[[Any, Tensor], Tensor], layouts: Any, before: Any, after: Any, allowed: float) -> bool:
+    """Whether the second output is what is expected from the first one, up to what rounding may do."""
     if isinstance(before, tuple | list) and layouts is not None:
         parts = zip(layouts, before, after, strict=True)
-        return all(_alike(symmetry, permutation, *part, allowed) for part in parts)
+        return all(_alike(expected, *part, allowed) for part in parts)
     if layouts is None or not isinstance(before, Tensor) or before.dtype not in TOLERANCE:
         return True  # what integers and truth values do to others is seen there
-    expected = permute(symmetry, permutation, layouts, before)
-    finite = expected.isfinite()
+    wanted = expected(layouts, before)
+    finite = wanted.isfinite()
     if not torch.equal(finite, after.isfinite()):
         return False
-    apart = (expected - after).abs()[finite]
+    apart = (wanted - after).abs()[finite]
     return not apart.numel() or apart.max().item() <= allowed
 
 

@@ -16,7 +16,7 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
-from hidden_structure.permutation.equivariance import check
+from hidden_structure.permutation.equivariance import NodeLayouts, check
 from hidden_structure.permutation.graphs import bind, traced
 from hidden_structure.permutation.group import Factor, Group, Layout, Reading, Symmetry
 from hidden_structure.permutation.operations import Labels, Stacked
@@ -24,7 +24,6 @@ from hidden_structure.permutation.permuting import has_parent_outside
 from hidden_structure.permutation.tracing import Tracer
 
 
-@torch.no_grad()
 def derive(network: nn.Module, images: Tensor) -> Symmetry:
     """The symmetries of a network that maps images (b, channels, H, W), on which it is run, to logits.
 
@@ -34,6 +33,12 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
     Raises InputError if torch.fx cannot trace the network, at an operation whose symmetries are not known, and at one
     where what was derived is wrong.
     """
+    return derive_all(network, images)[0]
+
+
+@torch.no_grad()
+def derive_all(network: nn.Module, images: Tensor) -> tuple[Symmetry, NodeLayouts]:
+    """As `derive`; and of every node of the graph the layouts of its output."""
     parameter = next(network.parameters(), images)
     images = images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype)
     graph, constants = traced(network, images)
@@ -53,7 +58,7 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
     _drop_lost_parents(tracer)
     symmetry, layouts = _named(known, tracer, graph, constants)
     check(network, symmetry, layouts, images)
-    return symmetry
+    return symmetry, layouts
 
 
 def _drop_lost_parents(tracer: Tracer) -> None:
