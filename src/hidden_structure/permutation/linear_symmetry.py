@@ -109,7 +109,7 @@ def _check(network: nn.Module, maps: LinearMaps, layouts: NodeLayouts, turned: T
             continue
         if wrong is not None:
             name = type(network).__name__
-            raise InputError(f"the maps derived for {name} are wrong at {wrong}: set permute.maps to permutation")
+            raise InputError(f"the maps derived for {name} are wrong at {wrong}: match by permutations")
         return
 
 
