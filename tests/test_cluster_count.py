@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery import count
 from hidden_structure.recovery.count import MOST, REFERENCES, RESTARTS, estimate, gap, silhouette
+from hidden_structure.recovery.kmeans import cluster
 from hidden_structure.seeding import numpy_generator, seed_of
 
 
@@ -53,7 +53,7 @@ def gaps_by_a_plain_loop(points: np.ndarray, name: str) -> tuple[list[float], li
         seed = seed_of(name, "k-means", clusters)
         logarithms = []
         for own in (rotated, *references):
-            labels = KMeans(clusters, n_init=RESTARTS, random_state=seed).fit_predict(own)
+            labels, _ = cluster(own, clusters, RESTARTS, seed)
             squares = [((own[labels == one] - own[labels == one].mean(0)) ** 2).sum() for one in range(clusters)]
             logarithms.append(np.log(sum(squares)))
         gaps.append(np.mean(logarithms[1:]) - logarithms[0])
@@ -64,7 +64,7 @@ def gaps_by_a_plain_loop(points: np.ndarray, name: str) -> tuple[list[float], li
 def test_the_gap_statistic_by_a_plain_loop():
     """Where clusters touch, it matters that a gap must rise by more than its error."""
     found = {}
-    for spread in (3.0, 3.5, 4.0, 5.0):
+    for spread in (3.0, 4.6, 5.0):
         points = blobs(3, each=40) + spread * numpy_generator("spread").standard_normal((120, 2))
         gaps, errors = gaps_by_a_plain_loop(points, "test")
         for name, slack in (("rule", errors), ("no errors", [0.0] * MOST)):

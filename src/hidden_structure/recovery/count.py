@@ -1,14 +1,11 @@
 """How many clusters do points fall into? For when the number of classes in a super-class is not known."""
 
-import warnings
-
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import pairwise_distances, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from hidden_structure.frame.errors import InputError
+from hidden_structure.recovery import kmeans
 from hidden_structure.seeding import Name, numpy_generator, seed_of
 
 MOST = 12  # clusters that are looked for
@@ -82,11 +79,10 @@ def gap(points: np.ndarray, *names: Name) -> int:
 
 def _cluster(points: np.ndarray, clusters: int, *names: Name) -> tuple[np.ndarray, float]:
     """The cluster of each point int (n,), and the sum of squared distances from their centres."""
-    model = KMeans(clusters, n_init=RESTARTS, random_state=seed_of(*names, "k-means", clusters))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of points that differ by rounding alone
-        model.fit(points)
-    return model.labels_, model.inertia_
+    found, _ = kmeans.cluster(points, clusters, RESTARTS, seed_of(*names, "k-means", clusters))
+    members = (found == np.arange(clusters)[:, None]).astype(points.dtype)
+    means = members @ points / np.maximum(members.sum(1, keepdims=True), 1)
+    return found, float(np.square(points - means[found]).sum())  # small ones count: of its logarithm
 
 
 def _different(points: np.ndarray) -> int:
