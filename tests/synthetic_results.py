@@ -111,7 +111,7 @@ def _epochs(k: int | str) -> float:
 
 def interpolate(study: Study) -> list[dict]:
     """Lines between spawned networks rise less the later they part; those between aligned ones less than others."""
-    share = {"none": 1.0, "weights": 0.4, "activations": 0.3, "correlations": 0.32, "ste": 0.1}
+    share = {"none": 1.0, "weights": 0.4, "activations": 0.3, "correlations": 0.32, "ste": 0.1, "joint": 0.25}
     rows = []
     for pair in pairs(study):
         for index, method in enumerate(share if pair.k is None else ["none"]):
@@ -192,7 +192,7 @@ BLOCK = ("conv1", "norm1", "relu1", "conv2", "norm2", "relu2")
 RESNET = ["conv", "norm", "relu", *(f"stages.{s}.{b}.{name}" for s in range(3) for b in range(3) for name in BLOCK)]
 RESNET += [f"stages.{stage}.0.shortcut.{name}" for stage in (1, 2) for name in ("conv", "norm")] + ["pool", "head"]
 # How far from linear the features are: as far as independent networks', or less.
-BENT = {"none": 0.6, "weights": 0.03, "activations": 0.02, "correlations": 0.025, "ste": 0.015}
+BENT = {"none": 0.6, "weights": 0.03, "activations": 0.02, "correlations": 0.025, "ste": 0.015, "joint": 0.018}
 
 
 def linearity(study: Study, layers: list[str] = MLP) -> list[dict]:

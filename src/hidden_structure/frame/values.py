@@ -57,7 +57,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # beyond, a softmax is one-hot or uniform to float32
 NetworkName = Annotated[str, Field(pattern=NETWORKS, max_length=200)]
 
-MATCHINGS = ("weights", "activations", "correlations", "ste")  # methods of matching units
+MATCHINGS = ("weights", "activations", "correlations", "ste", "joint")  # methods of matching units
 DISTILLATIONS = (
     "alone",  # the student on the labels
     "kd",

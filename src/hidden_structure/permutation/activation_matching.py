@@ -150,6 +150,16 @@ def paired_moments(
     return moments
 
 
+def unit_scores(moments: Moments, score: Score) -> dict[str, Tensor]:
+    """Of each group (entries, entries): A's units by B's, summed over the readings of the group."""
+    scores: dict[str, Tensor] = {}
+    for found in moments.values():
+        for group, _, sums in found:
+            own = sums.scores(score == "correlations")
+            scores[group] = scores[group] + own if group in scores else own
+    return scores
+
+
 def match_activations(symmetry: Symmetry, moments: Moments, score: Score) -> Matched:
     """The optimal assignment of every group.
 
@@ -169,11 +179,7 @@ def _matched(
     symmetry: Symmetry, moments: Moments, score: Score, choose: Callable[[Family, dict[str, Tensor]], Relative]
 ) -> Matched:
     """choose: of a family and the scores of its groups, the permutation."""
-    scores: dict[str, Tensor] = {}
-    for found in moments.values():
-        for group, _, sums in found:
-            own = sums.scores(score == "correlations")
-            scores[group] = scores[group] + own if group in scores else own
+    scores = unit_scores(moments, score)
     before = after = 0.0
     permutation = identity(symmetry)
     for family in families(symmetry):

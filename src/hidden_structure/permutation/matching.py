@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame.params import Permute
+from hidden_structure.permutation import joint_matching
 from hidden_structure.permutation.activation_matching import Moments, match_activations, paired_moments
 from hidden_structure.permutation.activation_matching import objective as at
 from hidden_structure.permutation.group import Symmetry
@@ -49,7 +50,7 @@ class Problem:
 
     @cached_property
     def moments(self) -> Moments:
-        """Of the activations, which both scores of them are made of."""
+        """Of the activations, which all scores of them are made of."""
         batches = evaluation_batches(self.images, BATCH_SIZE)
         return paired_moments(self.symmetry, *self.networks, batches)
 
@@ -60,11 +61,17 @@ def straight_through(problem: Problem) -> Matched:
     return match_straight_through(*networks, *data, problem.permute.ste, start, problem.precision, *problem.noise)
 
 
+def jointly(problem: Problem) -> Matched:
+    generator = torch_generator("joint", *problem.noise)
+    return joint_matching.match_jointly(problem.symmetry, *problem.states, problem.moments, generator, problem.permute.restarts)
+
+
 MATCHERS: dict[str, Callable[[Problem], Matched]] = {  # of every row of METHODS
     "weights": lambda problem: problem.by_weights,
     "activations": lambda problem: match_activations(problem.symmetry, problem.moments, "products"),
     "correlations": lambda problem: match_activations(problem.symmetry, problem.moments, "correlations"),
     "ste": straight_through,
+    "joint": jointly,
 }
 
 
@@ -72,6 +79,7 @@ OBJECTIVES: dict[str, Callable[[Problem, Permutation], float]] = {  # of those t
     "weights": lambda problem, permutation: objective(problem.symmetry, *problem.states, permutation),
     "activations": lambda problem, permutation: at(problem.symmetry, problem.moments, "products", permutation),
     "correlations": lambda problem, permutation: at(problem.symmetry, problem.moments, "correlations", permutation),
+    "joint": lambda problem, of: joint_matching.objective(problem.symmetry, *problem.states, problem.moments, of),
 }
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Method:
-    """label, source: what it is called, and whose it is. maximises: its objective, in words."""
+    """label, source: what it is called, and whose it is. maximises: its objective, in words. published: there."""
 
     label: str
     source: str
     maximises: str
+    published: bool = True
 
 
 METHODS = {
@@ -29,5 +30,11 @@ METHODS = {
         "straight-through estimator",
         "Ainsworth, Hayase, Srinivasa 2023",
         "minus the training loss half-way (nats), from weight matching on",
+    ),
+    "joint": Method(
+        "joint matching",
+        "our reading of commutativity (Zhou, Yang, Yang, Yan, Hu 2023)",
+        "sum of products of weights and, with as loud a vote, of correlations of activations",
+        published=False,
     ),
 }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame import paths
 from hidden_structure.frame.params import Study
+from hidden_structure.permutation.methods import METHODS
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
 from hidden_structure.report.connectivity import calibrated, lines, planted
@@ -144,7 +145,7 @@ def matched(rows: Rows, method: str, repaired: bool, trained: Claim, known: Rows
     return Claim(
         id=f"{IDEA}.matched.{method}",
         idea=IDEA,
-        kind="published",
+        kind="published" if METHODS[method].published else "ours",
         statement=f"{label.capitalize()} brings independent networks closer together.",
         criterion=Criterion(quantity, at_most=-STABLE_AT_MOST, origin="ours: a change beyond Frankle et al.'s noise"),
         values=tuple(differences(lines.heights(own), lines.heights(bare))),

@@ -16,6 +16,9 @@ SPAWNED = COLOURS[4]
 GREY = "#555555"
 MOST = 5  # k in a figure of curves
 ORDER = (UNALIGNED, *METHODS)
+LOOKS = tuple(
+    zip((COLOURS[-1], *COLOURS[:4], COLOURS[5]), MARKERS[:5] + "h", strict=True)
+)  # none is of spawned networks
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +58,9 @@ def independent(rows: Rows) -> list[Series]:
     """One a way of aligning, the unaligned first."""
     found = []
     for method, label in methods(rows).items():
-        place = ORDER.index(method)
-        colour = COLOURS[-1] if method == UNALIGNED else COLOURS[(place - 1) % (len(COLOURS) - 1)]
+        colour, marker = LOOKS[ORDER.index(method)]
         own = [row for row in rows if row["k"] is None and row["method"] == method]
-        found.append(Series(label, colour, MARKERS[place], "-", own))
+        found.append(Series(label, colour, marker, "-", own))
     return found
 
 
