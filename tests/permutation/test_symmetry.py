@@ -576,6 +576,12 @@ KNOWN = {
         {"c": conv(3, 4, 3), "e": nn.ChannelShuffle(2), "d": flat_linear(4)},
         2,
     ),
+    # channels last, as Swin has them
+    "places padded, and channels by nothing": (
+        lambda m, x: m.d(F.pad(m.c(x).permute(0, 2, 3, 1), (0, 0, 0, 1, 0, 0)).mean((1, 2))),
+        {"c": conv(3, 6, 3), "d": lin(6, 4)},
+        6,
+    ),
     "tokens mixed, with a residual": (
         lambda m, x: m.d((m.c(x.flatten(1)).view(-1, 2, 4) + m.w @ m.c(x.flatten(1)).view(-1, 2, 4)).flatten(1)),
         {"c": lin(192, 8), "w": parameter(2, 2), "d": flat_linear(8)},

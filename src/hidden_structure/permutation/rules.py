@@ -95,7 +95,14 @@ def pooling(call: Call) -> Labels:
 
 
 def pad(call: Call) -> Labels:
-    return _pooled(call, len(call.get(1, "pad")) // 2)
+    """Only axes that something is added to or cut off from change, the last named first: windows of a fitting size pad
+    by nothing, channels included."""
+    labels, fixed = call.labels(), operations.all_fixed(call.value)
+    padded = {len(labels) - 1 - place // 2 for place, amount in enumerate(call.get(1, "pad")) if amount}
+    call.mix(labels, padded)
+    for dim in padded:
+        axes.fix(labels[dim])
+    return [fixed[dim] if dim in padded else label for dim, label in enumerate(labels)]
 
 
 def _pooled(call: Call, dims: int) -> Labels:
