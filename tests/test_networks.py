@@ -1,6 +1,7 @@
 """Networks: shapes, depths, initialisation and what their users may rely on; what params.yaml must not ask for."""
 
 import itertools
+import sys
 
 import pytest
 import torch
@@ -20,8 +21,8 @@ VARIANTS = [(name, norm) for name in SMALL for norm in NORMS[name]]
 SHAPES = [(8, 8, 1), (9, 13, 3), (28, 28, 1), (32, 32, 3)]
 
 
-def describe(name, depth=None, width=None, norm=None):
-    return params.Network(name=name, depth=depth, width=width, norm=norm)
+def describe(name, depth=None, width=None, norm=None, options=None):
+    return params.Network(name=name, depth=depth, width=width, norm=norm, options=options or {})
 
 
 def small(name, norm, shape=(16, 16, 3), classes=5, seed=0):
@@ -200,3 +201,35 @@ def test_an_unfit_torchvision_model_is_a_one_line_error(name, shape, says):
     with pytest.raises(InputError, match=rf"^network\.name: .*{says}") as caught:
         build(describe(f"torchvision:{name}"), shape, 5)
     assert "\n" not in str(caught.value)
+
+
+def test_timms_models_take_grey_and_colour_images_of_any_size_and_options():
+    pytest.importorskip("timm")
+    for shape in ((32, 32, 1), (40, 36, 3)):
+        assert build(describe("timm:resnet18"), shape, 7)(images_of(shape)).shape == (3, 7)
+    options = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3}
+    vit = build(describe("timm:vit_tiny_patch16_224", options=options), (16, 16, 3), 7)
+    assert vit.pos_embed.shape == (1, 17, 24)
+    assert vit(images_of((16, 16, 3))).shape == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("resnet19", {}, "did you mean resnet1"),
+        ("resnet18", {"pretrained": True}, "gets pretrained from the study: leave it out"),
+        ("resnet18", {"heights": 3}, "cannot take 32 x 32 images or network.options"),
+        ("squeezenet", {}, "timm has no model"),
+    ],
+)
+def test_an_unfit_timm_model_is_a_one_line_error(name, options, says):
+    pytest.importorskip("timm")
+    with pytest.raises(InputError, match=rf"^network\.\w+: .*{says}") as caught:
+        build(describe(f"timm:{name}", options=options), (32, 32, 3), 5)
+    assert "\n" not in str(caught.value)
+
+
+def test_timm_that_is_not_installed_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(InputError, match=r"timm:resnet18 needs timm: pip install 'hidden-structure\[timm\]'"):
+        build(describe("timm:resnet18"), (32, 32, 3), 5)

@@ -20,7 +20,7 @@ from hidden_structure.training.batches import Images, evaluation_batches
 SETTINGS = {"restarts": 1, "samples": 48, "ste": {"epochs": 1, "batch_size": 16, "lr": 1e-3}}
 
 
-def posed(name, network=None, methods=("weights", "activations", "correlations", "ste")):
+def posed(name, network=None, methods=("weights", "activations", "correlations", "joint", "ste")):
     """A problem of a network and itself, and 48 images."""
     network = (network or randomise(NETWORKS[name]())).float()
     _, channels, size, _ = images_for(name, 2).shape

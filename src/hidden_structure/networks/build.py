@@ -19,18 +19,23 @@ def build(network: params.Network, image_shape: tuple[int, int, int], classes: i
     Raises InputError, naming the key of params.yaml, where depth, width or norm is missing, meaningless or impossible.
     """
     height, width, channels = image_shape
-    foreign = network.name.startswith("torchvision:")
-    if network.options and (foreign or ":" not in network.name) and network.name != "speedrun":
+    library, _, model = network.name.partition(":")
+    fixed = library == "torchvision" or (not model and library != "speedrun")
+    if network.options and fixed:
         raise InputError(f"network.options: {network.name} takes none: write {{}}, got {sorted(network.options)}")
     if ":" in network.name:
         for key in SHAPE_KEYS:
             if getattr(network, key) is not None:
                 raise InputError(f"network.{key}: {network.name} fixes it, so write null, got {getattr(network, key)}")
-        if not foreign:
+        if library == "timm":
+            from hidden_structure.networks import timm_models
+
+            return timm_models.build(model, image_shape, classes, network.options)
+        if library != "torchvision":
             return imported.build(network.name, image_shape, classes, network.options)
         from hidden_structure.networks import torchvision_models  # imports torchvision, which takes a second
 
-        return torchvision_models.build(network.name.removeprefix("torchvision:"), image_shape, classes)
+        return torchvision_models.build(model, image_shape, classes)
 
     if network.name == "speedrun":
         return _speedrun(network, image_shape, classes)
