@@ -2,11 +2,18 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tiny
+from PIL import Image
+
+from hidden_structure.frame import params
+from hidden_structure.networks import checkpoints
+from hidden_structure.networks.build import build
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +49,22 @@ def test_its_docstring_says_how_to_run_it():
     text = (tiny.ROOT / "examples/distil_tabular.py").read_text()
     assert "python examples/distil_tabular.py" in text.split('"""')[1]
     assert len(text.splitlines()) < 80
+
+
+@pytest.mark.parametrize(("name", "network"), [("resnet18", "torchvision:resnet18"), ("vit", "train_checkpoints:ViT")])
+def test_checkpoints_are_trained_and_read(name, network, tmp_path, monkeypatch, capsys):
+    """From a table of images and from a folder of them."""
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 255, (128, 32, 32, 3), np.uint8), np.arange(128) % 10
+    np.savez(tmp_path / "data.npz", train_images=images, train_labels=labels)
+    for index, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        file = tmp_path / f"data/train/{label}/{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
+    monkeypatch.syspath_prepend(tiny.ROOT / "examples")
+    asked = [name, "--data", str(tmp_path / ("data" if name == "vit" else "data.npz")), "--seed", "0", "--epochs", "4"]
+    monkeypatch.setattr("sys.argv", ["train_checkpoints.py", *asked, "--out", str(tmp_path / "a.pt")])
+    runpy.run_path(str(tiny.ROOT / "examples/train_checkpoints.py"), run_name="__main__")
+    assert "epoch 4 of 4: 0." in capsys.readouterr().out
+    built = build(params.Network(name=network, depth=None, width=None, norm=None), (32, 32, 3), 10)
+    assert checkpoints.read(str(tmp_path / "a.pt"), built).notes == ()
