@@ -45,7 +45,7 @@ def count(found):
 @pytest.mark.parametrize("name", ["mlp", "resnet", "attention", "grouped convolution"])
 def test_every_method_puts_all_units_back(name):
     found = found_again(posed(name))
-    assert list(found) == ["none", "weights", "activations", "correlations"]
+    assert list(found) == ["none", "weights", "activations", "correlations", "joint"]
     bare = found.pop("none")
     assert bare["units"] > 0
     assert bare["found"] == 0

@@ -63,7 +63,8 @@ def straight_through(problem: Problem) -> Matched:
 
 def jointly(problem: Problem) -> Matched:
     generator = torch_generator("joint", *problem.noise)
-    return joint_matching.match_jointly(problem.symmetry, *problem.states, problem.moments, generator, problem.permute.restarts)
+    found = problem.symmetry, *problem.states, problem.moments, generator, problem.permute.restarts
+    return joint_matching.match_jointly(*found)
 
 
 MATCHERS: dict[str, Callable[[Problem], Matched]] = {  # of every row of METHODS
