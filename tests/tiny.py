@@ -71,6 +71,7 @@ OVERRIDES = {
         "plane_points": 3,
     },
     "linearity": {"alphas": [0.5], "samples": 100},
+    "average": None,
     "report": {"points": 100},
 }
 INHERITED = ("train", "network", "merge")
