@@ -7,6 +7,7 @@ import sklearn.decomposition
 import sklearn.metrics  # noqa: F401
 import torch
 
+from hidden_structure.distillation.keeping import keeps
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import one_line_errors
@@ -15,11 +16,7 @@ from hidden_structure.frame.section import Section, only
 from hidden_structure.frame.sections import Cluster, Hardware, Tasks
 from hidden_structure.frame.tasks import run
 from hidden_structure.frame.workplace import workplace
-from hidden_structure.recovery import probing
-from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores
 from hidden_structure.training.device import compute_deterministically, describe
-
-REDUCER = "pca"  # for students are many: t-SNE of every one would take longer than to train it
 
 
 class Reads(Section):
@@ -50,23 +47,16 @@ def main() -> None:
 
 
 def compare(method: str, teacher: int, seed: int, components: int, restarts: int, l2: float) -> dict:
-    """Of one student: scores of clusters of its features inside each class, and `information`, the adjusted mutual one
-    of these with the original classes; that of the `pieces` that it was taught; and `probe_accuracy`, of a linear layer
-    on its features that is trained on the original labels, on those of the test set."""
-    labels, coarse_of = artifacts.read_labels("fine"), coarse_classes()
+    """What one student keeps."""
+    labels, coarse_of, file = artifacts.read_labels("fine"), coarse_classes(), paths.student(method, teacher, seed)
     fine, names = labels["train"], ("student", method, teacher, seed)
     with artifacts.content_of([paths.results("distill")]):
         coarse = coarse_of[fine]
     held = {"train": len(fine), "test": len(labels["test"]), "pieces": len(fine)}
-    tensors = artifacts.read_tensors(paths.student(method, teacher, seed), held)
-    with artifacts.content_of([paths.student(method, teacher, seed)]):
-        taught = information_within(tensors["pieces"].numpy(), fine, coarse)
-    points = reduce_within(tensors["train"].numpy(), coarse, REDUCER, 0.0, components, *names)  # no perplexity
-    recovered = recover(points, fine, coarse, coarse_of, restarts, *names)
-    probe = probing.fit(tensors["train"], torch.from_numpy(fine), len(coarse_of), l2)
-    told = probing.accuracy(probe, tensors["test"], torch.from_numpy(labels["test"]))
-    own = {"information": information_within(recovered, fine, coarse), "pieces": taught, "probe_accuracy": told}
-    return {"method": method, "teacher": teacher, "seed": seed} | scores(recovered, fine) | own
+    tensors = artifacts.read_tensors(file, held)
+    with artifacts.content_of([file]):
+        kept = keeps(tensors, labels, coarse, coarse_of, components, restarts, l2, names)
+    return {"method": method, "teacher": teacher, "seed": seed} | kept
 
 
 def coarse_classes() -> np.ndarray:
