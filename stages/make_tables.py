@@ -70,10 +70,8 @@ def provenance(study: params.Study, results: Callable[[str], Any]) -> dict[str, 
     """What computed the networks, and by which libraries."""
     rows = [{"trained": name} | row for name in TRAINED if (row := results(f"hardware-{name}"))]
     libraries = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
-    return {
-        "provenance": rows,
-        "versions": [{"library": library, "version": number} for library, number in libraries.items()],
-    }
+    versions = [{"library": library, "version": number} for library, number in libraries.items()]
+    return {"provenance": rows, "versions": versions}
 
 
 if __name__ == "__main__":
