@@ -11,7 +11,7 @@ from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.finetune import Finetune
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.section import Section
-from hidden_structure.frame.sections import Hardware, Network, Tasks, Train
+from hidden_structure.frame.sections import Hardware, Network, Tasks
 from hidden_structure.frame.workplace import workplace
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
@@ -22,7 +22,6 @@ class Reads(Section):
     hardware: Hardware
     network: Network
     tasks: Tasks
-    train: Train | None
 
 
 @one_line_errors
@@ -36,10 +35,10 @@ def main() -> None:
     inputs = read(study.hardware)
     names = inputs.labels["names"].tolist()
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"finetune", "network", "train"}) | hardware
-    pretrained = artifacts.arrays_of(pretrained_file(seed, settings, study.train) for seed in settings.seeds)
+    described = study.model_dump(include={"finetune", "network"}) | hardware
+    pretrained = artifacts.arrays_of(pretrained_file(seed, settings) for seed in settings.seeds)
     with workplace("finetune", described, (*inputs.arrays, *pretrained)) as folder:
-        own = settings, study.network, study.train, study.hardware, folder
+        own = settings, study.network, study.hardware, folder
         named: dict = {f"seed {seed}, {run.name}": (run, *own) for seed in settings.seeds for run in runs(seed)}
         trained = tasks.run("finetune", train_run, named, folder, study.tasks, study.hardware)
         named = {f"seed {seed}, {pair.kind}": (pair, *own) for seed in settings.seeds for pair in pairs(seed)}

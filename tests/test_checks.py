@@ -115,13 +115,14 @@ def test_too_few_images_or_classes_are_told_before_anything_is_trained(data, set
         ({"tasks": [["class 0", "class 1"], ["class 2", "dog"]]}, "finetune.tasks: there is no class dog"),
         ({"tasks": [["class 0", "class 1"], ["class 2", "class 1"]]}, "finetune.tasks: class 1 is in both tasks"),
         ({"batch": 161}, "finetune.train.batch_size: 161 is more than the 160 training samples"),
-        ({"from_scratch": {"batch_size": 161}}, "finetune.from_scratch.batch_size: 161 is more than the 160"),
+        ({"scratch": 161}, "finetune.from_scratch.batch_size: 161 is more than the 160"),
     ],
 )
 def test_tasks_and_their_recipes_are_looked_at_before_anything_is_trained(data, settings, said):
-    own = {name: value for name, value in settings.items() if name != "batch"}
+    own = {name: value for name, value in settings.items() if name not in ("batch", "scratch")}
     content = tiny.study(finetune={"train": None} | own)
     content["finetune"]["train"]["batch_size"] = settings.get("batch", 32)
+    content["finetune"]["from_scratch"]["batch_size"] = settings.get("scratch", 32)
     found = problems(params.Study.model_validate(content), data)
     assert found == [] if said is None else len(found) == 1 and said in found[0], found
 

@@ -116,8 +116,6 @@ def test_pairs_share_a_pretrained_network_an_initialisation_or_nothing():
     ("settings", "said"),
     [
         ({"seeds": [0, 5]}, "finetune.seeds: 5 is no seed of the study"),
-        ({"from_scratch": {"epochs": 0}}, "finetune.from_scratch: epochs: "),
-        ({"from_scratch": {"epoch": 3}}, "finetune.from_scratch: unknown key epoch: did you mean epochs?"),
         ({"tasks": [["class 0"], ["class 1", "class 2"]]}, "finetune.tasks.0: "),
         ({"repair_samples": 1}, "finetune.repair_samples: "),
         ({"parts": 1}, "finetune.parts: "),

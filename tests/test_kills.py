@@ -42,7 +42,7 @@ def prepare(folder: Path, **sections) -> Path:
     tiny.write_data(folder)
     study = params.load(folder / "params.yaml")
     pretrained = initialise(study.network, (8, 8, 1), 10, 0)  # what finetune reads: it need not be trained for this
-    artifacts.write_tensors(folder / paths.snapshot("fine", 0, study.train.epochs), pretrained.state_dict())
+    artifacts.write_tensors(folder / paths.model("fine", 0), pretrained.state_dict())
     return folder
 
 

@@ -33,7 +33,7 @@ OVERRIDES = {
         "seeds": [0],
         "epoch": None,
         "train": None,
-        "from_scratch": {},
+        "from_scratch": None,
         "alphas": [0.5],
         "coefficients": [1.0],
         "samples": 100,
@@ -74,7 +74,7 @@ OVERRIDES = {
     "average": None,
     "report": {"points": 100},
 }
-INHERITED = ("train", "network", "merge")
+INHERITED = {"train": "train", "network": "network", "merge": "merge", "from_scratch": "train"}
 LEFT_OUT = {
     "sweep": {"seeds": [0], "train": None},
     "imbalance": {"seeds": [0], "train": None, "classes": None, "ratios": [1, 4], "least": 2},
@@ -96,7 +96,9 @@ def study(**sections) -> dict:
             content[name] = (content[name] or LEFT_OUT.get(name, {})) | value if isinstance(value, dict) else value
     parts = ("memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill", "spawn")
     for part in filter(None, map(content.get, parts)):
-        part |= {name: copy.deepcopy(content[name]) for name in INHERITED if name in part and part[name] is None}
+        part |= {
+            name: copy.deepcopy(content[of]) for name, of in INHERITED.items() if name in part and part[name] is None
+        }
     return content
 
 

@@ -19,7 +19,6 @@ from hidden_structure.distillation.methods import check_room
 from hidden_structure.finetuning.classes import samples_of, tasks_of
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
-from hidden_structure.frame.finetune import from_scratch
 from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.spawn import replaced
 from hidden_structure.merges import imbalance
@@ -126,7 +125,7 @@ def _finetuned(told: list[str], study: params.Study, settings: params.Finetune, 
             f"finetune.epoch: train.snapshots keeps no weights after {settings.epoch} epochs: give one of {kept}"
         )
     tasks = _ask(told, tasks_of, settings, data["class_names"].tolist()) or {}
-    recipes = {"finetune.train": settings.train, "finetune.from_scratch": from_scratch(settings, study.train)}
+    recipes = {"finetune.train": settings.train, "finetune.from_scratch": settings.from_scratch}
     for key, recipe in recipes.items():
         _recipe(told, study, recipe, key, shape)
         if recipe.batch_size <= len(labels):

@@ -35,7 +35,6 @@ def measure_pair(
     pair: Pair,
     settings: params.Finetune,
     network: params.Network,
-    train: params.Train,
     hardware: params.Hardware,
     folder: Path,
 ) -> list[dict]:
@@ -51,7 +50,7 @@ def measure_pair(
     """
     inputs = read(hardware)
     tasks = tasks_of(settings, inputs.labels["names"].tolist())
-    own = settings, network, train, inputs
+    own = settings, network, inputs
     made = beginning(pair.a.begins, pair.a.seed, *own)
     origin = {name: tensor.cpu().clone() for name, tensor in made.state_dict().items()}
     other = {name: tensor.cpu() for name, tensor in beginning(pair.b.begins, pair.b.seed, *own).state_dict().items()}

@@ -13,7 +13,6 @@ from torch import nn
 
 from hidden_structure.finetuning.classes import TASKS, accuracies, samples_of, tasks_of
 from hidden_structure.frame import artifacts, params, paths
-from hidden_structure.frame.finetune import from_scratch
 from hidden_structure.networks.features import LOGITS, extract
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training import loop, resume, run
@@ -62,17 +61,15 @@ def runs(seed: int) -> list[Run]:
     return list(dict.fromkeys(run for pair in pairs(seed) for run in (pair.a, pair.b)))
 
 
-def pretrained_file(seed: int, settings: params.Finetune, train: params.Train) -> Path:
-    return paths.snapshot("fine", seed, settings.epoch or train.epochs)
+def pretrained_file(seed: int, settings: params.Finetune) -> Path:
+    return paths.model("fine", seed) if settings.epoch is None else paths.snapshot("fine", seed, settings.epoch)
 
 
-def beginning(
-    begins: str, seed: int, settings: params.Finetune, network: params.Network, train: params.Train, inputs: Inputs
-) -> nn.Module:
+def beginning(begins: str, seed: int, settings: params.Finetune, network: params.Network, inputs: Inputs) -> nn.Module:
     """A network as it is before it learns a task, on the device. Raises InputError if a file is missing or damaged."""
     made = inputs.initialise(network, f"{seed}-{OTHER}" if begins == OTHER else seed)
     if begins == PRETRAINED:
-        load_state(made, artifacts.read_state(pretrained_file(seed, settings, train), made))
+        load_state(made, artifacts.read_state(pretrained_file(seed, settings), made))
         return place(made, inputs.device)
     made = place(made, inputs.device)
     run.whiten(made, inputs.images["train"])  # by images of all classes: else the tasks would have other filters
@@ -83,7 +80,6 @@ def train_run(
     one: Run,
     settings: params.Finetune,
     network: params.Network,
-    train: params.Train,
     hardware: params.Hardware,
     folder: Path,
 ) -> dict:
@@ -96,13 +92,13 @@ def train_run(
     """
     inputs = read(hardware)
     tasks = tasks_of(settings, inputs.labels["names"].tolist())
-    recipe = settings.train if one.begins == PRETRAINED else from_scratch(settings, train)
+    recipe = settings.train if one.begins == PRETRAINED else settings.from_scratch
     section = "finetune.train" if one.begins == PRETRAINED else "finetune.from_scratch"
     own = torch.from_numpy(samples_of(inputs.labels["train"], tasks[one.task])).to(inputs.device)
     images = replace(inputs.images["train"], pixels=inputs.images["train"].pixels[own])
     file, made = one.file(folder).with_name(f"{one.name}.safetensors"), inputs.build(network)
     if not file.is_file():
-        begun = beginning(one.begins, one.seed, settings, network, train, inputs)
+        begun = beginning(one.begins, one.seed, settings, network, inputs)
         resume.save(file, loop.start(begun, recipe, inputs.device))
     noise = f"finetune-{one.seed}-{one.name}"
     state = run.train(

@@ -2,12 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from hidden_structure.frame.problems import first_problem
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Train
-from hidden_structure.frame.spawn import Changed, replaced
 from hidden_structure.frame.values import Classes, Epochs, Inside, Seed, Set, Size, Some, Text
 
 Classmates = Annotated[Set[Text], Field(min_length=2)]
@@ -19,21 +17,10 @@ class Finetune(Section):
     seeds: Some[Seed]
     epoch: Epochs | None
     train: Train
-    from_scratch: Changed
+    from_scratch: Train
     parts: Classes
     tasks: Annotated[list[Classmates], Field(min_length=2, max_length=2)] | None
     alphas: Some[Inside]
     coefficients: Some[Annotated[float, Field(gt=0, le=10)]]
     samples: Size | None
     repair_samples: Annotated[int, Field(ge=2, le=10**6)] | None
-
-
-def from_scratch(settings: Finetune, train: Train) -> Train:
-    """The recipe of networks that are not pretrained: the study's, with what finetune.from_scratch replaces.
-
-    Raises ValueError if that makes no recipe.
-    """
-    try:
-        return replaced(train, {"snapshots": 2} | settings.from_scratch)  # only the end is measured
-    except ValidationError as error:
-        raise ValueError(f"finetune.from_scratch: {first_problem(error, Train)}") from error

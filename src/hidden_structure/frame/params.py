@@ -11,7 +11,7 @@ from pydantic import ValidationError, model_validator
 from hidden_structure.frame import yaml_files
 from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.finetune import Finetune, from_scratch
+from hidden_structure.frame.finetune import Finetune
 from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.frame.problems import first_problem
@@ -84,10 +84,8 @@ class Study(Section):
         for name in ("memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill"):
             if getattr(self, name) and not self.train:
                 raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
-        if self.finetune:
-            from_scratch(self.finetune, self.train)
-            if new := {*self.finetune.seeds} - {*self.seeds}:
-                raise ValueError(f"finetune.seeds: {min(new)} is no seed of the study: add it there, or leave it out")
+        if self.finetune and (new := {*self.finetune.seeds} - {*self.seeds}):
+            raise ValueError(f"finetune.seeds: {min(new)} is no seed of the study: add it there, or leave it out")
         if self.distill and self.distill.teacher == "coarse" and self.distill.merge != self.merge:
             raise ValueError("distill.merge: a coarse teacher has the study's own merge: give that, or teacher: own")
         if self.distill and self.distill.teacher == "coarse" and (new := {*self.distill.teachers} - {*self.seeds}):

@@ -23,7 +23,9 @@ DEFAULTS = Path(__file__).with_name("defaults.yaml")
 PRESETS = Path(__file__).with_name("presets.yaml")
 STUDIES = Path("studies")
 CHOSEN_BY = {"network": "name", "merge": "method"}  # a section of another name or method inherits nothing
-INHERITED = ("train", "network", "merge")  # sections of the study that parts have of their own
+INHERITED = {name: name for name in ("train", "network", "merge")} | {
+    "from_scratch": "train"
+}  # of a part -> of the study
 OF_SPAWN = ("permute", "interpolate", "linearity")  # measured on the networks of spawn
 PARTS = [name for name, field in Study.model_fields.items() if type(None) in get_args(field.annotation)]
 
@@ -134,7 +136,8 @@ def _inherited(name: str, default: Any, own: Any, study: dict[str, Any]) -> Any:
         return default
     if name in CHOSEN_BY and isinstance(own, dict) and CHOSEN_BY[name] in own:
         return defaults()[name]
-    return _over(copy.deepcopy(study[name]) or defaults()[name], default)
+    whole = INHERITED[name]
+    return _over(copy.deepcopy(study[whole]) or defaults()[whole], default)
 
 
 def _over(base: Any, own: Any) -> Any:
