@@ -35,7 +35,7 @@ def elsewhere(
     permutation after the other.
 
     Units that compute the same on all images, as those do that never fire or whose weights are equal, no matching of
-    what they compute can tell apart. Units inside others, as in heads, count by themselves, not their heads besides.
+    what they compute can tell apart. Units inside others, as in heads, count by themselves; their heads do not count.
 
     Args:
         batches: images (b, channels, H, W) on the network's device.

@@ -143,7 +143,8 @@ def _matching(rows: Sequence[Mapping]) -> list[dict]:
 
 def _planted(row: Mapping) -> dict:
     method = METHODS.get(row["method"])
-    return dict(row) | {"label": method.label if method else UNALIGNED["label"]}
+    network = f"{cell_name(row['width'], row['weight_decay'])}-seed-{row['seed']}"
+    return dict(row) | {"network": network, "label": method.label if method else UNALIGNED["label"]}
 
 
 def _plane(plane: Mapping | None, lines: Sequence[Mapping]) -> list[dict]:

@@ -4,8 +4,6 @@ Nothing that is said of a method between other networks can be read without it: 
 known leaves barriers of its own.
 """
 
-from collections.abc import Mapping
-
 from hidden_structure.report.chapter import Numbers
 from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.connectivity.lines import UNALIGNED, Rows
@@ -30,7 +28,7 @@ def claims(idea: str, rows: Rows, trained: Claim) -> list[Claim]:
                 origin="ours: but one in a hundred",
             ),
             values=tuple(finite(row["found"], f"share that {method} finds") for row in rows if row["method"] == method),
-            seeds=tuple(_name(row) for row in rows if row["method"] == method),
+            seeds=tuple(row["network"] for row in rows if row["method"] == method),
             unmet=unless(trained),
         )
         for method, label in labels.items()
@@ -91,7 +89,3 @@ def numbers(rows: Rows) -> list[Numbers]:
             ],
         )
     ]
-
-
-def _name(row: Mapping) -> str:
-    return f"width-{row['width']:g}-decay-{row['weight_decay']:g}-seed-{row['seed']}"
