@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 BLOCK_VALUES = 2**22  # of all blocks at most, 32 MB: whole ones of 100 classes would be twice as large as the features
+FLAT = 0.03  # of the penalty: the curvature below which axes are coupled too little for a place in a block
 BLOCK_ROWS = 1  # samples that each of a block's numbers in a row is made of, twice: it need not be exact
 
 
@@ -15,8 +16,9 @@ def preconditioner(
 ) -> Callable[[Tensor], Tensor]:
     """The inverse of an estimate of the Hessian's diagonal blocks, one for each contrast of classes: of (C, d + 1).
 
-    Along as many principal axes as there is room for, from the samples that are the least certain and from some of the
-    others, drawn evenly in proportion to that; along other axes as if features were their variances alone.
+    Along as many principal axes as there is room for and as curve against the penalty, from the samples that are the
+    least certain and from some of the others, drawn evenly in proportion to that; along other axes as if features were
+    their variances alone, and along all where samples are equally uncertain, as at the start: then that is so.
 
     Args:
         features: floats (N, d). mean: float64 (d,). axes, variances: float64 (d, d), (d,), of the features.
@@ -24,22 +26,24 @@ def preconditioner(
         l2: the penalty.
     """
     classes, size = probabilities.shape[1], len(mean)
-    kept = min(size, math.isqrt(BLOCK_VALUES // classes) - 1)
+    contrasts = torch.full((classes, classes), classes**-0.5, dtype=torch.float64)  # the last one changes nothing
+    parted, whole, alike = list(pairs(probabilities)), contrasts.new_empty(classes - 1), True
+    for index, (one, other) in enumerate(parted):
+        high, low = _weights(one, other)
+        contrasts[index] = 0
+        contrasts[index, one], contrasts[index, other] = high, low
+        uncertainty = _uncertainty(probabilities, one, other)
+        whole[index] = uncertainty.mean()
+        alike = alike and bool(uncertainty.max() - uncertainty.min() <= 1e-6 * whole[index])
+    curved = 0 if alike else int((whole.max() * variances > FLAT * l2).sum())
+    kept = min(curved, math.isqrt(BLOCK_VALUES // classes) - 1)
     rows = min(BLOCK_ROWS * (kept + 1), len(features))
     along_kept, centre = axes[:, :kept].float(), mean.float()
-    contrasts = torch.full((classes, classes), classes**-0.5, dtype=torch.float64)  # the last one changes nothing
     inverses = contrasts.new_empty(classes, kept + 1, kept + 1)
-    others = contrasts.new_empty(classes, size - kept)
-    indicator = torch.eye(classes)
+    others = torch.cat([l2 + whole[:, None] * variances[kept:], whole.new_ones(1, size - kept)])
     evenly = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
-    for index, (one, other) in enumerate(pairs(probabilities)):
-        high, low = (len(other) / len(one)) ** 0.5, -((len(one) / len(other)) ** 0.5)
-        scale = (len(one) + len(other)) ** -0.5
-        contrasts[index] = 0
-        contrasts[index, one], contrasts[index, other] = scale * high, scale * low
-        p, q = ((probabilities @ indicator[members].sum(0)).double() for members in (one, other))
-        uncertainty = (scale**2 * (high**2 * p + low**2 * q - (high * p + low * q).square())).clamp(min=0)
-        whole = uncertainty.mean()
+    for index, (one, other) in enumerate(parted):
+        uncertainty = _uncertainty(probabilities, one, other)
         most, certain = uncertainty.topk(rows)
         sums = uncertainty.index_fill_(0, certain, 0).cumsum(0)
         drawn = torch.searchsorted(sums, evenly * sums[-1]).clamp(max=len(sums) - 1)
@@ -52,8 +56,7 @@ def preconditioner(
         diagonal *= 1 + 1e-9
         diagonal += 1e-9 * diagonal.max() + torch.finfo(block.dtype).tiny
         inverses[index] = torch.cholesky_inverse(torch.linalg.cholesky(block))
-        others[index] = l2 + whole * variances[kept:]
-    inverses[-1], others[-1] = torch.eye(kept + 1), 1
+    inverses[-1] = torch.eye(kept + 1)
     others += 1e-9 * others.max() if others.numel() else 0
 
     def apply(residual: Tensor) -> Tensor:
@@ -65,6 +68,19 @@ def preconditioner(
         return contrasts.T @ torch.cat([turned, solved[:, -1:]], 1)
 
     return apply
+
+
+def _weights(one: list[int], other: list[int]) -> tuple[float, float]:
+    """Of the classes of both sets in their contrast, which has length 1 and sum 0."""
+    scale = (len(one) + len(other)) ** -0.5
+    return scale * (len(other) / len(one)) ** 0.5, -scale * (len(one) / len(other)) ** 0.5
+
+
+def _uncertainty(probabilities: Tensor, one: list[int], other: list[int]) -> Tensor:
+    """Of every sample, float64 (N,): the variance of the contrast of its class."""
+    (high, low), indicator = _weights(one, other), torch.eye(probabilities.shape[1])
+    p, q = ((probabilities @ indicator[members].sum(0)).double() for members in (one, other))
+    return (high**2 * p + low**2 * q - (high * p + low * q).square()).clamp(min=0)
 
 
 def pairs(probabilities: Tensor) -> Iterator[tuple[list[int], list[int]]]:
