@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from hidden_structure.distillation import vectors
 from hidden_structure.distillation.distiller import Attempt, Config, Distiller, choose, train_teacher
 from hidden_structure.distillation.methods import METHODS, Choice, check_room
 from hidden_structure.distillation.students import Task, accuracy, augmented_accuracy, tasks_of
@@ -22,7 +23,8 @@ from hidden_structure.training.inputs import read
 @dataclass(frozen=True)
 class Plan:
     """What all steps depend on. coarse_of: the class that each label falls into. folder: where training is kept, named
-    after all of this. The other names are those of the study's sections."""
+    after all of this. vectors: the file of the samples where they are no images of the study. The other names are those
+    of the study's sections."""
 
     distill: params.Distill
     network: params.Network
@@ -31,6 +33,7 @@ class Plan:
     hardware: params.Hardware
     coarse_of: list[int]
     folder: Path
+    vectors: Path | None = None
 
 
 def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def student(plan: Plan, method: str, choice: Choice, teacher: int, seed: int, ep
 
 
 def _configure(plan: Plan, teacher: int) -> tuple[Config, dict[str, Task]]:
-    inputs = read(plan.hardware)
+    inputs = read(plan.hardware) if plan.vectors is None else vectors.read(plan.vectors, plan.hardware)
     splits = tasks_of(inputs, np.array(plan.coarse_of))
     fine, folder = inputs.targets("train"), plan.folder / f"teacher-{teacher}"
     return Config.of(plan, teacher, inputs.image_shape, splits["train"], fine, folder), splits
