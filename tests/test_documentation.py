@@ -29,8 +29,19 @@ def draw(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch_generator("documentation", *shape))
 
 
+SHORT = {
+    "study": "short",
+    "hardware": {"device": "cpu", "precision": "float32"},
+    "tasks": {"workers": 1},
+    "data": {"source": "folder", "folder": "none"},
+    "network": {"name": "mlp", "depth": 1, "width": 8, "norm": "none"},
+    "train": {"epochs": 1, "batch_size": 8, "crop": 0, "flip": False, "snapshots": 2},
+    "distill": {"teacher": "own", "methods": ["kd"], "seeds": [0], "teachers": [0], "temperatures": [1.0]},
+}
+
+
 @pytest.fixture
-def readers() -> dict:
+def readers(tmp_path) -> dict:
     """What the documents take as given."""
     a, b = (initialise(NETWORK, (8, 8, 3), 4, seed).eval() for seed in (0, 1))
     pixels = (draw(40, 8, 8, 3) * 40 + 128).clip(0, 255).to(torch.uint8).numpy()
@@ -44,16 +55,20 @@ def readers() -> dict:
         **{"features": draw(40, 12) + 2 * torch.nn.functional.one_hot(labels, 12), "bias": draw(4)},
         **{"test_features": draw(20, 12), "test_labels": torch.arange(20) % 4},
         **{"embeddings": draw(40, 12), "weight": draw(4, 12), "logits": draw(40, 2), "few": few},
+        **{"short": SHORT, "folder": tmp_path},
     }
 
 
 @pytest.mark.parametrize(("document", "code"), blocks("python"), ids=lambda value: value[:40].split("\n")[0])
 def test_every_snippet_runs(document, code, readers, capsys):
     names = dict(readers)
-    if "lelp" in code:  # a teacher of two classes
+    if "import lelp" in code:  # a teacher of two classes
         names |= {"labels": readers["few"], "weight": readers["weight"][:2]}
     if "recover" in code:
         names |= {"images": draw(40, 3, 8, 8), "fine": readers["labels"].numpy(), "coarse": readers["few"].numpy()}
+    if "distillation.comparison" in code:  # which takes arrays
+        arrays = ("features", "labels", "test_features", "test_labels")
+        names |= {name: readers[name].numpy() for name in arrays}
     before = readers["network_b"](readers["images"])
     exec(compile(code.replace("classes=10", "classes=4"), document, "exec"), names)
     if "match_weights" in code:
