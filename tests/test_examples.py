@@ -210,3 +210,13 @@ def test_what_was_measured_is_by_the_study_and_the_documents_say_what_it_was(nam
     assert not {*own.seeds} & {*own.tuning_seeds}
     assert f"python examples/{name}.py FOLDER" in (EXAMPLES / f"{name}.py").read_text().split('"""')[1]
     assert f"examples/{name}.py" in (tiny.ROOT / "docs/distil.md").read_text()
+
+
+def test_the_documents_tell_of_letters_what_the_committed_table_holds():
+    rows, text = tables.read(EXAMPLES / "results/letters/students.csv"), (tiny.ROOT / "docs/distil.md").read_text()
+    for line in tables.read(EXAMPLES / "results/letters/distilled.csv"):
+        own = [row for row in rows if row["method"] == line["method"]]
+        train, test = (100 * np.mean([row["accuracy"][split] for row in own]) for split in ("train", "test"))
+        probe = 100 * np.mean([row["probe"] for row in own])
+        told = re.search(rf"^\| {re.escape(line['label'])} \| (\S+) \| (\S+) \|.*\| (\S+) \|$", text, re.MULTILINE)
+        np.testing.assert_allclose([float(cell) for cell in told.groups()], [train, test, probe], atol=0.051)
