@@ -9,7 +9,7 @@ By coordinate ascent: one group of units of one network at a time, by a linear a
 That is weight matching (`weight_matching.py`) to a target that moves. First layers are aligned from the input on, each
 by the weights that make its units alone, one network after the other to the sum of those before it. Where no group of
 no network gains any more, each network in turn is matched anew to the sum of the others, all its groups, and that is
-kept if it leads higher. The paper's own Frank-Wolfe ends about as high or lower, and takes longer (CONTRIBUTING.md).
+kept if it leads higher. The paper's own Frank-Wolfe ends about as high, and takes longer (CONTRIBUTING.md).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
