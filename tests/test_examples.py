@@ -212,9 +212,12 @@ def test_what_was_measured_is_by_the_study_and_the_documents_say_what_it_was(nam
     assert f"examples/{name}.py" in (tiny.ROOT / "docs/distil.md").read_text()
 
 
-def test_the_documents_tell_of_letters_what_the_committed_table_holds():
-    rows, text = tables.read(EXAMPLES / "results/letters/students.csv"), (tiny.ROOT / "docs/distil.md").read_text()
-    for line in tables.read(EXAMPLES / "results/letters/distilled.csv"):
+@pytest.mark.parametrize(("folder", "heading"), [("letters", "Letters"), ("brown", "Texts")])
+def test_the_documents_tell_what_the_committed_tables_hold(folder, heading):
+    page = (tiny.ROOT / "docs/distil.md").read_text()
+    text = page.split(f"### {heading}\n")[1].split("\n##")[0]
+    rows = tables.read(EXAMPLES / f"results/{folder}/students.csv")
+    for line in tables.read(EXAMPLES / f"results/{folder}/distilled.csv"):
         own = [row for row in rows if row["method"] == line["method"]]
         train, test = (100 * np.mean([row["accuracy"][split] for row in own]) for split in ("train", "test"))
         probe = 100 * np.mean([row["probe"] for row in own])
