@@ -98,7 +98,7 @@ def connected(study: Study, **spawn: object) -> Study:
     """The study with a section spawn of three widths and two weight decays, unless told otherwise."""
     own = {"seeds": [0, 1, 2, 3], "spawned": 2, "epochs": [0, 1, 5], "widths": [0.25, 4.0], "weight_decays": [0.003]}
     content = study.model_dump()
-    return Study.model_validate(content | {"spawn": content["spawn"] | own | spawn})
+    return Study.model_validate(content | {"average": None, "spawn": content["spawn"] | own | spawn})
 
 
 def _number(k: int | str | None) -> int:

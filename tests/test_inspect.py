@@ -149,6 +149,8 @@ def test_the_documents_snippets_run_and_end_in_reports(tmp_path, monkeypatch, ca
     text = (tiny.ROOT / "docs/checkpoints.md").read_text()
     for kind, block in re.findall(r"```(py|yml|sh)\n(.*?)```", text, re.DOTALL):
         if kind == "sh":
+            if block.startswith("python "):  # trains networks for minutes
+                continue
             program, *arguments = block.split()
             assert program == "hidden-structure"
             main([*arguments, "--device", "cpu"])

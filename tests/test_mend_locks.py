@@ -80,7 +80,7 @@ def test_without_a_kept_lock_the_stages_run_again(broken, capsys):
 
 def test_of_other_params_a_lock_with_fewer_stages_is_whole():
     write(LOCK, NAMES[:1])
-    tiny.write_params(Path(), seeds=[7])
+    tiny.write_params(Path(), seeds=[7], finetune=None)
     mend()
     assert list(stages()) == list(NAMES[:1])
 
