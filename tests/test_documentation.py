@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,15 @@ def test_the_readme_is_a_page_that_one_reads():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 200
     assert Path(ROOT / "CITATION.cff").is_file()
+
+
+def test_readme_draws_the_stages_as_dvc_knows_them():
+    def edges(graph: str) -> set[tuple[str, str]]:
+        names = dict(re.findall(r'(node\d+)\["(.+?)"\]', graph))
+        lines = re.findall(r"(node\d+)\S* ?--> ?(.+)", graph)
+        return {(names[node], names[other]) for node, others in lines for other in re.findall(r"node\d+", others)}
+
+    dag = subprocess.run(["dvc", "dag", "--mermaid"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    [(_, drawn)] = blocks("mermaid")
+    assert edges(dag), "no edges"
+    assert edges(drawn) == edges(dag), "draw it again: python tools/graph.py"
