@@ -63,6 +63,7 @@ provenance: setup
 # The claims of the committed studies, in README.md.
 readme: setup
 	python tools/readme.py
+	python tools/graph.py
 
 # Pin the newest dependencies that pyproject.toml allows.
 lock:
