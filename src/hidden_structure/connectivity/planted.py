@@ -27,9 +27,8 @@ def planted(pair: Pair, hardware: Hardware, settings: Permute) -> list[dict]:
     Raises InputError if a file is missing or damaged, or a loss is not finite.
     """
     inputs = read(hardware)
-    found = found_again(
-        posed(pair, (pair.a, pair.a), hardware, settings), (inputs.images["test"], inputs.targets("test"))
-    )
+    problem = posed(pair, (pair.a, pair.a), hardware, settings)
+    found = found_again(problem, inputs.some("test", settings.samples, "permute"))
     return [pair.cell.row | {"seed": pair.a[0]} | row for row in found]
 
 
@@ -54,16 +53,18 @@ def found_again(problem: Problem, test: Split) -> list[dict]:
     permute = problem.permute.model_copy(update={"methods": methods})
     problem = replace(problem, networks=(network, other), permute=permute)
     moved, known = _elsewhere(problem, order), invert(problem.symmetry, order)
-    row = {"units": int(moved.sum())}
-    rows = [row | {"method": "none", "found": 0.0, "barrier": _barrier(problem, identity(problem.symmetry), test)}]
+    row, end = {"units": int(moved.sum())}, _loss(problem, identity(problem.symmetry), 0.0, test)
+
+    def height(permutation: Permutation) -> float:
+        return barrier(HALFWAY, [end, _loss(problem, permutation, 0.5, test), end])  # both ends are one function
+
+    rows = [row | {"method": "none", "found": 0.0, "barrier": height(identity(problem.symmetry))}]
     for method, matched in match(problem).items():
         back = moved & ~_elsewhere(problem, order, matched.permutation)
         reached = {"before": matched.before, "after": matched.after}
         reached |= {"known": OBJECTIVES[method](problem, known)}
         share = {"found": back.sum().item() / max(int(moved.sum()), 1)}
-        rows.append(
-            row | {"method": method} | share | reached | {"barrier": _barrier(problem, matched.permutation, test)}
-        )
+        rows.append(row | {"method": method} | share | reached | {"barrier": height(matched.permutation)})
     return rows
 
 
@@ -74,8 +75,9 @@ def _elsewhere(problem: Problem, *permutations: Permutation) -> Tensor:
     return torch.cat([*found.values(), torch.zeros(0, dtype=torch.bool)])
 
 
-def _barrier(problem: Problem, permutation: Permutation, test: Split) -> float:
+def _loss(problem: Problem, permutation: Permutation, alpha: float, test: Split) -> float:
+    """Of the network at alpha on the line to the other, so permuted."""
     a, b = problem.states
     merged = copy_of(problem.networks[0])  # which is overwritten
     b = apply(problem.symmetry, permutation, b)
-    return barrier(HALFWAY, along_line(merged, a, b, HALFWAY, {"test": test}, problem.precision)["test_loss"])
+    return along_line(merged, a, b, [alpha], {"test": test}, problem.precision)["test_loss"][0]
