@@ -42,15 +42,20 @@ def main() -> None:
     described = study.model_dump(include={"permute", "spawn"}) | describe(inputs.device, inputs.precision, 1)
     with workplace("permute", described, (*inputs.arrays, *artifacts.arrays_of(files))) as folder:
         widest = sorted(independent, key=lambda pair: pair.cell.width, reverse=True)  # which take longest, first
-        arguments = {pair.id: (pair, study.hardware, settings, folder) for pair in widest}
-        found = tasks.run("matching pairs", matched, arguments, folder, study.tasks, study.hardware)
         firsts = {f"{pair.cell.name}, reordered": pair for pair in reversed(independent)}
-        arguments = {name: (pair, study.hardware, settings) for name, pair in firsts.items()}
-        known = tasks.run("matching networks with themselves", planted, arguments, folder, study.tasks, study.hardware)
+        named = {pair.id: ("another", pair) for pair in widest}
+        named |= {name: ("itself", pair) for name, pair in firsts.items()}
+        arguments = {name: (*those, study.hardware, settings, folder) for name, those in named.items()}
+        found = tasks.run("matching networks", match_one, arguments, folder, study.tasks, study.hardware)
         files = [paths.permutation(pair.id, method) for pair in independent for method in settings.methods]
         artifacts.publish(paths.PERMUTATIONS, {file: folder / file for file in files})
         artifacts.write_json(paths.results("permute"), [row for pair in independent for row in found[pair.id]])
-        artifacts.write_json(paths.results("planted"), [row for name in reversed(firsts) for row in known[name]])
+        artifacts.write_json(paths.results("planted"), [row for name in reversed(firsts) for row in found[name]])
+
+
+def match_one(whom: str, pair: Pair, hardware: Hardware, settings: Permute, folder: Path) -> list[dict]:
+    """The pair's networks, or its first with itself: tasks of one run, so that no core waits for the others."""
+    return planted(pair, hardware, settings) if whom == "itself" else matched(pair, hardware, settings, folder)
 
 
 def matched(pair: Pair, hardware: Hardware, settings: Permute, folder: Path) -> list[dict]:

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "points": (11, "on every line, the networks themselves among them"),
         "samples": (2000, "images of each split that lines are measured on, and units matched by"),
         "feature-samples": (500, "test images that features and stitched networks are measured on"),
-        "repair-samples": (2000, "training images that REPAIR takes statistics from: a mean and a deviation a unit"),
+        "repair-samples": (1000, "training images that REPAIR takes statistics from: a mean and a deviation a unit"),
     }
     for name, (default, meaning) in counts.items():
         compare.add_argument(f"--{name}", type=int, default=default, help=f"{meaning} (default: %(default)s)")
