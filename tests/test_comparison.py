@@ -67,6 +67,12 @@ def test_a_finished_comparison_is_read_again_and_another_one_is_not_taken_for_it
         compare({**SAMPLES, "train": planted(120, 2)}, COARSE_OF, study(), folder)
 
 
+def test_tensors_do_as_well_as_arrays(found, folder, monkeypatch):
+    monkeypatch.setattr(loop, "fit", None)  # what was computed from arrays is read
+    tensors = {split: Samples(*map(torch.from_numpy, vars(own).values())) for split, own in SAMPLES.items()}
+    assert compare(tensors, COARSE_OF, study(), folder) == found
+
+
 def test_the_unit_of_a_feature_is_of_no_consequence(found, tmp_path):
     scaled = {"train": planted(120, 0, 4.0), "test": planted(60, 1, 4.0)}
     assert compare(scaled, COARSE_OF, study(), tmp_path) == found
@@ -116,6 +122,11 @@ def test_samples_that_do_not_fit_are_named(change, said, tmp_path):
 def test_classes_that_are_not_numbered_are_named(coarse_of, tmp_path):
     with pytest.raises(InputError, match=r"^coarse_of must number the classes"):
         compare(SAMPLES, coarse_of, study(), tmp_path)
+
+
+def test_one_class_has_no_teacher(tmp_path):
+    with pytest.raises(InputError, match="one class of all"):
+        compare(SAMPLES, [0, 0, 0, 0], study(), tmp_path)
 
 
 def test_what_vectors_cannot_have_is_named(tmp_path):

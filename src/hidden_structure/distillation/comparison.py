@@ -25,7 +25,7 @@ from hidden_structure.training.device import describe, pick_device, pick_precisi
 @dataclass(frozen=True, eq=False)
 class Samples:
     """inputs: floats (N, d), vectors of features, as they are. labels: int64 (N,), the original classes, which teachers
-    and students but those of oracles never see; where nothing is hidden, the classes themselves."""
+    and students but those of oracles never see; where nothing is hidden, the classes themselves. Arrays or tensors."""
 
     inputs: np.ndarray
     labels: np.ndarray
@@ -51,6 +51,7 @@ def compare(
     step fails.
     """
     classes = np.asarray(coarse_of)
+    samples = {split: Samples(np.asarray(own.inputs), np.asarray(own.labels)) for split, own in samples.items()}
     _check(samples, classes, study)
     arrays = {f"{split}_{name}": array for split in SPLITS for name, array in vars(samples[split]).items()}
     work = _workplace(folder, arrays, classes, study)
@@ -98,6 +99,8 @@ def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.St
             raise InputError(f"{section}: vectors have neither edges nor sides: write crop: 0 and flip: false")
     if classes.ndim != 1 or classes.dtype.kind not in "iu" or {*classes.tolist()} != {*range(classes.max() + 1)}:
         raise InputError(f"coarse_of must number the classes of the original ones 0, 1, ..., got {classes!r}")
+    if classes.max() == 0:
+        raise InputError("coarse_of makes one class of all, which nobody needs to be taught: give it two or more")
     if missing := {*SPLITS} - samples.keys():
         raise InputError(f"samples: {min(missing)} is missing: give train and test")
     width = samples["train"].inputs.shape[-1]
