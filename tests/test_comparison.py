@@ -70,6 +70,7 @@ def test_a_finished_comparison_is_read_again_and_another_one_is_not_taken_for_it
 def test_tensors_do_as_well_as_arrays(found, folder, monkeypatch):
     monkeypatch.setattr(loop, "fit", None)  # what was computed from arrays is read
     tensors = {split: Samples(*map(torch.from_numpy, vars(own).values())) for split, own in SAMPLES.items()}
+    tensors["train"].inputs.requires_grad_()
     assert compare(tensors, COARSE_OF, study(), folder) == found
 
 
@@ -101,9 +102,37 @@ def test_vectors_are_normalised_by_the_training_samples_and_stay_as_they_are(tmp
     assert inputs.image_shape == (1, 1, 6)
 
 
+@pytest.mark.parametrize("constant", [0.1, 0.001, 1234.567, 3e-30])
+def test_a_feature_that_does_not_vary_is_zero_whatever_rounding_makes_of_its_deviation(constant, tmp_path):
+    own = {split: np.where(np.arange(6) == 5, constant, each.inputs) for split, each in SAMPLES.items()}
+    assert not normalised(own, tmp_path)[:, 5].any()
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 1e6), (1.0, -1e8), (1e-30, 0.0), (1e-60, 0.0), (1e60, 1e60)])
+def test_features_far_from_zero_or_of_odd_units_keep_their_digits(scale, offset, tmp_path):
+    plain = {split: each.inputs for split, each in SAMPLES.items()}
+    (tmp_path / "plain").mkdir()
+    expected = normalised(plain, tmp_path / "plain")
+    found = normalised({split: scale * inputs + offset for split, inputs in plain.items()}, tmp_path)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def normalised(inputs: dict[str, np.ndarray], folder: Path) -> torch.Tensor:
+    """The training samples as networks see them: (N, 6)."""
+    arrays = {f"{split}_inputs": own for split, own in inputs.items()}
+    arrays |= {f"{split}_labels": own.labels for split, own in SAMPLES.items()}
+    artifacts.write_arrays(folder / "vectors.npz", arrays)
+    images = vectors.read(folder / "vectors.npz", study().hardware).images["train"]
+    return images.normalise(images.pixels).flatten(1)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"train": Samples(np.float64(3), np.arange(8) % 4)}, r"train: inputs must be floats \(N, d\)"),
+        ({"train": Samples(np.zeros((8, 0)), np.arange(8) % 4)}, "train: inputs hold no feature"),
+        ({"train": Samples([[1.0, 2.0], [3.0]], np.arange(2))}, "train: inputs cannot be made an array of"),
+        ({"test": Samples(np.full((8, 6), 1e200), np.arange(8) % 4)}, r"test: inputs hold 1e\+200, more than 1e\+100"),
         ({"train": Samples(np.full((8, 6), np.nan), np.arange(8) % 4)}, "train: inputs hold NaN or infinity"),
         ({"train": Samples(np.zeros((8, 6), int), np.arange(8) % 4)}, "train: inputs must be floats"),
         ({"test": Samples(np.zeros((8, 5)), np.arange(8) % 4)}, r"test: inputs must be floats \(N, 6\)"),
@@ -134,6 +163,8 @@ def test_what_vectors_cannot_have_is_named(tmp_path):
         compare(SAMPLES, COARSE_OF, study(train=tiny.study()["train"] | {"crop": 1}), tmp_path)
     with pytest.raises(InputError, match=r"^distill\.teacher: of vectors there are no networks of a study"):
         compare(SAMPLES, COARSE_OF, study(teacher="coarse", merge=None), tmp_path)
+    with pytest.raises(InputError, match=r"^train: is null"):
+        compare(SAMPLES, COARSE_OF, study().model_copy(update={"train": None}), tmp_path)
     with pytest.raises(InputError, match=r"^samples: test is missing"):
         compare({"train": SAMPLES["train"]}, COARSE_OF, study(), tmp_path)
 

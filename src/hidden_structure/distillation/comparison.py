@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import hidden_structure
 from hidden_structure.distillation.keeping import keeps
@@ -20,6 +21,8 @@ from hidden_structure.frame import artifacts, params, tasks
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.workplace import fingerprint
 from hidden_structure.training.device import describe, pick_device, pick_precision
+
+LARGEST = 1e100  # whose squares, of which variances are made, doubles hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +53,11 @@ def compare(
     Raises InputError, in one line, if the samples do not fit together, the study cannot be followed on vectors, or a
     step fails.
     """
-    classes = np.asarray(coarse_of)
-    samples = {split: Samples(np.asarray(own.inputs), np.asarray(own.labels)) for split, own in samples.items()}
+    classes = _array("coarse_of", coarse_of)
+    samples = {
+        split: Samples(_array(f"{split}: inputs", own.inputs), _array(f"{split}: labels", own.labels))
+        for split, own in samples.items()
+    }
     _check(samples, classes, study)
     arrays = {f"{split}_{name}": array for split in SPLITS for name, array in vars(samples[split]).items()}
     work = _workplace(folder, arrays, classes, study)
@@ -91,9 +97,22 @@ def _workplace(folder: Path, arrays: Mapping[str, np.ndarray], classes: np.ndarr
     return folder / f"distill-{fingerprint(described, code, [classes, *arrays.values()])}"
 
 
+def _array(name: str, given: Any) -> np.ndarray:
+    """Tensors may be on any device, wait for gradients, or be of bfloat16, which NumPy lacks."""
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu()
+        given = given.float() if given.dtype == torch.bfloat16 else given
+    try:
+        return np.asarray(given)
+    except ValueError as error:  # rows of unequal length
+        raise InputError(f"{name} cannot be made an array of: {str(error).partition('.')[0]}") from None
+
+
 def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.Study) -> None:
     if study.distill is None or study.distill.teacher != "own":
         raise InputError("distill.teacher: of vectors there are no networks of a study: write own")
+    if study.train is None:
+        raise InputError("train: is null, so that teachers have no recipe: write one")
     for section, recipe in {"train": study.train, "distill.train": study.distill.train}.items():
         if recipe.crop or recipe.flip:
             raise InputError(f"{section}: vectors have neither edges nor sides: write crop: 0 and flip: false")
@@ -103,13 +122,17 @@ def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.St
         raise InputError("coarse_of makes one class of all, which nobody needs to be taught: give it two or more")
     if missing := {*SPLITS} - samples.keys():
         raise InputError(f"samples: {min(missing)} is missing: give train and test")
-    width = samples["train"].inputs.shape[-1]
+    width = samples["train"].inputs.shape[1] if samples["train"].inputs.ndim == 2 else "d"
     for split in SPLITS:
         inputs, labels = samples[split].inputs, samples[split].labels
         if inputs.ndim != 2 or inputs.dtype.kind != "f" or inputs.shape[1] != width:
             raise InputError(f"{split}: inputs must be floats (N, {width}), got {inputs.dtype} {inputs.shape}")
+        if not width:
+            raise InputError(f"{split}: inputs hold no feature, {inputs.shape}: give one or more")
         if not np.isfinite(inputs).all():
             raise InputError(f"{split}: inputs hold NaN or infinity: fill or leave out these samples")
+        if (largest := float(np.abs(inputs).max(initial=0))) > LARGEST:
+            raise InputError(f"{split}: inputs hold {largest:.1g}, more than {LARGEST:g}: divide them")
         if labels.shape != inputs.shape[:1] or labels.dtype != np.int64:
             raise InputError(f"{split}: labels must be int64 ({len(inputs)},), got {labels.dtype} {labels.shape}")
         if not len(labels) or labels.min() < 0 or labels.max() >= len(classes):
