@@ -59,6 +59,17 @@ def test_networks_of_one_initialisation_are_not_more_linear_than_themselves():
     assert found["kept"] == "contradicted"
 
 
+def test_networks_from_scratch_that_never_moved_are_told_of_and_nothing_is_said(monkeypatch):
+    monkeypatch.setitem(made.RATIO, "same", 0.0)
+    found = made.result()
+    for row in found["networks"]:
+        if row["begins"] != "pretrained":
+            row["accuracy"] = made._accuracy(0.2, 0.2)
+    judged = verdicts(found)
+    assert judged["scratch"] == "contradicted"
+    assert {judged[name] for name in (*CLAIMS, "control")} == {"not assessable"}
+
+
 def test_what_independent_networks_do_as_well_shows_nothing():
     found = made.result()
     for row in found["pairs"]:

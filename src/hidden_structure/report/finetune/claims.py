@@ -25,6 +25,7 @@ HALVES = 0.5
 APART_FROM = 0.01
 GAINED_FROM = 0.01
 KEPT_FROM = 0.75
+UNBENT = 1e-6  # a ratio that nothing is divided by: networks that never moved have 0
 BEND = "1 - cos of merged with interpolated features over 1 - cos of the ends' features, at the worst layer"
 ADDED = f"{BEND} and coefficient other than 1/2, of task vectors added up, the ends having twice the one or the other"
 A_FIFTH = "ours: a fifth of how far the ends are apart"
@@ -81,7 +82,7 @@ def _linear(crossed: Rows, unmet: str) -> list[Claim]:
     halved = Criterion("that ratio, over that of networks from one initialisation", at_most=HALVES, origin="ours: half")
     fails = Criterion(linear.quantity, at_least=BENT_AT_MOST, origin=A_FIFTH)
     controls = {f"independent networks, {how}": _bends(of(crossed, INDEPENDENT, on)) for on, how in REPAIRED.items()}
-    shares = tuple(one / other for one, other in zip(bends[FINETUNED], bends[SAME], strict=True))
+    shares = tuple(one / max(other, UNBENT) for one, other in zip(bends[FINETUNED], bends[SAME], strict=True))
     found = [
         _claim(
             "linear",
