@@ -67,9 +67,7 @@ def fold(maps: LinearMaps, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, scale in maps.scales.items():
         values = state[name]
         if scale.shifts and not values.all():
-            raise InputError(
-                f"{name} holds a scale of 0: its norm cannot be folded, so set permute.maps to permutation"
-            )
+            raise InputError(f"{name} holds a scale of 0: its norm cannot be folded, so match by permutations")
         for reader, axis in scale.readers:
             shape = [-1 if dim == axis else 1 for dim in range(found[reader].dim())]
             found[reader] = found[reader] * values.reshape(shape)
