@@ -8,6 +8,7 @@ import torch
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.machine import processors
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Cluster, Hardware, Memorised, Seed, Some, Tasks, Train
 from hidden_structure.frame.tasks import run
@@ -33,7 +34,7 @@ def main() -> None:
         artifacts.write_json(paths.results("cluster"), None)
         artifacts.clear(paths.CLUSTERS)
         return
-    settings, seeds, computing = study.cluster, study.seeds, (study.tasks, study.hardware)
+    settings, seeds, computing = study.cluster, study.seeds, (study.tasks, processors(study.hardware))
     ways = controls.ways(settings, study.memorised)
     compute_deterministically(study.hardware.threads)
     fine, coarse = artifacts.read_both_labels()

@@ -12,6 +12,7 @@ from hidden_structure.datasets.labels import bits_per_sample, class_counts, merg
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.machine import processors
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Cluster, Hardware, Merges, Network, Seed, Some, Tasks
 from hidden_structure.frame.tasks import run
@@ -45,9 +46,9 @@ def main() -> None:
     arrays = chain(data.values(), fine.values(), artifacts.arrays_of(files))
     with workplace("compare-merges", described, arrays) as folder:
         tasks = {f"{merge_name(kind)}, seed {seed}": (study.cluster, kind, seed) for kind, seed in runs}
-        rows = list(run("merges", recover_merge, tasks, folder, study.tasks, study.hardware).values())
+        rows = list(run("merges", recover_merge, tasks, folder, study.tasks, processors(study.hardware)).values())
         fine_networks = {"likeness of classes": (study.network, study.seeds)}
-        found = run("likeness", alike, fine_networks, folder, study.tasks, study.hardware)
+        found = run("likeness", alike, fine_networks, folder, study.tasks, processors(study.hardware))
     matrices = {name: np.array(matrix) for name, matrix in found["likeness of classes"].items()}
     names = fine["names"].tolist()
     for row in rows:

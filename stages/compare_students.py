@@ -12,6 +12,7 @@ from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.machine import processors
 from hidden_structure.frame.section import Section, only
 from hidden_structure.frame.sections import Cluster, Hardware, Tasks
 from hidden_structure.frame.tasks import run
@@ -42,7 +43,7 @@ def main() -> None:
     with workplace("compare-students", described, chain(read, artifacts.arrays_of(files))) as folder:
         cut = study.cluster.components, study.cluster.restarts, study.cluster.l2
         tasks = {"{}, teacher {}, student {}".format(*student): (*student, *cut) for student in students}
-        rows = list(run("students", compare, tasks, folder, study.tasks, study.hardware).values())
+        rows = list(run("students", compare, tasks, folder, study.tasks, processors(study.hardware)).values())
         artifacts.write_json(paths.results("students"), {"rows": rows})
 
 

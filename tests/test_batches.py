@@ -83,7 +83,7 @@ def test_processes_share_exactly_the_batches_of_one_process(options):
 
 def test_chunks_leave_no_trace(monkeypatch):
     whole = epoch(coloured_images(), crop=1, flip=True)
-    monkeypatch.setattr("hidden_structure.training.batches.CHUNK_VALUES", 1)
+    monkeypatch.setattr("hidden_structure.training.batches.CHUNK_VALUES", {"cpu": 1})
     for (images, labels), (same_images, same_labels) in zip(
         whole, epoch(coloured_images(), crop=1, flip=True), strict=True
     ):
@@ -95,7 +95,7 @@ def test_chunks_leave_no_trace(monkeypatch):
 @pytest.mark.parametrize("options", [{}, {"crop": 1, "flip": True}])
 def test_an_epoch_is_the_same_from_any_batch_on(monkeypatch, options, size):
     whole = epoch(coloured_images(), **options)
-    monkeypatch.setattr("hidden_structure.training.batches.CHUNK_VALUES", size)
+    monkeypatch.setattr("hidden_structure.training.batches.CHUNK_VALUES", {"cpu": size})
     for first in range(4):
         rest = epoch(coloured_images(), **options, first=first)
         for (images, labels), (same_images, same_labels) in zip(whole[first:], rest, strict=True):

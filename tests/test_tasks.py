@@ -297,7 +297,12 @@ AUTO = HARDWARE.model_copy(update={"device": "auto"})
 def test_as_many_workers_as_cores_memory_and_gpus_allow(monkeypatch, cores, gigabytes, gpus, threads, expected):
     limits(monkeypatch, cores, gigabytes, gpus)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert machine.workers(None, AUTO.model_copy(update={"threads": threads}), 20) == expected
+    asked = AUTO.model_copy(update={"threads": threads})
+    assert machine.workers(None, asked, 20) == expected
+    limits(monkeypatch, cores, gigabytes, gpus=0)
+    without = machine.workers(None, asked, 20)
+    limits(monkeypatch, cores, gigabytes, gpus)
+    assert machine.workers(None, machine.processors(asked), 20) == without
 
 
 def test_never_more_workers_than_tasks_as_many_as_asked_for_and_one_under_torchrun(monkeypatch):

@@ -45,6 +45,11 @@ def device(hardware: Hardware) -> str:
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def processors(hardware: Hardware) -> Hardware:
+    """For tasks that compute on processors whatever the device is: as many at once as there are cores, not GPUs."""
+    return hardware.model_copy(update={"device": "cpu"})
+
+
 def start_method(hardware: Hardware) -> str:
     """fork, which costs nothing and shares what is read already; spawn elsewhere than on Linux, and where there is a
     GPU, whose driver does not survive a fork, or more threads than one, which may hang after it."""

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hidden_structure.frame import artifacts, tables, tasks
+from hidden_structure.frame import artifacts, machine, tables, tasks
 from hidden_structure.frame.params import Study
 from hidden_structure.report import latex, page, plotting, reading
 from hidden_structure.report.chapter import Chapter, Numbers
@@ -52,7 +52,7 @@ def write(folder: Path, study: Study, tables_folder: Path, params: str) -> None:
             _tell_of_glyphs(provenance.classes)
         ideas = sorted(chapters, key=lambda chapter: -len(chapter.pictures))  # those that take long first
         drawing = {f"figures of {chapter.idea}": (study, tables_folder, chapter.idea, new) for chapter in ideas}
-        cores = study.hardware.model_copy(update={"device": "cpu", "threads": 1})
+        cores = machine.processors(study.hardware).model_copy(update={"threads": 1})
         drawn = tasks.run("figures", _draw, drawing, Path(temporary), study.tasks, cores)
         sizes = {name: tuple(size) for figures in drawn.values() for name, size in figures.items()}
         _write_curves(tables_folder, new / "curves")

@@ -11,8 +11,9 @@ from torch.nn.functional import pad
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.training.device import autocast, memory_format
 
-# Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache.
-CHUNK_VALUES = 2**19
+# Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache,
+# or to leave a GPU its memory.
+CHUNK_VALUES = {"cpu": 2**19, "cuda": 2**25, "mps": 2**24}
 CACHE = {"cpu": 2**22, "cuda": 2**28, "mps": 2**26}  # bytes of the largest values that a batch makes in a network
 FEWEST, MOST = 64, 500  # images at once
 
@@ -113,17 +114,19 @@ def training_batches(
     offsets = torch.randint(2 * crop + 1, (used, 2), generator=augmentation)
     flips = torch.randint(2, (used,), generator=augmentation).bool()
     flips = flip[chosen] if isinstance(flip, Tensor) else flips & flip
+    augmenting = bool(crop or flips.any())
     mine = torch.arange(used).view(batches, batch_size)[first:, rank::processes]
     padded = _padded(images.pixels, crop, padding)
+    chosen, offsets, flips, mine = (drawn.to(device) for drawn in (chosen, offsets, flips, mine))
 
-    for part in mine.split(max(1, CHUNK_VALUES // (local * height * width * channels))):
+    for part in mine.split(max(1, CHUNK_VALUES[device.type] // (local * height * width * channels))):
         positions = part.reshape(-1)
         used_now = chosen[positions]
-        if crop or flips.any():
+        if augmenting:
             pixels = _crops(padded, (height, width), used_now, offsets[positions], flips[positions])
         else:
-            pixels = padded.index_select(0, used_now.to(device))
-        pixels, targets = images.normalise(pixels), labels[used_now.to(device)]
+            pixels = padded.index_select(0, used_now)
+        pixels, targets = images.normalise(pixels), labels[used_now]
         yield from zip(pixels.split(local), targets.split(local), strict=True)
 
 
@@ -132,7 +135,8 @@ def augmented(images: Images, augmentation: torch.Generator, crop: int, flip: bo
     count, height, width, _ = images.pixels.shape
     offsets = torch.randint(2 * crop + 1, (count, 2), generator=augmentation)
     flips = torch.randint(2, (count,), generator=augmentation).bool() & flip
-    pixels = _crops(_padded(images.pixels, crop), (height, width), torch.arange(count), offsets, flips)
+    drawn = (each.to(images.pixels.device) for each in (torch.arange(count), offsets, flips))
+    pixels = _crops(_padded(images.pixels, crop), (height, width), *drawn)
     return replace(images, pixels=pixels)
 
 
@@ -161,9 +165,9 @@ def alternating_flips(count: int, epoch: int, generator: torch.Generator) -> Ten
 def _crops(padded: Tensor, size: tuple[int, int], chosen: Tensor, offsets: Tensor, flips: Tensor) -> Tensor:
     """The chosen images (n,), each from its (top, left) on, mirrored where flips says so: (n, *size, channels)."""
     (height, width), (padded_width, channels) = size, padded.shape[2:]
-    columns = torch.arange(width)
+    rows, columns = (torch.arange(side, device=padded.device) for side in size)
     top, left = offsets.unbind(1)
-    row = (chosen * padded.shape[1] * padded_width + top * padded_width)[:, None] + torch.arange(height) * padded_width
+    row = (chosen * padded.shape[1] * padded_width + top * padded_width)[:, None] + rows * padded_width
     column = left[:, None] + torch.where(flips[:, None], columns.flip(0), columns)
-    places = (row[:, :, None] + column[:, None, :]).to(padded.device)
+    places = row[:, :, None] + column[:, None, :]
     return padded.reshape(-1, channels).index_select(0, places.view(-1)).view(-1, height, width, channels)
