@@ -103,10 +103,13 @@ def test_an_epoch_is_the_same_from_any_batch_on(monkeypatch, options, size):
             assert torch.equal(labels, same_labels)
 
 
-def test_augmented_images_are_crops_of_the_padded_images_in_their_order():
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+def test_augmented_images_are_crops_of_the_padded_images_in_their_order(padding):
     images = coloured_images()
-    shown = augmented(images, torch_generator("augmentation", 0), crop=2, flip=True).pixels
-    padded = torch.nn.functional.pad(images.pixels, (0, 0, 2, 2, 2, 2))
+    shown = augmented(images, torch_generator("augmentation", 0), crop=2, flip=True, padding=padding).pixels
+    mode = {"zero": "constant"}.get(padding, padding)
+    padded = torch.nn.functional.pad(images.pixels.permute(0, 3, 1, 2).float(), (2, 2, 2, 2), mode)
+    padded = padded.byte().permute(0, 2, 3, 1)
     places = set()
     for pixels, whole in zip(shown, padded, strict=True):
         found = [

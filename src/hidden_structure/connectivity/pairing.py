@@ -63,10 +63,11 @@ def posed(pair: Pair, ends: tuple[tuple[int, str], ...], hardware: Hardware, set
 
 
 def repair_images(recipe: Train, train: Images, samples: int | None) -> Images:
-    """The training images that repaired statistics come from: augmented as in training, black borders included."""
+    """The images, of training, that repaired statistics come from: augmented as in training, borders included."""
     chosen = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
     chosen = chosen[:samples].to(train.pixels.device)
-    return augmented(replace(train, pixels=train.pixels[chosen]), torch_generator("repair"), recipe.crop, recipe.flip)
+    chosen_images = replace(train, pixels=train.pixels[chosen])
+    return augmented(chosen_images, torch_generator("repair"), recipe.crop, recipe.flip, recipe.padding)
 
 
 def aligned(pair: Pair, method: str, inputs: Inputs) -> tuple[nn.Module, State, State]:

@@ -8,14 +8,13 @@ those of theta_0 + 2 lambda tau_1 and of theta_0 + 2 lambda tau_2: again LLFC, h
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
-from hidden_structure.connectivity.line import Repair, Split, State, interpolate
+from hidden_structure.connectivity.line import Repair, State, interpolate
+from hidden_structure.connectivity.pairing import repair_images
 from hidden_structure.connectivity.repair import has_batch_norm, repairer
 from hidden_structure.finetuning.arithmetic import add, task_vector
 from hidden_structure.finetuning.classes import samples_of, tasks_of
@@ -23,8 +22,6 @@ from hidden_structure.finetuning.networks import Pair, beginning, decide
 from hidden_structure.frame import artifacts, params
 from hidden_structure.linearity import layers
 from hidden_structure.networks.weights import load_state
-from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import Images, augmented
 from hidden_structure.training.inputs import Inputs, read
 
 HALF = 0.5
@@ -56,7 +53,10 @@ def measure_pair(
     other = {name: tensor.cpu() for name, tensor in beginning(pair.b.begins, pair.b.seed, *own).state_dict().items()}
     a, b = (artifacts.read_state(end.file(folder), made) for end in (pair.a, pair.b))
     vectors = task_vector(a, origin), task_vector(b, other)
-    split, images = _test_images(inputs, tasks, settings.samples), _repair_images(inputs, tasks, settings)
+    learnt, judged = (samples_of(inputs.labels[split], *tasks.values()) for split in ("train", "test"))
+    split = inputs.some("test", settings.samples, "finetune", judged)
+    train, _ = inputs.some("train", None, "finetune", learnt)
+    images = repair_images(settings.train, train, settings.repair_samples)
     points, norm, rows = sorted({0.0, HALF, 1.0, *settings.alphas}), has_batch_norm(made), []
     for repaired in (False, True) if norm else (False,):
         repair = repairer(made, a, b, images, inputs.precision) if repaired else None
@@ -84,24 +84,3 @@ def _decide(
     if repair is not None:
         repair(network, None)
     return decide(network, inputs, tasks)
-
-
-def _test_images(inputs: Inputs, tasks: Mapping[str, np.ndarray], samples: int | None) -> Split:
-    """So many test images of the tasks, the same for every pair, and their labels."""
-    own = torch.from_numpy(samples_of(inputs.labels["test"], *tasks.values()))
-    order = torch.randperm(len(own), generator=torch_generator("finetune", "test"))
-    chosen = own[order[:samples]].to(inputs.device)
-    test = inputs.images["test"]
-    return replace(test, pixels=test.pixels[chosen]), inputs.targets("test")[chosen]
-
-
-def _repair_images(inputs: Inputs, tasks: Mapping[str, np.ndarray], settings: params.Finetune) -> Images:
-    """The training images of both tasks that BatchNorm's statistics are reset by, augmented as in finetuning."""
-    own = torch.from_numpy(samples_of(inputs.labels["train"], *tasks.values()))
-    order = torch.randperm(len(own), generator=torch_generator("finetune", "repair"))
-    chosen = own[order[: settings.repair_samples]].to(inputs.device)
-    train = inputs.images["train"]
-    augmentation = torch_generator("finetune", "repair", "augmentation")
-    return augmented(
-        replace(train, pixels=train.pixels[chosen]), augmentation, settings.train.crop, settings.train.flip
-    )

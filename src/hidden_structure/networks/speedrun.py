@@ -35,7 +35,10 @@ class Group(nn.Sequential):
 
 
 class GlobalMaxPool(nn.Module):
-    """(B, channels, H, W) -> (B, channels, 1, 1). As AdaptiveMaxPool2d(1), whose gradient is not deterministic on GPUs."""
+    """(B, channels, H, W) -> (B, channels, 1, 1).
+
+    As AdaptiveMaxPool2d(1), whose gradient is not deterministic on GPUs.
+    """
 
     def forward(self, images: Tensor) -> Tensor:
         return nn.functional.max_pool2d(images, images.shape[2:])

@@ -130,13 +130,13 @@ def training_batches(
         yield from zip(pixels.split(local), targets.split(local), strict=True)
 
 
-def augmented(images: Images, augmentation: torch.Generator, crop: int, flip: bool) -> Images:
+def augmented(images: Images, augmentation: torch.Generator, crop: int, flip: bool, padding: str = "zero") -> Images:
     """Every image once, in order, cropped and flipped at random as in training."""
     count, height, width, _ = images.pixels.shape
     offsets = torch.randint(2 * crop + 1, (count, 2), generator=augmentation)
     flips = torch.randint(2, (count,), generator=augmentation).bool() & flip
     drawn = (each.to(images.pixels.device) for each in (torch.arange(count), offsets, flips))
-    pixels = _crops(_padded(images.pixels, crop), (height, width), *drawn)
+    pixels = _crops(_padded(images.pixels, crop, padding), (height, width), *drawn)
     return replace(images, pixels=pixels)
 
 

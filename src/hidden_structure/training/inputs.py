@@ -30,9 +30,17 @@ class Inputs:
         """int64 (N,), on the device."""
         return torch.from_numpy(self.labels[split]).to(self.device)
 
-    def some(self, split: str, samples: int | None, name: Name) -> tuple[Images, Tensor]:
-        """So many images of a split and their labels, drawn by that name, for splits come class by class; None: all."""
+    def some(
+        self, split: str, samples: int | None, name: Name, among: np.ndarray | None = None
+    ) -> tuple[Images, Tensor]:
+        """So many images of a split and their labels, drawn by that name, for splits come class by class; None: all.
+
+        among: int64 (n,), the images of the split that are drawn from; None: all.
+        """
         images, labels = self.images[split], self.targets(split)
+        if among is not None:
+            own = torch.from_numpy(among).to(self.device)
+            images, labels = replace(images, pixels=images.pixels[own]), labels[own]
         if samples is None:
             return images, labels
         chosen = torch.randperm(len(labels), generator=torch_generator(name))[:samples].to(self.device)
