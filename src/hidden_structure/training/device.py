@@ -84,6 +84,7 @@ def compute_deterministically(threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
     torch.set_deterministic_debug_mode("warn")  # what use_deterministic_algorithms sets, without importing a compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    torch.backends.cudnn.allow_tf32 = False  # what is computed in float32 is to be correct to float32 on GPUs, too
     _keep_freed_memory()
     torch.set_num_threads(threads)
     threadpool_limits(threads)
