@@ -13,14 +13,14 @@ from hidden_structure.connectivity.line import State
 from hidden_structure.connectivity.spawning import Pair, pairs
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.params import Hardware, Network, Permute, Study, Train
+from hidden_structure.frame.params import Hardware, Network, Permute, Study
 from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.matching import Problem
 from hidden_structure.permutation.permuting import apply, identity
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import Images, augmented, evaluation_batches
+from hidden_structure.training.batches import evaluation_batches
 from hidden_structure.training.device import place
 from hidden_structure.training.inputs import Inputs, read
 
@@ -60,14 +60,6 @@ def posed(pair: Pair, ends: tuple[tuple[int, str], ...], hardware: Hardware, set
         load_state(network, artifacts.read_state(paths.spawned(pair.cell.name, *end), network))
     symmetry = derive(networks[0], next(evaluation_batches(images, 2)))
     return Problem(symmetry, networks, images, labels, settings, inputs.precision, tuple(seed for seed, _ in ends))
-
-
-def repair_images(recipe: Train, train: Images, samples: int | None) -> Images:
-    """The images, of training, that repaired statistics come from: augmented as in training, borders included."""
-    chosen = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
-    chosen = chosen[:samples].to(train.pixels.device)
-    chosen_images = replace(train, pixels=train.pixels[chosen])
-    return augmented(chosen_images, torch_generator("repair"), recipe.crop, recipe.flip, recipe.padding)
 
 
 def aligned(pair: Pair, method: str, inputs: Inputs) -> tuple[nn.Module, State, State]:

@@ -2,7 +2,7 @@
 
 The probe reads the coarse network's features, whichever features were clustered: controls, which cluster the pixels or
 another network's features, differ in the recovered labels alone. Fine labels of training samples only name clusters,
-those of test samples only score.
+those of test samples only score. Pixels are clustered once, by the first seed: no other network changes them.
 
 A network that memorised shuffled labels is a control of the whole test as well. So its own features are read besides,
 with the labels recovered from them, which is what to compare with what a network is said to classify, and with the true
@@ -23,10 +23,11 @@ from torch import Tensor
 from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.recovery import tsne  # noqa: F401
-from hidden_structure.recovery.clustering import reduce_one, reduce_within, together
+from hidden_structure.recovery.clustering import reduce_one, reduce_within, scores, scores_within, together
 from hidden_structure.recovery.recovery import Merged, probe_accuracy, recover_and_probe
 
-SOURCES = ("coarse", "pixels", "untrained")  # of what is clustered
+PIXELS = "pixels"
+SOURCES = ("coarse", PIXELS, "untrained")  # of what is clustered
 MEMORISED = "memorised"  # a further one, of networks that a study may leave out
 Way = tuple[str, str]  # of clustering: source and reducer
 
@@ -45,7 +46,7 @@ def merged() -> Merged:
 
 def files(ways: Sequence[Way], seeds: list[int]) -> Iterator[Path]:
     """The features that are read."""
-    sources = dict.fromkeys(source for source, _ in ways if source != "pixels")
+    sources = dict.fromkeys(source for source, _ in ways if source != PIXELS)
     return (_file(source, seed) for seed in seeds for source in sources)
 
 
@@ -78,6 +79,17 @@ def recover(folder: Path, settings: params.Cluster, source: str, reducer: str, s
     if source == MEMORISED:
         row["own_accuracy"] = probe_accuracy(found.recovered, *_features(source, seed), own, settings.l2)
     print({key: row[key] for key in ("seed", "source", "reducer", "agreement", "probe_accuracy")}, flush=True)
+    return row
+
+
+def read_again(folder: Path, settings: params.Cluster, first: int, reducer: str, seed: int) -> dict:
+    """The row of pixels, which no network has a part in, with the coarse network of another seed than `recover`'s: the
+    clusters are the same, what they are worth to a probe is not."""
+    own, kept = merged(), artifacts.read_arrays(_recovered(folder, PIXELS, reducer, first))
+    artifacts.write_arrays(_recovered(folder, PIXELS, reducer, seed), kept)
+    row = {"seed": seed, "source": PIXELS, "reducer": reducer} | scores(kept["recovered"], own.fine)
+    row["probe_accuracy"] = probe_accuracy(kept["recovered"], *_features("coarse", seed), own, settings.l2)
+    row["superclasses"] = scores_within(kept["recovered"], own.fine, own.coarse, own.names)
     return row
 
 
@@ -121,7 +133,7 @@ def _file(network: str, seed: int) -> Path:
 
 def _source(source: str, seed: int) -> np.ndarray:
     """What is clustered: float32 (N, d)."""
-    if source != "pixels":
+    if source != PIXELS:
         return _features(source, seed)[0].numpy()
     images = artifacts.read_arrays(paths.DATA, paths.IMAGES)["train_images"]
     return images.reshape(len(images), -1).astype(np.float32) / 255
