@@ -167,6 +167,8 @@ def test_what_vectors_cannot_have_is_named(tmp_path):
         compare(SAMPLES, COARSE_OF, study().model_copy(update={"train": None}), tmp_path)
     with pytest.raises(InputError, match=r"^samples: test is missing"):
         compare({"train": SAMPLES["train"]}, COARSE_OF, study(), tmp_path)
+    with pytest.raises(InputError, match=r"^train: give Samples\(inputs, labels\), got tuple"):
+        compare({split: tuple(vars(own).values()) for split, own in SAMPLES.items()}, COARSE_OF, study(), tmp_path)
 
 
 @pytest.mark.parametrize("method", SPLITTING)

@@ -85,6 +85,11 @@ def test_a_matching_that_finds_nothing_is_told(monkeypatch):
     assert all(row["known"] > row["after"] for row in found.values() if row["method"] != "none")
 
 
+def test_where_no_unit_moves_nothing_is_told(monkeypatch):
+    monkeypatch.setattr(study, "plant", lambda symmetry, network, generator: (network, identity(symmetry)))
+    assert found_again(posed("mlp")) == {}
+
+
 def test_units_that_are_swapped_are_elsewhere_and_no_others():
     problem = posed("mlp")
     swapped = identity(problem.symmetry)

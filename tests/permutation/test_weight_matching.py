@@ -173,12 +173,13 @@ def test_one_layer_of_heads_is_matched_globally(index):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_weight_that_is_not_finite_is_refused(independent, value, which):
+@pytest.mark.parametrize("name", ["stages.1.0.conv1.weight", "stages.1.0.norm1.bias"])  # what no score reads, too
+def test_a_weight_that_is_not_finite_is_refused(independent, value, which, name):
     symmetry, states = independent
     pair = [dict(state) for state in states[:2]]
-    weight = pair[which]["stages.1.0.conv1.weight"].clone()
-    weight[1, 2] = value
-    pair[which]["stages.1.0.conv1.weight"] = weight
+    tensor = pair[which][name].clone()
+    tensor[1] = value
+    pair[which][name] = tensor
     with pytest.raises(InputError, match="not finite") as error:
         match_weights(symmetry, *pair, generator())
     assert "\n" not in str(error.value)

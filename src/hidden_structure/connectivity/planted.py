@@ -53,6 +53,8 @@ def found_again(problem: Problem, test: Split) -> list[dict]:
     permute = problem.permute.model_copy(update={"methods": methods})
     problem = replace(problem, networks=(network, other), permute=permute)
     moved, known = _elsewhere(problem, order), invert(problem.symmetry, order)
+    if not moved.any():  # nothing can be put back
+        return []
     row, end = {"units": int(moved.sum())}, _loss(problem, identity(problem.symmetry), 0.0, test)
 
     def height(permutation: Permutation) -> float:
@@ -63,7 +65,7 @@ def found_again(problem: Problem, test: Split) -> list[dict]:
         back = moved & ~_elsewhere(problem, order, matched.permutation)
         reached = {"before": matched.before, "after": matched.after}
         reached |= {"known": OBJECTIVES[method](problem, known)}
-        share = {"found": back.sum().item() / max(int(moved.sum()), 1)}
+        share = {"found": back.sum().item() / int(moved.sum())}
         rows.append(row | {"method": method} | share | reached | {"barrier": height(matched.permutation)})
     return rows
 

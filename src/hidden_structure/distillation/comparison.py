@@ -54,6 +54,8 @@ def compare(
     step fails.
     """
     classes = _array("coarse_of", coarse_of)
+    if strange := [split for split, own in samples.items() if not isinstance(own, Samples)]:
+        raise InputError(f"{strange[0]}: give Samples(inputs, labels), got {type(samples[strange[0]]).__name__}")
     samples = {
         split: Samples(_array(f"{split}: inputs", own.inputs), _array(f"{split}: labels", own.labels))
         for split, own in samples.items()

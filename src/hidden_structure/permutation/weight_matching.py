@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation.families import (
     Family,
     Place,
@@ -63,10 +64,12 @@ class Ascent:
     """Coordinate ascent: B as permuted so far, and those scores that are still up to date."""
 
     def __init__(self, symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> None:
-        """a, b: state dicts. Raises InputError if one is not of the network whose symmetries these are."""
+        """a, b: state dicts. Raises InputError if one is not finite, or not of the symmetry's network."""
         self.symmetry, self.permutation = symmetry, identity(symmetry)
         for state in (a, b):
             check_state(symmetry, state)
+            if broken := [name for name in symmetry.layouts if not state[name].isfinite().all()]:
+                raise InputError(f"units cannot be matched: {broken[0]} is not finite: did the training diverge?")
         names = [name for name in symmetry.layouts if a[name].dim() > 1]
         self.a, self.b = ({name: _weight(state[name]) for name in names} for state in (a, b))
         self.families = families(symmetry)
