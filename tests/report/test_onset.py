@@ -121,6 +121,10 @@ def test_a_recipe_that_has_learnt_nothing_is_judged_by_itself(plan, found):
     posed = onsets(plan, high_before(found, lambda row: 5) | {"networks": networks})
     assert posed.pop("connectivity.onset.lr-0.002").verdict == "not assessable"
     assert {claim.verdict for claim in posed.values()} == {"supported"}
+    own = chapter(plan, (found | {"networks": networks}).__getitem__)
+    (picture,) = (picture for picture in own.pictures if picture.name == "onset")
+    names = [text.get_text() for text in picture.draw().legends[0].get_texts()]
+    assert [name for name in names if name.endswith("not learnt")] == ["lr 0.002: not learnt"]
 
 
 def test_an_easy_task_is_to_be_stable_from_the_start():

@@ -30,7 +30,10 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         question=QUESTION,
         findings=[*_findings(study, tables), *onset.findings(study, tables)],
         claims=[*claims.claims(study, tables), *onset.claims(study, tables)],
-        pictures=pictures(study, every, tables("forks"), tables("plane")) + calibrated_figures.pictures(study, every),
+        pictures=[
+            *pictures(study, every, tables("forks"), tables("plane"), onset.unlearnt(study, tables)),
+            *calibrated_figures.pictures(study, every),
+        ],
         numbers=[
             _networks(lines.dated(tables("networks"), tables("forks"))),
             _heights(every),

@@ -1,7 +1,7 @@
 """The figures on mode connectivity: rows of the tables in, a Figure out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import partial
 
@@ -22,8 +22,9 @@ LINEAR_TO = 0.01  # of a barrier in test error: below, its logarithm would be th
 DECADES = 10  # from this ratio of largest to smallest on, losses are drawn on a logarithmic scale
 
 
-def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows) -> list[Picture]:
-    """Those that the rows suffice for; every: the dated lines of all widths and recipes."""
+def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows, unlearnt: Collection[str] = ()) -> list[Picture]:
+    """Those that the rows suffice for; every: the dated lines of all widths and recipes, unlearnt: those recipes whose
+    networks have not learnt the task."""
     plain = lines.plain(study, every)
     spawned = any(row["k"] is not None for row in plain)
     kinds = (
@@ -31,7 +32,7 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows) -> list[P
         "steps, a share of training. "
     )
     found = [
-        *parting.pictures(study, every, forks),
+        *parting.pictures(study, every, forks, unlearnt),
         Picture(
             "lines",
             "On the line between two networks",

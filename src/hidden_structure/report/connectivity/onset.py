@@ -80,6 +80,11 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     return found
 
 
+def unlearnt(study: Study, tables: Tables) -> set[str]:
+    """The recipes of trunks whose networks have not learnt the task, so that nothing follows from their stability."""
+    return {recipe for recipe in lines.recipes(tables("forks")) if unless(has_learnt(study, tables, recipe))}
+
+
 def _steps(forks: Rows) -> float:
     """Of the whole training by the study's own recipe; 0 where no k tells."""
     return next((fork["steps"] / fork["share"] for fork in lines.of_recipe(forks) if fork["share"]), 0.0)

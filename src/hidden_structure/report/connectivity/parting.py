@@ -1,6 +1,6 @@
 """The figures of instability and barrier against k, at which networks parted: as steps, and as a share of training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from matplotlib.axes import Axes
@@ -26,8 +26,8 @@ HOW = (
 )
 
 
-def pictures(study: Study, every: Rows, forks: Rows) -> list[Picture]:
-    """every: the dated lines of all widths and recipes."""
+def pictures(study: Study, every: Rows, forks: Rows, unlearnt: Collection[str] = ()) -> list[Picture]:
+    """every: the dated lines of all widths and recipes; unlearnt: those recipes whose networks have not learnt."""
     found = [
         Picture(
             "spawning",
@@ -51,7 +51,7 @@ def pictures(study: Study, every: Rows, forks: Rows) -> list[Picture]:
                 "where a recipe falls below the dashes for good: it lies between two k, not at a mark. Small marks are "
                 "pairs, lines their means with 95 % intervals over trunks, which the panels may cut.",
                 HOW,
-                partial(by_recipe, lines.of_repair(every, False), forks),
+                partial(by_recipe, lines.of_repair(every, False), forks, unlearnt),
             )
         )
     return found
@@ -90,8 +90,11 @@ def spawning(rows: Rows, forks: Rows) -> Figure:
     return figure
 
 
-def by_recipe(rows: Rows, forks: Rows) -> Figure:
-    """Instability in test error of every recipe against k; rows: as merged, of all recipes."""
+def by_recipe(rows: Rows, forks: Rows, unlearnt: Collection[str] = ()) -> Figure:
+    """Instability in test error of every recipe against k; rows: as merged, of all recipes.
+
+    unlearnt: recipes that the legend says have not learnt, for networks at chance share a basin by default.
+    """
     figure = new_figure(PAGE, PAGE * 0.46)
     panels = figure.subplots(1, 2, sharey=True)
     recipes, highest = lines.recipes(forks), STABLE_AT_MOST
@@ -102,6 +105,7 @@ def by_recipe(rows: Rows, forks: Rows) -> Figure:
             highest = max(highest, *map(max, found))
             look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
             label = recipe.replace("_", " ") or "the study's own recipe"
+            label += ": not learnt" if recipe in unlearnt else ""
             points = [[100 * value for value in values] for values in found]
             _means(axes, [scale * fork[name] for fork in moments], points, "_", label=label, **look)
         places = sorted({scale * fork[name] for fork in forks})
