@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery import count
-from hidden_structure.recovery.count import MOST, REFERENCES, RESTARTS, estimate, gap, silhouette
-from hidden_structure.recovery.kmeans import cluster
-from hidden_structure.seeding import numpy_generator, seed_of
+from hidden_structure.recovery.count import MOST, REFERENCES, estimate, gap, silhouette
+from hidden_structure.seeding import numpy_generator
 
 
 def blobs(clusters: int, each: int = 150, dimension: int = 2) -> np.ndarray:
@@ -43,17 +43,16 @@ def test_a_long_thin_cluster_is_one_cluster_whichever_way_it_lies():
 
 
 def gaps_by_a_plain_loop(points: np.ndarray, name: str) -> tuple[list[float], list[float]]:
-    """Gap(k) and s_k of k = 1, 2, ... in the coordinates of the principal components."""
+    """Gap(k) and s_k of k = 1, 2, ... in the coordinates of the principal components, by scikit-learn's k-means."""
     centred = points - points.mean(0)
     rotated = centred @ np.linalg.svd(centred, full_matrices=False)[2].T
     draw = numpy_generator(name, "references")
     references = [draw.uniform(rotated.min(0), rotated.max(0), rotated.shape) for _ in range(REFERENCES)]
     gaps, errors = [], []
     for clusters in range(1, MOST + 1):
-        seed = seed_of(name, "k-means", clusters)
         logarithms = []
         for own in (rotated, *references):
-            labels, _ = cluster(own, clusters, RESTARTS, seed)
+            labels = KMeans(clusters, n_init=10, random_state=0).fit_predict(own)
             squares = [((own[labels == one] - own[labels == one].mean(0)) ** 2).sum() for one in range(clusters)]
             logarithms.append(np.log(sum(squares)))
         gaps.append(np.mean(logarithms[1:]) - logarithms[0])
