@@ -10,7 +10,7 @@ LAYERS = {  # name -> depth, share of the ratio at the worst layer
     "output": (3, 0.6),
 }
 ALPHAS, COEFFICIENTS = [0.25, 0.5, 0.75], [0.25, 0.5, 1.0]
-RATIO = {"finetuned": 0.05, "same": 0.15, "independent": 0.5}  # of merged to the ends', at the worst layer
+RATIO = {"finetuned": 0.05, "same": 0.35, "independent": 0.5}  # of merged to the ends', at the worst layer
 ENDS = {"finetuned": 0.1, "same": 1.5, "independent": 1.6}
 BEFORE = {"finetuned": 0.7, "same": 0.2, "independent": 0.2}  # accuracy within a task of what networks began as
 HALFWAY = {"finetuned": 0.88, "same": 0.6, "independent": 0.4}

@@ -40,7 +40,7 @@ def collapse(classes: dict[str, int], seeds: list[int]) -> list[dict]:
                     "wrong": 0.2 * level,
                     "wrong_model": 0.15 * level**0.9,
                     "gap": 5 / level,
-                    "gap_model": 6 / level,
+                    "gap_model": 5.2 / level,
                 }
                 rows.append(row | {"nc3": level, "nc4": 0.5 * level} | beside)
     return rows

@@ -134,3 +134,11 @@ def test_the_readme_must_show_the_committed_claims_and_what_it_names(repository)
 def test_the_committed_lists_of_changed_code_are_objects():
     for file in (tiny.ROOT / "reports").glob("*/code-changed-since.json"):
         assert isinstance(json.loads(file.read_text()), dict)
+
+
+def test_what_is_asked_by_two_criteria_stands_on_two_lines():
+    row = {"id": "connectivity.matched.weights", "claim": "It does.", "published": None, "measured": 0.5, "n": 3}
+    row |= {"standard_error": 0.01, "verdict": "supported"}
+    merged, repaired = (row | {"criterion": f"barrier, {how}: at most 1 (ours)"} for how in ("merged", "with REPAIR"))
+    lines = headlines.table({"digits": [merged], "cifar10": [repaired]}).splitlines()[2:]
+    assert [line.split(" | ")[1] for line in lines] == ["barrier, merged: at most 1", "barrier, with REPAIR: at most 1"]

@@ -115,6 +115,17 @@ def test_disjoint_pairs_are_taken_in_order(seeds, kept):
     assert len(lines.disjoint(both)) == 2 * len(kept), "a line with REPAIR is not another pair's"
 
 
+def test_what_repair_does_without_a_matching_is_not_the_matchings(plan, found):
+    def own(row):
+        if row["repaired"]:
+            return flat(row, 0.02)
+        return flat(row, 0.5 if row["method"] == "none" else 0.1)
+
+    kept = verdicts(plan, changed(found, own))
+    assert kept["matched.weights"].verdict == "supported"
+    assert kept["matched.weights.repaired"].verdict == "contradicted"
+
+
 def test_differences_are_of_the_same_pair_under_the_same_repair(plan, found):
     def own(row):
         return flat(row, 0.1 * row["seeds"][0] + (0.5 if row["method"] == "none" else 0.1) + row["repaired"])

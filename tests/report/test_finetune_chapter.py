@@ -41,6 +41,12 @@ def in_place_of_finetuned(kind: str) -> dict:
     return found
 
 
+def test_networks_that_share_no_more_than_an_initialisation_must_not_pass(monkeypatch):
+    monkeypatch.setitem(made.RATIO, "same", 0.12)
+    found = verdicts(made.result())
+    assert (found["linear"], found["addition"]) == ("not assessable", "not assessable")
+
+
 def test_each_hypothesis_has_one_verdict():
     found = verdicts(made.result())
     assert found == dict.fromkeys((*CONDITIONS, *CLAIMS, "control"), "supported")

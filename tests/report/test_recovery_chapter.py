@@ -187,6 +187,26 @@ def test_nothing_outlasts_a_collapse_that_did_not_come_nor_what_was_never_found(
     assert claims(found)["outlasting-agreement"].verdict == "not assessable"
 
 
+def test_what_an_untrained_network_holds_as_well_is_not_said_to_outlast_collapse():
+    found = made.results()
+    best = max(row["agreement"] for row in found["follow-recovery"])
+    for row in found["follow-recovery"]:
+        row["agreement"] = best if row["epoch"] in (0, 200) else best - 0.001
+    judged = claims(found)["outlasting-agreement"]
+    assert judged.verdict == "not assessable"
+    assert "untrained" in judged.unmet
+
+
+def test_each_control_is_clustered_as_serves_it_best():
+    found = made.results()
+    for row in rows_of(found, "pixels"):
+        if row["reducer"] != "tsne":
+            row["probe_accuracy"] = 0.999
+    judged = claims(found)
+    assert judged["control-pixels"].verdict == "contradicted"
+    assert judged["gain"] == claims(made.results())["gain"], "which is measured from pixels as clustered like features"
+
+
 def test_networks_that_were_not_followed_have_no_claim_on_it():
     found = made.results() | {"follow-recovery": []}
     assert not OUTLASTING & set(claims(found))

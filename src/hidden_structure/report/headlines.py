@@ -8,10 +8,11 @@ from hidden_structure.frame.errors import InputError
 
 STUDIES = {"digits": "digits", "cifar10": "CIFAR-10"}  # -> head of its column
 CLAIMS = (
-    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
+    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3"),
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
-    *("connectivity.matched.weights", "connectivity.repair", "linearity.parted", "linearity.matched.weights"),
+    *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
+    *("linearity.parted", "linearity.matched.weights"),
 )
 BEGIN, END = "<!-- headlines -->\n", "<!-- end of headlines -->"
 
@@ -19,7 +20,8 @@ BEGIN, END = "<!-- headlines -->\n", "<!-- end of headlines -->"
 def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
     """In Markdown, a claim a line: statement, criterion, what is published, and a cell a study.
 
-    What is claimed of one study need not be claimed of another, as that networks part: then each has its line.
+    What is claimed of one study need not be claimed of another, as that networks part, or not by the same criterion, as
+    with REPAIR and without: then each has its line.
 
     claims: study -> rows of its claims.csv. A claim that no study has is left out.
     """
@@ -27,12 +29,16 @@ def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
     lines.append(["---"] * len(lines[0]))
     for name in CLAIMS:
         posed = {study: row for study, rows in claims.items() for row in rows if row["id"] == name}
-        for statement in dict.fromkeys(row["claim"] for row in posed.values()):
-            alike = {study: row for study, row in posed.items() if row["claim"] == statement}
+        for asked in dict.fromkeys(_asked(row) for row in posed.values()):
+            alike = {study: row for study, row in posed.items() if _asked(row) == asked}
             (first, *_) = alike.values()
             cells = [_cell(alike[study]) if study in alike else "" for study in claims]
-            lines.append([statement, _bound(first["criterion"]), first["published"] or "", *cells])
+            lines.append([*asked, first["published"] or "", *cells])
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
+
+
+def _asked(row: Mapping) -> tuple[str, str]:
+    return row["claim"], _bound(row["criterion"])
 
 
 def _bound(criterion: str) -> str:

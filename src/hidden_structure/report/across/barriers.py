@@ -15,7 +15,7 @@ from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST, has_learnt
 from hidden_structure.report.connectivity.lines import UNALIGNED
-from hidden_structure.report.linearity.claims import BENT_FROM, ZHOU
+from hidden_structure.report.linearity.claims import BENT_AT_MOST, ZHOU
 from hidden_structure.report.statistics import finite, pseudovalues
 
 IDEA = "barriers"
@@ -40,7 +40,7 @@ class Line:
     @property
     def alike(self) -> bool:
         """Whether both say the same: connected and linear, or neither."""
-        return (self.barrier <= STABLE_AT_MOST) == (self.bend <= BENT_FROM)
+        return (self.barrier <= STABLE_AT_MOST) == (self.bend <= BENT_AT_MOST)
 
 
 @dataclass(frozen=True)

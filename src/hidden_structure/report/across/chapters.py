@@ -11,7 +11,7 @@ from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.findings import in_order, interval_of, signed
-from hidden_structure.report.linearity.claims import BENT_FROM
+from hidden_structure.report.linearity.claims import BENT_AT_MOST
 from hidden_structure.report.statistics import rounded
 
 Kept = Sequence[tuple[Study, Tables]]
@@ -167,7 +167,7 @@ def _within_kinds(own: Sequence[Line]) -> str:
 def _sorted_alike(own: Sequence[Line]) -> str:
     return (
         f"Of {len(own)} lines {sum(line.alike for line in own)} are on the same side by both: a barrier of at most "
-        f"{STABLE_AT_MOST:g} with features that bend by at most {BENT_FROM:g}, or more of both."
+        f"{STABLE_AT_MOST:g} with features that bend by at most {BENT_AT_MOST:g}, or more of both."
     )
 
 
@@ -181,8 +181,8 @@ def _barriers_picture(own: Sequence[Line]) -> Picture:
         "the dotted lines.",
         "Barrier: how far test error on the line rises above the straight line between its ends. Bend: 1 - cos of "
         "merged with interpolated features over 1 - cos of the two ends', the largest over layers and alphas. All "
-        "widths, weight decays and methods. Dotted: Frankle et al.'s line between stable and not, and features as far "
-        "off as the ends from each other. The horizontal axis is linear below "
+        "widths, weight decays and methods. Dotted: Frankle et al.'s line between stable and not, and features a "
+        "fifth as far off as the ends from each other. The horizontal axis is linear below "
         f"{STABLE_AT_MOST / 4:g}.",
         lambda: figures.barriers(own),
     )

@@ -10,7 +10,7 @@ from hidden_structure.report.across.barriers import KINDS, Line
 from hidden_structure.report.across.structure import ENDED, FOLLOWED, RECIPE, Network, of_kind
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.curves import logarithmic
-from hidden_structure.report.linearity.claims import BENT_FROM
+from hidden_structure.report.linearity.claims import BENT_AT_MOST
 from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure, plain
 
 GREY = "#555555"
@@ -58,7 +58,8 @@ def _way(axes: Axes, network: Network, values: Sequence[float], look: tuple[str,
     if len(values) > 1:
         axes.plot(nc1, values, "-", color=colour, linewidth=0.9, alpha=0.7, label=f"{network.study}, {network.name}")
     if values:
-        style = {"marker": marker, "color": colour, "markersize": SIZE[network.kind], "linestyle": "", "zorder": 3}
+        style = {"marker": marker, "color": colour, "markersize": SIZE[network.kind], "linestyle": ""}
+        style["zorder"] = 4 if network.kind == FOLLOWED else 3  # not under a grid of recipes
         style["markerfacecolor"] = colour if face == "filled" else "white"
         axes.plot(nc1[-1:], values[-1:], label=f"{network.study}, {network.name}, end", **style)
 
@@ -90,7 +91,7 @@ def barriers(lines: Sequence[Line]) -> Figure:
     axes.set_xticks([], minor=True)
     axes.set_xlim(left=0)
     logarithmic(axes)
-    axes.axhline(BENT_FROM, color=GREY, linewidth=0.8, linestyle=":")
+    axes.axhline(BENT_AT_MOST, color=GREY, linewidth=0.8, linestyle=":")
     axes.axvline(STABLE_AT_MOST, color=GREY, linewidth=0.8, linestyle=":")
     axes.set(xlabel="barrier in test error (fraction)", ylabel="bend at the worst layer (ratio to the ends)")
     handles = [_mark(kind, colour, "o") for kind, colour in colours.items()]

@@ -47,7 +47,9 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     if repaired:
         found.append(apart(rows, True, trained))
     found += [claim for fork in lines.of_recipe(forks) if (claim := parted(study, rows, fork, trained))]
-    found += [matched(rows, method, repaired, trained, known) for method in lines.methods(rows) if method != UNALIGNED]
+    for on in dict.fromkeys((repaired, True)):  # the gain of a matching must not be what REPAIR gives without one
+        aligned = [method for method in lines.methods(lines.of_repair(rows, on)) if method != UNALIGNED]
+        found += [matched(rows, method, on, on != repaired, trained, known) for method in aligned]
     found += [*_zero(study, every, trained, known), *_repair(study, rows, trained)]
     return found + calibrated.claims(IDEA, study, every, trained, _unlearnt(study, tables("networks")))
 
@@ -123,6 +125,7 @@ def parted(study: Study, rows: Rows, fork: Mapping, trained: Claim) -> Claim | N
     setting = "LeNet, MNIST: less from the initialisation on" if easy else setting
     bound = {"at_most": STABLE_AT_MOST} if stable else {"at_least": STABLE_AT_MOST}
     sourced = easy or (study.data.source, network.name, network.depth) == ("cifar10", "resnet", 20)
+    sourced = sourced and (easy or as_early(fork))
     return Claim(
         id=f"{IDEA}.parted.k{k}",
         idea=IDEA,
@@ -137,16 +140,20 @@ def parted(study: Study, rows: Rows, fork: Mapping, trained: Claim) -> Claim | N
     )
 
 
-def matched(rows: Rows, method: str, repaired: bool, trained: Claim, known: Rows) -> Claim:
-    """That a method brings independent networks closer together than REPAIR, or nothing, does."""
+def matched(rows: Rows, method: str, repaired: bool, beside: bool, trained: Claim, known: Rows) -> Claim:
+    """That a method brings independent networks closer together than REPAIR, or nothing, does.
+
+    beside: whether that is asked with REPAIR beside what is judged as merged.
+    """
     own, bare = (lines.independent(lines.of_repair(rows, repaired), name) for name in (method, UNALIGNED))
     label, how = own[0]["label"], REPAIRED[repaired]
     quantity = f"barrier in test error less that of the same pair not aligned, both {how}"
     return Claim(
-        id=f"{IDEA}.matched.{method}",
+        id=f"{IDEA}.matched.{method}" + (".repaired" if beside else ""),
         idea=IDEA,
-        kind="published" if METHODS[method].published else "ours",
-        statement=f"{label.capitalize()} brings independent networks closer together.",
+        kind="published" if METHODS[method].published and not beside else "ours",
+        statement=f"{label.capitalize()} brings independent networks closer together"
+        + (" than REPAIR alone does." if beside else "."),
         criterion=Criterion(quantity, at_most=-STABLE_AT_MOST, origin="ours: a change beyond Frankle et al.'s noise"),
         values=tuple(differences(lines.heights(own), lines.heights(bare))),
         seeds=lines.names(own),
@@ -246,6 +253,11 @@ def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
             )
         )
     return found
+
+
+def as_early(fork: Mapping) -> bool:
+    """Whether networks part at about the sources' share of training: to share more of it is another experiment."""
+    return fork["share"] <= 2 * STABLE_FROM_SHARE
 
 
 def is_easy(study: Study) -> bool:

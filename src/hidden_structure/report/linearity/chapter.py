@@ -105,7 +105,7 @@ def _judge(fails: list[str], holds: list[str], who: str, found: Mapping[bool, Ro
     ratios = {
         on: [statistics.finite(row["bend"], f"bend of {row['pair']}") for row in own] for on, own in found.items()
     }
-    verb = "fails" if statistics.mean(ratios[repaired]) > claims.BENT_FROM else "holds"
+    verb = "fails" if statistics.mean(ratios[repaired]) > claims.BENT_AT_MOST else "holds"
     sentence = (
         f"LLFC {verb} between {who}: at the worst layer the merged features lie {_number(ratios[False])} times as far "
         f"from the interpolated ones as the two networks' features from each other, {_number(ratios[True])} times with "
@@ -121,13 +121,14 @@ def _number(values: list[float]) -> str:
 
 def _together(features: Rows, walked: Rows) -> str:
     barriers = {_key(row): height for row, height in zip(walked, lines.heights(walked), strict=True)}
-    both = [(row["bend"] > claims.BENT_FROM, barriers[_key(row)]) for row in features]
+    both = [(row["bend"] > claims.BENT_AT_MOST, barriers[_key(row)]) for row in features]
     apart = [bent for bent, height in both if height > STABLE_AT_MOST]
     joined = [bent for bent, height in both if height <= STABLE_AT_MOST]
     return (
-        f"That ratio does not tell mode connectivity everywhere: it is below 1 on {apart.count(False)} of {len(apart)} "
-        f"lines with a barrier in test error above {100 * STABLE_AT_MOST:g} %, and above 1 on {joined.count(True)} of "
-        f"{len(joined)} without (all widths, weight decays and methods; lines share networks)."
+        f"That ratio does not tell mode connectivity everywhere: it is at most {claims.BENT_AT_MOST:g} on "
+        f"{apart.count(False)} of {len(apart)} lines with a barrier in test error above {100 * STABLE_AT_MOST:g} %, "
+        f"and above that on {joined.count(True)} of {len(joined)} without (all widths, weight decays and methods; "
+        "lines share networks)."
         if False in apart or True in joined
         else f"That ratio and mode connectivity go together on all {len(both)} lines (which share networks)."
     )

@@ -8,7 +8,14 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
 from hidden_structure.report.connectivity import lines
-from hidden_structure.report.connectivity.claims import FRANKLES_LINE, STABLE_AT_MOST, has_learnt, moment
+from hidden_structure.report.connectivity.claims import (
+    FRANKLES_LINE,
+    STABLE_AT_MOST,
+    as_early,
+    has_learnt,
+    is_easy,
+    moment,
+)
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.linearity import laws
 from hidden_structure.report.statistics import finite
@@ -16,7 +23,8 @@ from hidden_structure.report.statistics import finite
 IDEA = "linearity"
 ZHOU = "Zhou, Yang, Yang, Yan, Hu 2023"
 
-BENT_FROM = 1.0
+BENT_AT_MOST = 0.2
+A_FIFTH = "ours: a fifth of how far the ends are apart"
 COMMUTES_AT_MOST = 0.5
 STITCHES = "what the source's ResNet-20 loses, rounded up"
 STITCHED_AT_MOST = 0.05  # as much of the test set as the authors' ResNet-20 loses at its worst cut, rounded up
@@ -41,22 +49,23 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     )
     merged = lines.of_repair(every, False)
     parted, k = f"two networks that part after {moment(last)}", last["k"]
+    kind = "published" if is_easy(study) or as_early(last) else "ours"
     learnt = has_learnt(study, tables)
     joined = _connected("parted", parted, lines.spawned(lines.of_repair(walked, False), k), unless(learnt))
 
     own, cut = lines.spawned(merged, k), lines.spawned(stitched, k)
     bare, bare_cut = lines.independent(merged, UNALIGNED), lines.independent(stitched, UNALIGNED)
-    bent = Criterion(BEND, at_most=BENT_FROM, origin="ours: no further off than the ends from each other")
+    bent = Criterion(BEND, at_most=BENT_AT_MOST, origin=A_FIFTH)
     commutes = Criterion(COMMUTATION, at_most=COMMUTES_AT_MOST, origin="ours: half")
     stitches = Criterion(STITCHED, at_most=STITCHED_AT_MOST, origin=STITCHES)
     return [
         joined,
-        _claim("parted", "published", f"LLFC holds between {parted}.", bent, own, "bend", unless(joined)),
+        _claim("parted", kind, f"LLFC holds between {parted}.", bent, own, "bend", unless(joined)),
         *_controls(every, repaired, unless(learnt)),
         *_matched(every, walked, stitched, repaired, unless(learnt)),
         _claim(
             id="commutes",
-            kind="published",
+            kind=kind,
             statement=f"Layers commute between {parted}: which network's weights read which network's features makes "
             "little difference.",
             criterion=commutes,
@@ -75,7 +84,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
         ),
         _claim(
             id="union",
-            kind="published",
+            kind=kind,
             statement=f"Networks on the line between {parted} err no more often than the two ends together.",
             criterion=Criterion(UNION, at_most=0.0, origin="the union bound, which LLFC at the output gives"),
             rows=own,
@@ -94,7 +103,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
         ),
         _claim(
             id="stitched",
-            kind="published",
+            kind=kind,
             statement=f"Stitching {parted} costs little.",
             criterion=stitches,
             rows=cut,
@@ -124,7 +133,7 @@ def _matched(every: Rows, walked: Rows, stitched: Rows, repaired: bool, unmet: s
         who = f"independent networks aligned by {label}"
         own, line = (lines.independent(lines.of_repair(rows, repaired), method) for rows in (every, walked))
         joined = _connected(method, who, line, unmet)
-        criterion = Criterion(BEND, at_most=BENT_FROM, origin="ours: no further off than the ends from each other")
+        criterion = Criterion(BEND, at_most=BENT_AT_MOST, origin=A_FIFTH)
         statement = f"LLFC holds between {who}, {REPAIRED[repaired]}."
         found += [joined, _claim(f"matched.{method}", "published", statement, criterion, own, "bend", unless(joined))]
         found += _following(method, who, own, lines.independent(stitched, method), repaired, unless(joined))
@@ -148,7 +157,7 @@ def _controls(every: Rows, repaired: bool, unmet: str) -> list[Claim]:
     found = []
     for on in dict.fromkeys((False, repaired)):
         own = lines.independent(lines.of_repair(every, on), UNALIGNED)
-        criterion = Criterion(BEND, at_least=BENT_FROM, origin="ours: further off than the ends from each other")
+        criterion = Criterion(BEND, at_least=BENT_AT_MOST, origin=A_FIFTH)
         statement = f"LLFC fails between independent networks that are not aligned, {REPAIRED[on]}."
         found.append(
             _claim("control.repaired" if on else "control", "control", statement, criterion, own, "bend", unmet)

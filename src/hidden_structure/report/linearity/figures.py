@@ -18,7 +18,7 @@ from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.connectivity.figures import LINEAR_TO, error_axis, plain_ticks
 from hidden_structure.report.connectivity.lines import REPAIRED, Rows
 from hidden_structure.report.connectivity.series import GREY, Series
-from hidden_structure.report.linearity.claims import BENT_FROM
+from hidden_structure.report.linearity.claims import BENT_AT_MOST
 from hidden_structure.report.plotting import PAGE, logarithmic_axis, new_figure
 from hidden_structure.report.statistics import mean
 
@@ -67,9 +67,9 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
             "together",
             "Linear features and linear connectivity",
             "Each mark is a line between two networks: to the right of the upright dashes the merged features lie "
-            "further from the interpolated ones than the two networks' features from each other, above the level ones "
-            "the test error has a barrier. LLFC and mode connectivity go together if no mark lies upper left or lower "
-            "right. Hollow marks are with REPAIR.",
+            "further from the interpolated ones than a fifth of what lies between the two networks', above the level "
+            "ones the test error has a barrier. LLFC and mode connectivity go together if no mark lies upper left or "
+            "lower right. Hollow marks are with REPAIR.",
             "Every pair, width, weight decay and method; the ratio at its worst layer and alpha; barriers on an axis "
             f"that is linear to {LINEAR_TO:g}.",
             partial(together, lines.of_recipe(features), walked),
@@ -209,7 +209,7 @@ def together(features: Rows, walked: Rows) -> Figure:
     axes.set_xlim(low / 1.3, high * 1.3)
     axes.set_ylim(-0.001, 1.2 * max(LINEAR_TO, *barriers.values()))
     dashes = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (5, 3)), "zorder": 0}
-    axes.axvline(BENT_FROM, **dashes)
+    axes.axvline(BENT_AT_MOST, **dashes)
     axes.axhline(STABLE_AT_MOST, **dashes)
     axes.axhspan(-0.001, LINEAR_TO, color="#eeeeee", linewidth=0, zorder=-1)
     axes.text(low, LINEAR_TO / 2, " linear scale", color=GREY, va="center", fontsize="small")

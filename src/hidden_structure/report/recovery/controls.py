@@ -98,7 +98,8 @@ def _worth_more(name: str, accuracy: Mapping[str, Sequence[float]], seeds: tuple
         id=f"{IDEA}.control-{name}",
         idea=IDEA,
         kind="control",
-        statement=f"Clusters of the coarse network's features are worth more than clusters of {CONTROLS[name]}.",
+        statement=f"Clusters of the coarse network's features are worth more than clusters of {CONTROLS[name]}, by the "
+        "reducer that serves these best.",
         criterion=Criterion(
             "test accuracy of the linear layer on recovered labels less that on the control's, paired (fraction)",
             at_least=CONTROL_FROM,
