@@ -127,7 +127,9 @@ def overall(claims: Mapping[str, Claim]) -> Claim:
         values=tuple(chain.from_iterable(claim.values for claim in asked.values())),
         seeds=tuple(f"{study}/{seed}" for study, claim in asked.items() for seed in claim.seeds),
         source=f"{YANG}; {RIVAL}",
-        unmet="" if asked else "no study's networks were followed until they had collapsed",
+        unmet=""
+        if asked
+        else "no study's networks were followed until they had collapsed, or untrained ones fulfil it as well",
     )
 
 
