@@ -156,3 +156,54 @@ def test_lookahead_hardly_holds_weights_at_the_start_and_holds_them_at_the_end()
 
 def test_counts_are_not_averaged():
     assert not [name for name in averaging.averaged(network()) if name.endswith("num_batches_tracked")]
+
+
+def tied() -> nn.Module:
+    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    return model
+
+
+def test_a_weight_that_layers_share_is_averaged_once():
+    model, alone = tied(), nn.Linear(3, 3, bias=False)
+    train = recipe(averaging="lookahead", averaging_every=1, averaging_decay=0.5)
+    for network in (model, alone):
+        for parameter in network.parameters():
+            nn.init.zeros_(parameter)
+        average = averaging.start(network, train)
+        for step in range(1, 4):
+            for parameter in network.parameters():
+                parameter.data.add_(1.0)
+            averaging.after_step(average, network, train, step, 4)
+    assert torch.equal(model[0].weight, alone.weight)
+
+
+class Strided(nn.Module):
+    """A parameter of three dimensions whose rows do not lie one after the other in memory."""
+
+    def __init__(self, plain: bool):
+        super().__init__()
+        drawn = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).transpose(0, 2)
+        self.tensor = nn.Parameter(drawn.contiguous() if plain else drawn)
+        self.head = nn.Linear(4, 2, bias=False)
+        nn.init.ones_(self.head.weight)
+
+    def forward(self, inputs):
+        return self.head((inputs * self.tensor).sum((1, 2))[None])
+
+
+def test_muon_moves_a_parameter_however_it_lies_in_memory():
+    """Also after its weights have been put in from elsewhere, as a resumed training's and look-ahead's are."""
+    found = []
+    for plain in (True, False):
+        model = Strided(plain)
+        muon = optimizer(model, recipe(optimizer="muon"))
+        before = model.tensor.detach().clone()
+        for _ in range(3):
+            model.tensor.data.mul_(1.5)
+            muon.zero_grad()
+            model(torch.arange(24.0).view(4, 3, 2)).square().sum().backward()
+            muon.step()
+        assert not torch.allclose(model.tensor, before * 1.5**3)
+        found.append(model.tensor.detach())
+    torch.testing.assert_close(*found)

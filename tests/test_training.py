@@ -10,12 +10,14 @@ import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import dropout
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Network, Study
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed
-from hidden_structure.training import loop
+from hidden_structure.training import loop, noise, resume, run
 from hidden_structure.training.batches import on_device
 
 CPU = torch.device("cpu")
@@ -123,7 +125,7 @@ UNSAFE = """
 import numpy as np, torch
 from hidden_structure.frame.params import Train
 from hidden_structure.networks.resnet import ResNet
-from hidden_structure.training import loop
+from hidden_structure.training import loop, noise, resume, run
 from hidden_structure.training.batches import on_device
 torch.manual_seed(0)
 network, twin = ResNet(3, 4, 8, 4, "batch"), ResNet(3, 4, 8, 4, "batch").double()
@@ -252,3 +254,72 @@ def test_both_sides_of_an_image_count_alike():
     assert first == pytest.approx(second, rel=1e-5)
     one, other = (loop.evaluate(trained, each, labels, torch.float32) for each in (images, mirrored))
     assert one[0] != pytest.approx(other[0], rel=1e-5)
+
+
+class Noisy(nn.Module):
+    """Dropout that no module says of, and a branch that is left out at random."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.branch, self.head = nn.Linear(192, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 4)
+
+    def forward(self, images):
+        features = dropout(self.hidden(images.flatten(1)).relu(), 0.5, self.training)
+        if not self.training or torch.rand(()) < 0.5:
+            features = features + self.branch(features)
+        return self.head(features)
+
+
+def test_what_a_network_draws_depends_on_its_seed_and_step_alone(tmp_path):
+    """Not on what ran before in the process, nor on whether training went on from a file in the middle of an epoch."""
+    train, trained = recipe(epochs=3, batch_size=32), []
+    images, labels = problem()
+    for before in (1, 2):
+        with global_seed("initialisation", 0):
+            state = loop.start(Noisy(), train, CPU)
+        torch.manual_seed(before)
+        left = torch.get_rng_state()
+        seen = []
+
+        def keep(state, seen=seen):
+            if state.epoch == 1 and state.batch == 2:
+                resume.save(tmp_path / "state", state)
+            seen.append(copy.deepcopy(state.network))
+
+        loop.fit(state, images, labels, train, 0, torch.float32, after_step=keep)
+        assert torch.equal(torch.get_rng_state(), left)
+        trained.append(state.network)
+    with global_seed("initialisation", 3):
+        state = loop.start(Noisy(), train, CPU)
+    assert resume.load(tmp_path / "state", state)
+    loop.fit(state, images, labels, train, 0, torch.float32)
+    assert same_bytes(trained[0], trained[1])
+    assert same_bytes(trained[0], state.network)
+    other = loop.start(copy.deepcopy(seen[0]), train, CPU)
+    again = loop.start(copy.deepcopy(seen[0]), train, CPU)
+    for number, one in enumerate((other, again)):
+        loop.fit(one, images, labels, train, number, torch.float32)
+    assert not same_bytes(other.network, again.network)
+
+
+def test_steps_of_a_network_that_draws_nothing_are_not_seeded_after_the_first(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(noise, "global_seed", lambda *names: seeded.append(names) or global_seed(*names))
+    fit(recipe(epochs=2, batch_size=32, snapshots=2))
+    assert seeded == [("noise", 0, 0, 0), ("noise", 0, 1, 0)]
+
+
+def test_an_average_begins_with_the_weights_that_training_begins_with(tmp_path):
+    """A whitened first layer is no longer what it was drawn as; with so short a training half of that would be left."""
+    description = Network(name="speedrun", depth=None, width=4, norm="batch")
+    train = recipe(epochs=1, snapshots=2, averaging="exponential", averaging_every=1, averaging_decay=0.99)
+    images, labels = problem()
+    with global_seed("initialisation", 0):
+        made = build(description, (8, 8, 3), 4)
+    frozen = {name: value for name, value in made.named_parameters() if not value.requires_grad}
+    run.train(made, train, 0, images, labels, torch.float32, tmp_path / "state")
+    expected = copy.deepcopy(made)
+    run.whiten(expected, images)
+    assert frozen
+    for name in frozen:
+        torch.testing.assert_close(made.get_parameter(name), expected.get_parameter(name))

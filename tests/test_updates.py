@@ -91,3 +91,21 @@ def test_a_step_imports_no_compiler():
         "assert 'torch._dynamo' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_parameter_may_get_its_first_gradient_after_others(fused):
+    """As those of a branch do that is left out at random; its momentum then begins as PyTorch's does."""
+    both = networks()
+    theirs = torch.optim.SGD(both[1].parameters(), lr=0.1, momentum=0.9)  # whose fused form fails here
+    optimizers = updates.sgd([{"params": list(both[0].parameters())}], 0.1, 0.0, 0.9, False, fused), theirs
+    for step in range(4):
+        inputs = torch.randn(6, 5, generator=torch.Generator().manual_seed(step))
+        for network, optimizer in zip(both, optimizers, strict=True):
+            optimizer.zero_grad()
+            network(inputs).square().sum().backward()
+            if step < 2:
+                network[2].weight.grad = None
+            optimizer.step()
+    for ours, theirs in zip(both[0].parameters(), both[1].parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)

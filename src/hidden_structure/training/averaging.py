@@ -24,8 +24,12 @@ class Average:
 
 
 def averaged(network: nn.Module) -> dict[str, Tensor]:
-    """The tensors themselves that are averaged: all but counts."""
-    return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    """The tensors themselves that are averaged: all but counts, each once where several layers share it."""
+    found: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if tensor.is_floating_point():
+            found.setdefault(id(tensor), (name, tensor.detach()))
+    return dict(found.values())
 
 
 def start(network: nn.Module, train: Train) -> Average | None:

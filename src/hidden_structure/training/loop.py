@@ -28,6 +28,7 @@ from hidden_structure.training.batches import (
     training_batches,
 )
 from hidden_structure.training.device import autocast, place
+from hidden_structure.training.noise import Noise
 from hidden_structure.training.optimizers import MuonAndSGD, optimizer, set_rate
 from hidden_structure.training.updates import Optimizer
 
@@ -109,7 +110,7 @@ def fit(
 
     Args:
         labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
-        seed: names the generators of order and augmentation; the initialisation is the caller's.
+        seed: names the generators of order, augmentation and what layers draw; the initialisation is the caller's.
         share: (rank, processes) of data-parallel training.
         objective: None: classify, with the recipe's label smoothing.
         section: where in params.yaml the recipe stands, for messages.
@@ -137,10 +138,12 @@ def fit(
             images, labels, train.batch_size, order, augmentation, crop, flip, share, train.padding, state.batch
         )
         model.train()
+        noise = Noise(images.pixels.device, seed, state.epoch, *([share[0]] if share[0] else []))
         losses, hits = [], []
         for inputs, targets in epoch:
             rate = learning_rate(train, (state.epoch + (state.batch + 0.5) / batches) / train.epochs)
-            loss, right = step(model, state.optimizer, inputs, targets, rate, precision, objective)
+            with noise.step(state.batch):
+                loss, right = step(model, state.optimizer, inputs, targets, rate, precision, objective)
             state.batch += 1
             if state.average is not None:
                 done = state.epoch * batches + state.batch

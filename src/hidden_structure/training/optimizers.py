@@ -100,8 +100,15 @@ class MuonAndSGD:
     def step(self) -> None:
         for tensor, matrix in zip(self.tensors, self.matrices, strict=True):
             matrix.grad = None if tensor.grad is None else _matrix(tensor.grad, like=tensor)
+        # Of a tensor whose rows do not lie one after the other in memory the matrix is a copy.
+        pairs = zip(self.tensors, self.matrices, strict=True)
+        copies = [(tensor, matrix) for tensor, matrix in pairs if tensor.data_ptr() != matrix.data_ptr()]
+        for tensor, matrix in copies:
+            matrix.detach().copy_(_matrix(tensor.detach()))
         for optimizer in self.optimizers:
             optimizer.step()
+        for tensor, matrix in copies:
+            tensor.detach().copy_(matrix.detach().view_as(tensor))
 
     def state_dict(self) -> dict[str, Any]:
         """The state of both by one running number of parameters, as that of one optimizer."""

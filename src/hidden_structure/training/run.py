@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hidden_structure.frame.params import Train
 from hidden_structure.seeding import Name, torch_generator
-from hidden_structure.training import distributed, loop, resume
+from hidden_structure.training import averaging, distributed, loop, resume
 from hidden_structure.training.batches import Images
 from hidden_structure.training.loop import Objective, TrainingState, nothing
 
@@ -34,7 +34,7 @@ def train(
 
     Args:
         network: newly initialised, or to be overwritten by the state that the file holds.
-        noise: names the generators of order and augmentation.
+        noise: names the generators of order, augmentation and what layers such as dropout draw.
         labels: int64 (N,), on the images' device: whatever the objective is to see of a sample.
         objective: None: cross-entropy, with the recipe's label smoothing.
         file: where the state is kept every few seconds, between epochs, and at the end.
@@ -60,6 +60,7 @@ def train(
     kept, stepped = (keep, after_step) if rank == 0 else (nothing, nothing)
     if not resume.load(file, state):
         whiten(network, images)
+        state.average = averaging.start(network, recipe)  # of the network as training finds it
         kept(state)
     distributed.check_same(state.epoch, "epochs to resume from: share artifacts/resume between the machines")
     loop.fit(state, images, labels, recipe, noise, precision, (rank, processes), kept, objective, section, stepped)

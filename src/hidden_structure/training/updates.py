@@ -75,22 +75,24 @@ def adam(
 
 
 def _sgd(learning: list[Tensor], state: Slots, group: dict, momentum: float, nesterov: bool, fused: bool) -> None:
-    buffers = [state.get(one, {}).get("momentum_buffer") for one in learning]
-    sgd_module.sgd(
-        learning,
-        [one.grad for one in learning],
-        buffers,
-        fused=fused,
-        weight_decay=group["weight_decay"],
-        momentum=momentum,
-        lr=group["lr"],
-        dampening=0,
-        nesterov=nesterov,
-        maximize=False,
-    )
-    if momentum:
-        for one, buffer in zip(learning, buffers, strict=True):
-            state.setdefault(one, {})["momentum_buffer"] = buffer
+    new = [one for one in learning if one not in state]  # fused, a kernel takes none or all of the momenta to be there
+    for part in filter(None, (new, [one for one in learning if one in state])):
+        buffers = [state.get(one, {}).get("momentum_buffer") for one in part]
+        sgd_module.sgd(
+            part,
+            [one.grad for one in part],
+            buffers,
+            fused=fused,
+            weight_decay=group["weight_decay"],
+            momentum=momentum,
+            lr=group["lr"],
+            dampening=0,
+            nesterov=nesterov,
+            maximize=False,
+        )
+        if momentum:
+            for one, buffer in zip(part, buffers, strict=True):
+                state.setdefault(one, {})["momentum_buffer"] = buffer
 
 
 def _adam(learning: list[Tensor], state: Slots, group: dict, first: float, fused: bool) -> None:
