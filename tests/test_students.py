@@ -636,6 +636,44 @@ def test_the_pieces_of_a_method_are_those_that_its_students_are_taught(method, d
         assert torch.equal(found, own.argmax(1))
 
 
+def smoothed(config: Config) -> Config:
+    own = {
+        name: getattr(config, name).model_copy(update={"label_smoothing": 0.3}) for name in ("recipe", "teacher_recipe")
+    }
+    return replace(config, **own)
+
+
+@pytest.mark.parametrize("subclasses", [1, 2])
+def test_a_teachers_labels_are_smoothed_as_its_recipe_says(tmp_path, subclasses):
+    plain, soft = (make_config(tmp_path / name) for name in ("plain", "soft"))
+    networks = [train_teacher(config, subclasses) for config in (plain, smoothed(soft))]
+    assert not same(*networks)
+    sure = [forward_all(network, plain.task)[1] for network in networks]
+    confident = [merge_logits(logits, CLASSES).softmax(1).max(1).values.mean().item() for logits in sure]
+    assert confident[1] < confident[0]
+
+
+def test_labels_that_students_learn_are_smoothed_and_a_teachers_targets_are_not(tmp_path):
+    found = {}
+    for name in ("plain", "soft"):
+        config = make_config(tmp_path / name)
+        teacher = train_teacher(config)
+        distiller = Distiller(smoothed(config) if name == "soft" else config, teacher)
+        found[name] = {method: taught(distiller, method, tmp_path / f"{name}-{method}") for method in ("alone", "kd")}
+    assert not same(found["plain"]["alone"], found["soft"]["alone"])
+    assert same(found["plain"]["kd"], found["soft"]["kd"])
+    targets = students.label_targets(distiller.config.task, 0.3)(torch.empty(0), torch.arange(4))
+    labels = distiller.config.task.labels[:4]
+    torch.testing.assert_close(targets[range(4), labels], torch.full((4,), 0.85))
+    torch.testing.assert_close(targets.sum(1), torch.ones(4))
+
+
+def test_the_head_of_a_student_with_a_hint_is_its_own():
+    """So that Muon leaves it alone, as in students without."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 2))
+    assert head(students.Hinted(network, 7)) is network[3]
+
+
 def test_labels_are_seen_by_the_student_alone_only(tmp_path):
     """Of the teacher's probabilities the classes, and of labels nothing: but for pieces, which belong to a class."""
     distiller = distiller_of(make_config(tmp_path))

@@ -87,9 +87,13 @@ def train_teacher(config: Config, subclasses: int = 1) -> nn.Module:
     """A teacher of the classes; with two subclasses or more that of Subclass Distillation, which invents them."""
     settings, task, seed = config.settings, config.task, config.teacher_seed
     network = config.initialise(config.teacher_network, task.classes * subclasses, seed)
-    inventing = invention_loss(task, settings.contrast, settings.contrast_temperature)
-    objective = classification_loss(task) if subclasses == 1 else inventing
-    weight, temperature = settings.contrast, settings.contrast_temperature
+    weight, temperature, smoothing = (
+        settings.contrast,
+        settings.contrast_temperature,
+        config.teacher_recipe.label_smoothing,
+    )
+    inventing = invention_loss(task, smoothing, weight, temperature)
+    objective = classification_loss(task, smoothing) if subclasses == 1 else inventing
     advice = f"lower distill.contrast ({weight}) or raise distill.contrast_temperature ({temperature})"
     file = config.folder / f"teacher-{subclasses}.safetensors"
     train(network, config.teacher_recipe, seed, task, objective, file, advice=advice if subclasses > 1 else "")
@@ -189,7 +193,7 @@ class Distiller:
         """A student's targets, and how many outputs it needs for them."""
         task, row = self.config.task, METHODS[method]
         if not row.taught:
-            return label_targets(task), task.classes
+            return label_targets(task, self.config.recipe.label_smoothing), task.classes
         teacher, embeddings, logits = self.teacher(choice.subclasses if row.invented else 1)
         split = self._splitter(method, choice)
         outputs = logits.shape[1] * split(embeddings[:1], task.labels.new_zeros(1)).shape[2]

@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss, one_hot
+from torch.nn.functional import mse_loss, one_hot
 
 from hidden_structure.distillation import lelp
 from hidden_structure.frame import params
@@ -64,9 +64,9 @@ def forward_all(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
     return embeddings, logits
 
 
-def label_targets(task: Task) -> OfImages:
-    """The labels themselves, one-hot."""
-    targets = one_hot(task.labels, task.classes).float()
+def label_targets(task: Task, smoothing: float = 0.0) -> OfImages:
+    """The labels themselves, one-hot; smoothing: the share that is spread evenly over all classes."""
+    targets = one_hot(task.labels, task.classes).float() * (1 - smoothing) + smoothing / task.classes
     return lambda images, index: targets[index]
 
 
@@ -101,18 +101,18 @@ def online_embeddings(teacher: nn.Module, precision: torch.dtype) -> OfImages:
     return lambda images, index: forward(teacher, images, precision)[0]
 
 
-def classification_loss(task: Task) -> loop.Objective:
-    """Cross-entropy to the labels, of a teacher."""
-    return lambda outputs, images, index: loop.classify(outputs, images, task.labels[index])
+def classification_loss(task: Task, smoothing: float) -> loop.Objective:
+    """Cross-entropy to the labels, of a teacher; smoothing: of labels, as its recipe says."""
+    return lambda outputs, images, index: loop.classify(outputs, images, task.labels[index], smoothing)
 
 
-def invention_loss(task: Task, weight: float, temperature: float) -> loop.Objective:
+def invention_loss(task: Task, smoothing: float, weight: float, temperature: float) -> loop.Objective:
     """The loss of Subclass Distillation's teacher: the classes, summed over pieces, and the use of all its pieces."""
 
     def objective(outputs: Tensor, images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         merged, labels = lelp.merge_logits(outputs, task.classes), task.labels[index]
-        value = cross_entropy(merged, labels) + weight * lelp.contrast(outputs, temperature)
-        return value, merged.detach().argmax(1) == labels
+        value, right = loop.classify(merged, images, labels, smoothing)
+        return value + weight * lelp.contrast(outputs, temperature), right
 
     return objective
 
@@ -133,8 +133,8 @@ class Hinted(nn.Module):
 
     def __init__(self, network: nn.Module, dimension: int) -> None:
         super().__init__()
-        self.network = network
         self.hint = nn.Linear(head(network).in_features, dimension)
+        self.network = network  # the last, so that its head is the head of both
 
     def forward(self, images: Tensor) -> Tensor:
         found = activations(self.network, images, [LOGITS, PENULTIMATE])
