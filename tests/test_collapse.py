@@ -170,3 +170,12 @@ def test_degenerate_networks_are_refused():
         measure(features, labels, weight * torch.tensor([1, 1, 0, 1, 1.0])[:, None], bias)
     with pytest.raises(InputError, match="last layer holds NaN"):
         measure(features, labels, weight * torch.nan, bias)
+
+
+def test_a_last_layer_that_is_zero_as_some_are_before_training_is_at_right_angles_to_everything():
+    features, labels, weight, _ = random_problem()
+    found = measure(features, labels, torch.zeros_like(weight), None)
+    assert (found.nc2_norms_rows, found.nc2_cosine_rows, found.nc2_equiangular_rows) == (0, 0, 0)
+    assert found.nc2_angle_rows == pytest.approx(1 / (len(weight) - 1))
+    assert found.nc3 == pytest.approx(1)
+    assert found.nc1 == measure(features, labels, weight, None).nc1

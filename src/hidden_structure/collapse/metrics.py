@@ -26,7 +26,9 @@ class Collapse:
 
     Conventions, which differ between authors: classes weigh the same, however many samples they have (mu_G is the
     mean of class means, Sigma_W the mean over classes of their covariances: the sample averages when the classes are
-    balanced); nothing is corrected for degrees of freedom (variances and standard deviations divide by the count).
+    balanced); nothing is corrected for degrees of freedom (variances and standard deviations divide by the count). A
+    last layer that is zero, where some networks begin, is at right angles to everything: its rows have equal norms, and
+    cosines of 0, and its distance from the class means is 1.
     """
 
     nc1: float  # tr(Sigma_W Sigma_B^+) / C, within-class variability in units of the between-class one
@@ -57,7 +59,7 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
 
     Raises:
         InputError: a class has no sample, something is not finite, a label is outside 0..C-1, all class means agree,
-            or a centred mean or a row of the weight is zero, which has no angle.
+            or a centred mean, or a row of a weight that is not all zero, is zero and so has no angle.
     """
     classes = len(weight)
     weight = weight.double()
@@ -91,7 +93,7 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
         nc1=nc1.item(),
         **_angles(centred, "means", "class mean less the global mean"),
         **_angles(weight, "rows", "row of the last layer's weight"),
-        nc3=(weight / weight.norm() - centred / centred.norm()).norm().item(),
+        nc3=(_scaled(weight, weight.norm()) - centred / centred.norm()).norm().item(),
         nc4=disagreements.item() / len(features),
     )
 
@@ -173,15 +175,20 @@ def _between_class_basis(centred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return right[:rank].T, singular[:rank], (left[:, :rank] * singular[:rank]).T
 
 
+def _scaled(values: Tensor, size: Tensor) -> Tensor:
+    """Values by their size: 0 where that is 0."""
+    return values / size.clamp_min(torch.finfo(size.dtype).tiny)
+
+
 def _angles(vectors: Tensor, name: str, description: str) -> dict[str, float]:
     classes, norms = len(vectors), vectors.norm(dim=1)
-    if (norms == 0).any():
+    if norms.any() and not norms.all():
         raise InputError(f"the {description} of class {norms.argmin()} is zero and has no angle: is the network dead?")
-    directions = vectors / norms[:, None]
+    directions = _scaled(vectors, norms[:, None])
     pairs = torch.ones(classes, classes, dtype=torch.bool, device=vectors.device).triu(1)
     cosines = (directions @ directions.T)[pairs]
     return {
-        f"nc2_norms_{name}": (norms.std(correction=0) / norms.mean()).item(),
+        f"nc2_norms_{name}": _scaled(norms.std(correction=0), norms.mean()).item(),
         f"nc2_cosine_{name}": cosines.mean().item(),
         f"nc2_angle_{name}": (cosines + 1 / (classes - 1)).abs().mean().item(),
         f"nc2_equiangular_{name}": cosines.std(correction=0).item(),

@@ -62,8 +62,10 @@ def activations(network: nn.Module, images: Tensor, layers: Sequence[str]) -> di
     with _hooked({name: submodules[name] for name in module_of.values()}, keep), _hooked(heads, keep_input):
         found[LOGITS] = network(images.clone())  # for networks that work in place
     if heads and head_output is not found[LOGITS]:
+        last = next(name for name, module in network.named_modules() if module is heads[PENULTIMATE])
         raise InputError(
-            f"network.name: {type(network).__name__} does not end in a linear layer: choose another network"
+            f"network.name: the output of {type(network).__name__} is not that of {last}, the linear layer made last: "
+            "make its head after all others, or choose a network that ends in a linear layer"
         )
     for layer, name in module_of.items():
         found[layer] = _one_call(layer, name, calls[name])

@@ -234,8 +234,8 @@ def perturbed(problem: Problem, point: Point, generator: torch.Generator, scale:
 
 
 def cosines(rows: Tensor) -> Tensor:
-    """Of every pair of rows (C, d), each pair once: (C (C-1) / 2,)."""
-    directions = rows / rows.norm(dim=1, keepdim=True)
+    """Of every pair of rows (C, d), each pair once: (C (C-1) / 2,); 0 with a row that is 0."""
+    directions = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
     return (directions @ directions.T)[torch.ones(len(rows), len(rows), dtype=torch.bool).triu(1)]
 
 
