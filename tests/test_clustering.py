@@ -3,7 +3,14 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.recovery.clustering import recover, reduce, reduce_within, scores, scores_within
+from hidden_structure.recovery.clustering import (
+    information_within,
+    recover,
+    reduce,
+    reduce_within,
+    scores,
+    scores_within,
+)
 from hidden_structure.seeding import numpy_generator
 
 REDUCERS = ["tsne", "pca", "raw"]
@@ -128,3 +135,13 @@ def test_impossible_input_is_refused():
         reduce(ones, "tsne", 30.0, 2, 0)
     with pytest.raises(InputError, match="NaN or infinity"):
         reduce(ones * np.nan, "raw", 30.0, 2, 0)
+
+
+def test_information_inside_super_classes_is_of_those_that_hide_something():
+    """A class that is merged with none is neither a success nor a failure of whatever looks for pieces in others."""
+    draw = numpy_generator("information")
+    fine, coarse = np.repeat([0, 1, 2, 3], 50), np.repeat([0, 0, 1, 2], 50)
+    assert information_within(fine, fine, coarse) == pytest.approx(1)
+    assert abs(information_within(draw.permutation(200) % 2, fine, coarse)) < 0.1
+    assert abs(information_within(coarse, fine, coarse)) < 1e-9
+    assert information_within(fine, fine, fine) == 0

@@ -135,6 +135,15 @@ def test_all_classes_weigh_the_same_whatever_their_size():
     assert found["test_accuracy"] == pytest.approx((2 + 1 + 3 / 6 + 0) / 5)
 
 
+def test_a_last_layer_may_begin_at_zero():
+    tensors, problem = optimum(True)
+    labels = problem.labels.numpy()
+    zero = {name: torch.zeros_like(tensors[name]) for name in ("weight", "bias")}
+    found = measure(tensors | zero, np.arange(len(labels)), {"train": labels, "test": labels}, 2, RECIPE)
+    assert found["minority"]["cosine_rows"] == found["minority"]["norm_rows"] == 0
+    assert found["model"] == {"bounds": None, "decay": None}
+
+
 def test_features_that_died_are_one_line():
     tensors, problem = optimum(True)
     labels = problem.labels.numpy()
@@ -184,7 +193,7 @@ def folder(tmp_path_factory) -> Path:
 def test_every_network_has_a_row_before_training_and_at_the_end(folder):
     found = artifacts.read_json(results(folder)[0])
     rows = [(row["ratio"], row["seed"], row["epoch"]) for row in found["networks"]]
-    longer = round(20 * 320 / (160 + 5 * 8))  # as many steps over fewer images
+    longer = round(20 * (320 // 32) / ((160 + 5 * 8) // 32))  # as many steps over fewer images
     assert rows == [
         (ratio, seed, epoch) for ratio, end in ((1, 20), (4, longer)) for seed in (0, 1) for epoch in (0, end)
     ]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tiny
 
-from hidden_structure.frame import artifacts, paths
+from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
 from hidden_structure.merges.price import affordable, as_many_steps, draw
 from hidden_structure.seeding import numpy_generator
 
@@ -44,9 +45,22 @@ def test_every_class_gives_its_share_and_no_sample_is_drawn_twice(samples):
     assert (drawn != draw(fine, samples, numpy_generator("another"))).any() or samples == 1000
 
 
-def test_fewer_samples_are_shown_as_often_in_all():
-    assert as_many_steps(30, 50_000, 35_000) == 43
-    assert as_many_steps(30, 50_000, 50_000) == 30
+RECIPE = params.Study.model_validate(tiny.study()).train
+
+
+@pytest.mark.parametrize("part", [64, 100, 333, 1003, 1437])
+def test_a_part_is_learnt_in_as_many_steps_as_the_whole_but_for_half_an_epoch_of_the_part(part):
+    """Steps of full batches, of which a small part has fewer than its share of samples."""
+    recipe = RECIPE.model_copy(update={"epochs": 30, "batch_size": 64})
+    longer = as_many_steps(recipe, 1437, part, "merges.train")
+    own = part // 64
+    assert abs(longer.epochs * own - 30 * 22) <= own / 2
+    assert longer.model_copy(update={"epochs": 30}) == recipe
+
+
+def test_a_part_of_less_than_a_batch_is_told():
+    with pytest.raises(InputError, match=r"merges\.train\.batch_size: 64 is more than the 63 images of a part"):
+        as_many_steps(RECIPE.model_copy(update={"batch_size": 64}), 1437, 63, "merges.train")
 
 
 @pytest.fixture(scope="module")

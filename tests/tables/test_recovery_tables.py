@@ -27,6 +27,16 @@ def test_scores_inside_super_classes_are_weighted_by_samples():
     assert first["inside"]["ari"] == 0.75
 
 
+def test_a_class_that_is_merged_with_none_is_no_success_of_clustering():
+    found = made.results(4, 2)
+    row = found["cluster"]["rows"][0]
+    own = zip(row["superclasses"].values(), ((0.25, 30, 2), (1.0, 10, 1)), strict=True)
+    for scores, (ari, samples, clusters) in own:
+        scores |= {"ari": ari, "samples": samples, "clusters": clusters}
+    first = tabulate(made.STUDY, found.get)["recovery"][0]
+    assert first["inside"]["ari"] == 0.25
+
+
 def test_a_super_class_has_one_score_a_seed_of_the_first_reducer():
     found = made.results()
     rows = tabulate(made.STUDY, found.get)["superclasses"]

@@ -74,7 +74,7 @@ def train_ratio(
     fine, names = inputs.labels["train"], inputs.labels["names"]
     majority = majority_of(settings, len(names))
     samples = draw(fine, majority, ratio, settings.least, numpy_generator("imbalance", seed))
-    longer = recipe.model_copy(update={"epochs": as_many_steps(recipe.epochs, len(fine), len(samples))})
+    longer = as_many_steps(recipe, len(fine), len(samples), SECTION)
     labels = {"train": fine[samples], "test": inputs.labels["test"]}
     variant = Variant(f"imbalance-{ratio}", seed, network, longer, labels, len(names), SECTION, samples)
     rows = []

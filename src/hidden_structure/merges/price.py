@@ -9,6 +9,8 @@ import math
 import numpy as np
 
 from hidden_structure.datasets.labels import bits_per_sample, class_counts
+from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Train
 
 
 def affordable(fine: np.ndarray, coarse_of: np.ndarray) -> int:
@@ -38,6 +40,16 @@ def draw(fine: np.ndarray, samples: int, generator: np.random.Generator) -> np.n
     return np.sort(order[np.argsort(rank, kind="stable")[:samples]])
 
 
-def as_many_steps(epochs: int, whole: int, part: int) -> int:
-    """Epochs over a part of the samples that take about as many steps as these over all of them."""
-    return max(epochs, round(epochs * whole / part))
+def as_many_steps(recipe: Train, whole: int, part: int, section: str) -> Train:
+    """The recipe, over as many epochs of a part of the samples as take about the steps that it takes over all of them.
+
+    Incomplete batches are no steps. section: where in params.yaml the recipe stands.
+
+    Raises InputError if the part is smaller than a batch.
+    """
+    if part < recipe.batch_size:
+        raise InputError(
+            f"{section}.batch_size: {recipe.batch_size} is more than the {part} images of a part: lower it"
+        )
+    steps = recipe.epochs * (whole // recipe.batch_size)
+    return recipe.model_copy(update={"epochs": max(recipe.epochs, round(steps / (part // recipe.batch_size)))})

@@ -46,7 +46,7 @@ def train_bought(
     names, fine = inputs.labels["names"].tolist(), inputs.labels["train"]
     count = affordable(fine, merge(kind, names, tables(inputs.data)).coarse_of)
     samples = draw(fine, count, numpy_generator("bought", name, seed))
-    recipe = recipe.model_copy(update={"epochs": as_many_steps(recipe.epochs, len(fine), count)})
+    recipe = as_many_steps(recipe, len(fine), count, SECTION)
     labels = {"train": fine[samples], "test": inputs.labels["test"]}
     variant = Variant(f"{name}-bought", seed, network, recipe, labels, len(names), SECTION, samples)
     (row,) = train(variant, inputs, folder, [recipe.epochs])

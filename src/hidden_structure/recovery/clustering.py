@@ -178,13 +178,16 @@ def scores_within(recovered: np.ndarray, fine: np.ndarray, coarse: np.ndarray, n
 def information_within(pieces: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> float:
     """How far pieces of super-classes are the original classes; all int64 (N,).
 
-    Adjusted mutual information in each super-class (Vinh, Epps, Bailey 2010), on average over samples: 1 where they
-    agree, and about 0 by chance, into however many pieces, or where a super-class is left whole.
+    Adjusted mutual information in each super-class of two classes or more (Vinh, Epps, Bailey 2010), on average over
+    their samples: 1 where they agree, and about 0 by chance, into however many pieces, or where a super-class is left
+    whole; 0 if every class stands alone, where there is nothing to be found.
     """
     from sklearn.metrics import adjusted_mutual_info_score
 
-    found = 0.0
+    found, samples = 0.0, 0
     for group in np.unique(coarse):
         own = coarse == group
-        found += own.mean() * adjusted_mutual_info_score(fine[own], pieces[own])
-    return float(found)
+        if len(np.unique(fine[own])) > 1:
+            found += own.sum() * adjusted_mutual_info_score(fine[own], pieces[own])
+            samples += own.sum()
+    return float(found / max(1, samples))

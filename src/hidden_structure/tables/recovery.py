@@ -28,8 +28,8 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
 
     `bits`: one a supervision, its classes and the bits that its label says of a sample.
     `recovery`: one a network and way of clustering: `accuracy` of the linear layer on recovered labels, `agreement` of
-    recovered with original labels over the training set, and ARI and NMI *inside* super-classes (means weighted by
-    samples). Rows with source `labels` are of the linear layer on the true ones.
+    recovered with original labels over the training set, and ARI and NMI *inside* super-classes of several classes
+    (means weighted by samples). Rows with source `labels` are of the linear layer on the true ones.
     `memorised`: one a network that memorised shuffled coarse labels, where there are such: its accuracy on these
     (`fitted`) and on the true coarse labels of the test set (`coarse`), and test accuracies on the original classes of
     linear layers on its own features, with true `labels` and with those `recovered` from them.
@@ -119,8 +119,8 @@ def _bits(labels: Mapping) -> list[dict]:
 
 
 def _network(row: Mapping) -> dict:
-    groups = row["superclasses"].values()
-    samples = sum(group["samples"] for group in groups)
+    groups = [group for group in row["superclasses"].values() if group["clusters"] > 1]  # in others is nothing to find
+    samples = max(1, sum(group["samples"] for group in groups))
     inside = {name: sum(group[name] * group["samples"] for group in groups) / samples for name in ("ari", "nmi")}
     named = {"label": SOURCES[row["source"]], "clusters": REDUCERS[row["reducer"]]}
     scores = {"accuracy": row["probe_accuracy"], "agreement": row["agreement"], "inside": inside}
