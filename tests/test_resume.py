@@ -13,7 +13,7 @@ from tiny import ROOT
 import hidden_structure
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.workplace import code_of, workplace
+from hidden_structure.frame.workplace import code_of, code_of_networks, workplace
 from hidden_structure.networks.build import initialise
 from hidden_structure.training import loop, resume
 
@@ -86,6 +86,32 @@ def test_without_a_pipeline_or_beside_other_code_than_it_names_the_code_is_the_w
     Path("src/one.py").unlink()
     assert code_of("single") == package
     assert code_of("single", ROOT / "none.yaml") == package
+
+
+def test_a_place_depends_on_the_code_of_the_users_own_network_and_on_what_that_imports_from_beside_it(folder):
+    own = {"spawn": {"network": {"name": "my_nets.wide:Net", "options": {}}}}
+    files = {
+        "my_nets/__init__.py": "",
+        "my_nets/wide.py": "from . import blocks",
+        "my_nets/blocks.py": "import layers_of_mine",
+    }
+    for file, text in (files | {"layers_of_mine.py": "import torch", "unasked.py": ""}).items():
+        write(file, text)
+    found = {file.relative_to(folder).as_posix() for file in code_of_networks(own)}
+    assert found == {*files, "layers_of_mine.py"}
+    before = name_of(own)
+    write("unasked.py", "changed")
+    assert name_of(own) == before
+    for file in ("my_nets/wide.py", "my_nets/blocks.py", "layers_of_mine.py"):
+        text = Path(file).read_text()
+        write(file, f"{text}  # changed")
+        assert name_of(own) != before
+        write(file, text)
+    write("my_nets/wide.py", "no Python")  # what builds the network says so
+    assert name_of(own) != before
+    write("without_init/net.py", "")
+    assert code_of_networks({"name": "without_init.net:Net"}) == [folder / "without_init/net.py"]
+    assert not code_of_networks({"network": {"name": "mlp"}, "others": [{"name": "nowhere:Net"}]})
 
 
 def fresh() -> loop.TrainingState:

@@ -7,8 +7,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,8 @@ def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray]) -> Iter
         described: JSON-able: all params that the results depend on, and what computes (`device.describe`).
         arrays: the data that they depend on.
     """
-    folder = paths.RESUME / f"{stage}-{fingerprint(described, code_of(stage), arrays)}"
+    code = [*code_of(stage), *code_of_networks(described)]
+    folder = paths.RESUME / f"{stage}-{fingerprint(described, code, arrays)}"
     yield folder
     if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first
         _forget(folder)
@@ -47,6 +51,33 @@ def code_of(stage: str, pipeline: Path = Path("dvc.yaml")) -> list[Path]:
         dependencies = [Path(hidden_structure.__file__).parent]
     inside = [file for path in dependencies if path.is_dir() for file in path.rglob("*.py")]
     return sorted({*inside, *(path for path in dependencies if path.suffix == ".py")})
+
+
+def code_of_networks(described: object) -> list[Path]:
+    """The Python files of networks of the user's own, which params name `module:build`, and those that they import from
+    beside them."""
+    names, found, waiting = set(), set(), [described]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting += part.values()
+            names |= {name for name in [part.get("name")] if isinstance(name, str) and ":" in name}
+        elif isinstance(part, list | tuple):
+            waiting += part
+    for name in sorted(names):
+        module = name.partition(":")[0]
+        top = PathFinder.find_spec(module.partition(".")[0], [*sys.path, str(Path.cwd())])
+        if top is None:
+            continue  # what builds the network says so
+        if top.origin is None:  # a folder without __init__.py
+            found |= {file for place in top.submodule_search_locations for file in Path(place).rglob("*.py")}
+            continue
+        beside = Path(top.origin).parent.parent if top.submodule_search_locations else Path(top.origin).parent
+        finder = ModuleFinder(path=[str(beside)])
+        with suppress(SyntaxError, ImportError, OSError):
+            finder.import_hook(module)
+        found |= {Path(one.__file__) for one in finder.modules.values() if one.__file__}
+    return sorted(found)
 
 
 def fingerprint(described: dict, code: Iterable[Path], arrays: Iterable[np.ndarray]) -> str:
