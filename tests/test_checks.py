@@ -47,6 +47,7 @@ def test_a_possible_study_has_no_problem(data):
         ("distill.merge.classes", 12, "distill.merge.classes is 12, but the data has 10 classes"),
         ("train.batch_size", 400, "train.batch_size: 400 is more than the 320 training samples"),
         ("merges.train.batch_size", 400, "merges.train.batch_size: 400 is more than the 320"),
+        ("merges.train.batch_size", 200, "merges.train.batch_size: 200 is more than the 100 images of a part"),
         ("memorised.train.batch_size", 400, "memorised.train.batch_size: 400 is more than the 320"),
         ("split.train.crop", 9, "split.train.crop: 9 pixels are more than an image of 8 x 8 has"),
         ("sweep.train.batch_size", 400, "sweep.train.batch_size: 400"),
@@ -166,3 +167,72 @@ def test_what_the_stage_writes_is_the_same_whatever_it_has_checked(tmp_path):
         assert tiny.in_process(tmp_path, "check.py").returncode == 0
         written.append((tmp_path / paths.CHECKED).read_bytes())
     assert written[0] == written[1]
+
+
+NETWORKS = """
+from torch import nn
+
+
+class Plain(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.first, self.second = nn.Linear(shape[0] * shape[1] * shape[2], 16), nn.Linear(16, 16)
+        self.relu, self.head = nn.ReLU(), nn.Linear(16, classes)
+
+    def forward(self, images):
+        return self.head(self.relu(self.second(self.relu(self.first(images.flatten(1))))))
+
+
+class Untraceable(Plain):
+    def forward(self, images):
+        return super().forward(images if images.sum() > 0 else images * 2)
+
+
+class Twice(Plain):
+    def forward(self, images):
+        return self.head(self.relu(self.second(self.relu(self.second(self.relu(self.first(images.flatten(1))))))))
+
+
+class Linear(Plain):
+    def __init__(self, shape, classes):
+        nn.Module.__init__(self)
+        self.head = nn.Linear(shape[0] * shape[1] * shape[2], classes)
+
+    def forward(self, images):
+        return self.head(images.flatten(1))
+
+
+class Tokens(Plain):
+    def __init__(self, shape, classes):
+        super().__init__(shape[1:] + (1,), classes)
+
+    def forward(self, images):  # the images along the second axis
+        return self.head(self.relu(self.second(self.relu(self.first(images.flatten(1, 2).transpose(0, 1))))).mean(0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Plain", None),
+        ("Tokens", None),
+        ("Untraceable", "spawn.network: features cannot be followed along lines: Untraceable cannot be traced"),
+        ("Twice", "spawn.network: features cannot be followed along lines: second is called several times in a pass"),
+        ("Linear", "permute.methods: leave activations out: activations cannot be matched"),
+    ],
+)
+def test_what_no_pair_of_networks_could_go_through_is_told_before_any_is_trained(
+    data, name, said, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"my_{name.lower()}.py").write_text(NETWORKS)
+    own = {"name": f"my_{name.lower()}:{name}", "depth": None, "width": None, "norm": None, "options": {}}
+    content = tiny.study(finetune=None, average=None)
+    content["spawn"] |= {"network": own, "widths": []}
+    content["permute"]["methods"] = ["weights", "activations"]
+    found = problems(params.Study.model_validate(content), data)
+    assert found == [] if said is None else len(found) == 1 and said in found[0], found
+    content["finetune"] = tiny.study()["finetune"] | {"from_scratch": content["train"], "train": content["train"]}
+    content["network"] = own
+    found = problems(params.Study.model_validate(content), data)
+    assert any(problem.startswith("finetune, network") for problem in found) == (name in ("Untraceable", "Twice"))

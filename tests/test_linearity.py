@@ -21,8 +21,9 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.linearity import layers
 from hidden_structure.linearity.distribution import QUANTILES
 from hidden_structure.linearity.exponential import exponential_weights
+from hidden_structure.linearity.formulas import FAR
 from hidden_structure.linearity.in_step import InStep
-from hidden_structure.linearity.layers import FAR, measure
+from hidden_structure.linearity.layers import measure
 from hidden_structure.linearity.stitching import stitch
 from hidden_structure.networks.build import build
 from hidden_structure.permutation.permuting import apply, draw, invert
@@ -771,6 +772,44 @@ def test_results_do_not_depend_on_how_activations_are_written():
         assert len(set(names)) == 5
     assert [layer["name"] for layer in results["module"]][1::2] == ["relu:0", "relu:1"]
     assert [layer["name"] for layer in results["function"]][1::2] == ["relu", "relu_1"]
+
+
+def test_samples_may_lie_along_any_axis_and_share_it_with_others():
+    """A network of tokens: the images along the first axis, the second, or one with the tokens, inside or outside."""
+    ways = {
+        "first": (lambda x: x, lambda x: x),
+        "second": (lambda x: x.transpose(0, 1), lambda x: x.transpose(0, 1)),
+        "together": (lambda x: x.flatten(0, 1), lambda x: x.unflatten(0, (-1, 16))),
+        "apart": (lambda x: x.transpose(0, 1).flatten(0, 1), lambda x: x.unflatten(0, (16, -1)).transpose(0, 1)),
+    }
+
+    def forward(there, back, m, x):
+        x = m.relu(m.first(there(x.flatten(1).unflatten(1, (16, 12)))))
+        return m.head(back(m.relu(m.second(x))).mean(1))
+
+    sizes, results = {"first": (12, 9), "second": (9, 7), "head": (7, 10)}, {}
+    for way, both in ways.items():
+        networks = pair_of(
+            lambda both=both: Function(
+                partial(forward, *both), **{name: nn.Linear(*size) for name, size in sizes.items()}, relu=nn.ReLU()
+            )
+        )
+        results[way] = measured(networks, split_of(31))["layers"]
+        assert [layer["name"] for layer in results[way]] == ["first", "relu:0", "second", "relu:1", "head"]
+        assert flat(results[way]) == pytest.approx(flat(results["first"]), rel=1e-6, abs=1e-10)
+
+
+def test_what_mixes_the_samples_of_a_batch_away_is_no_layer_of_theirs():
+    networks = pair_of(
+        lambda: Function(
+            lambda m, x: m.head(m.first(x.flatten(1))) + m.relu(m.prior(x.flatten(1).mean(0))),
+            first=nn.Linear(192, 9),
+            prior=nn.Linear(192, 10),
+            relu=nn.ReLU(),
+            head=nn.Linear(9, 10),
+        )
+    )
+    assert [layer["name"] for layer in measured(networks, split_of(30))["layers"]] == ["first", "head"]
 
 
 ACTIVATIONS = {

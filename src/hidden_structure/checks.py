@@ -21,7 +21,9 @@ from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
 from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.spawn import replaced
+from hidden_structure.linearity.rehearsal import READ, rehearse, rehearse_matching
 from hidden_structure.merges import imbalance
+from hidden_structure.merges.price import affordable, as_many_steps
 from hidden_structure.merges.split import draw
 from hidden_structure.networks import checkpoints
 from hidden_structure.networks.build import initialise
@@ -94,6 +96,9 @@ def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.nd
             key = f"merges.kinds.{index}"
             if merged := _ask(told, merge, kind, names, tables(data), rename=("merge", key)):
                 _clusterable(told, study.cluster.reducers[:1], merged, labels, key)
+                if study.merges.priced and study.merges.train.batch_size <= len(labels):
+                    bought = study.merges.train, len(labels), affordable(labels, merged.coarse_of), "merges.train"
+                    _ask(told, as_many_steps, *bought)
     if study.split:
         _recipe(told, study, study.split.train, "split.train", shape)
         _ask(told, draw, labels, len(names), study.split.classes, study.split.parts, numpy_generator("check"))
@@ -124,6 +129,8 @@ def _finetuned(told: list[str], study: params.Study, settings: params.Finetune, 
         told.append(
             f"finetune.epoch: train.snapshots keeps no weights after {settings.epoch} epochs: give one of {kept}"
         )
+    if _ask([], _runnable, study.network, shape[1:], len(data["class_names"])):  # else that is told already
+        _ask(told, _rehearsed, "finetune, network", study.network, shape[1:], len(data["class_names"]))
     tasks = _ask(told, tasks_of, settings, data["class_names"].tolist()) or {}
     recipes = {"finetune.train": settings.train, "finetune.from_scratch": settings.from_scratch}
     for key, recipe in recipes.items():
@@ -208,10 +215,8 @@ def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.nd
         _ask(told, check_partings, study, shape[0])
     for cell in (cell for cell in every if not cell.recipe):
         network = _ask(told, _runnable, cell.network, shape[1:], classes, rename=("network", "spawn.network"))
-        if network and study.permute.methods and cell.width == 1:
-            _ask(told, _matchable, "permute.methods", "write an empty list", network, shape)
-        elif network and study.average and cell.width == 1:
-            _ask(told, _matchable, "average", "set it to null", network, shape)
+        if network and cell.width == 1:
+            _comparable(told, study, cell.network, shape, classes)
         for file in study.spawn.checkpoints if network else ():
             _ask(told, _fits, "spawn.checkpoints", file, network, built_for(shape[1:], classes))
     batch, matched = study.permute.ste.batch_size, min(study.permute.samples, shape[0])
@@ -224,14 +229,41 @@ def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.nd
     ]
 
 
+def _comparable(
+    told: list[str], study: params.Study, network: params.Network, shape: tuple[int, ...], classes: int
+) -> None:
+    """shape: (N, H, W, channels)."""
+    before = len(told)
+    _ask(told, _rehearsed, "spawn.network", network, shape[1:], classes)
+    if len(told) > before:  # what cannot be traced is not matched either
+        return
+    if study.permute.methods:
+        read = [method for method in study.permute.methods if method in READ]
+        _ask(told, _matchable, "permute.methods", "write an empty list", network, shape, classes, read)
+    elif study.average:
+        _ask(told, _matchable, "average", "set it to null", network, shape, classes, [])
+
+
+def _rehearsed(key: str, network: params.Network, image_shape: tuple[int, ...], classes: int) -> None:
+    with about(f"{key}: features cannot be followed along lines"):
+        rehearse(network, image_shape, classes)
+
+
 def _fits(key: str, file: str, network: nn.Module, built: str) -> None:
     with about(key):
         checkpoints.read(file, network, built)
 
 
-def _matchable(key: str, mend: str, network: nn.Module, shape: tuple[int, ...]) -> None:
+def _matchable(
+    key: str, mend: str, network: params.Network, shape: tuple[int, ...], classes: int, read: Sequence[str]
+) -> None:
+    """read: methods of matching that read activations."""
+    made = initialise(network, shape[1:], classes, "check")
     with about(f"{key}: the units of spawn.network cannot be matched, so {mend}"):
-        derive(network, torch.zeros(2, shape[3], *shape[1:3]))
+        symmetry = derive(made, torch.zeros(2, shape[3], *shape[1:3]))
+    if read:
+        with about(f"{key}: leave {' and '.join(read)} out"):
+            rehearse_matching(network, shape[1:], classes, symmetry)
 
 
 def _free_features(told: list[str], settings: params.Unconstrained) -> None:

@@ -6,6 +6,7 @@ import torch
 from pydantic import ValidationError
 from test_permuting import same
 from test_symmetry import own
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hidden_structure.frame import sections
@@ -15,7 +16,7 @@ from hidden_structure.permutation.matching import MATCHERS, Problem, match
 from hidden_structure.permutation.methods import METHODS
 from hidden_structure.permutation.straight_through import match_straight_through
 from hidden_structure.permutation.symmetry import derive
-from hidden_structure.seeding import numpy_generator, torch_generator
+from hidden_structure.seeding import global_seed, numpy_generator, torch_generator
 from hidden_structure.training.batches import evaluation_batches, on_device
 
 RECIPE = sections.StraightThrough(epochs=3, batch_size=16, lr=0.01)
@@ -131,3 +132,31 @@ def test_all_methods_start_from_the_same_networks():
         alone = match(Problem(symmetry, networks, images, labels, only, torch.float32, (0, 1)))
         assert list(alone) == [method]
         assert same(alone[method].permutation, found[method].permutation), "a method depends on the others asked for"
+
+
+class Tied(nn.Module):
+    """Two layers that share a weight, which then has two names in the state dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(192, 6), nn.Linear(6, 6), nn.Linear(6, 6)
+        self.third.weight = self.second.weight
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, images):
+        return self.head(self.third(self.second(self.first(images.flatten(1)).relu()).relu()).relu())
+
+
+def test_layers_may_share_a_weight():
+    _, _, images, labels = problem()
+    networks = [initialised(seed) for seed in (0, 1)]
+    symmetry = derive(networks[0], next(evaluation_batches(images, 2)))
+    found = matched((symmetry, networks, images, labels))
+    assert found.after >= found.before
+    b = permuting.apply(symmetry, found.permutation, networks[1].state_dict())
+    assert torch.equal(b["second.weight"], b["third.weight"])
+
+
+def initialised(seed):
+    with global_seed("tied", seed):
+        return Tied().eval()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from hidden_structure.connectivity.line import Split, State
 from hidden_structure.connectivity.pairing import symmetry_of
-from hidden_structure.connectivity.repair import repair_images, repair_mean
+from hidden_structure.connectivity.repair import repair_mean
+from hidden_structure.connectivity.repair_images import repair_images
 from hidden_structure.connectivity.spawning import TRUNK, Cell, cells, runs
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError

@@ -8,7 +8,7 @@ the interpolation of the ends' means and standard deviations.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -17,11 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hidden_structure.connectivity.line import Repair, State
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.params import Train
 from hidden_structure.networks.features import evaluation_mode, head
 from hidden_structure.networks.weights import load_state, writer
-from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import Images, augmented
+from hidden_structure.training.batches import Images
 from hidden_structure.training.device import autocast
 
 Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
@@ -29,14 +27,6 @@ Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
 
 BATCH_SIZE = 500  # part of the method: statistics of a batch stand in for those of all images while they are found
 RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean is dead: what varies is float32's rounding
-
-
-def repair_images(recipe: Train, train: Images, samples: int | None) -> Images:
-    """The images, of training, that repaired statistics come from: augmented as in training, borders included."""
-    chosen = torch.randperm(len(train.pixels), generator=torch_generator("interpolate"))
-    chosen = chosen[:samples].to(train.pixels.device)
-    chosen_images = replace(train, pixels=train.pixels[chosen])
-    return augmented(chosen_images, torch_generator("repair"), recipe.crop, recipe.flip, recipe.padding)
 
 
 def has_batch_norm(network: nn.Module) -> bool:

@@ -8,7 +8,8 @@ from torch import nn
 from hidden_structure.connectivity import line as connectivity
 from hidden_structure.connectivity.line import Line, State
 from hidden_structure.connectivity.pairing import aligned
-from hidden_structure.connectivity.repair import has_batch_norm, repair_images, repairer
+from hidden_structure.connectivity.repair import has_batch_norm, repairer
+from hidden_structure.connectivity.repair_images import repair_images
 from hidden_structure.connectivity.spawning import Pair
 from hidden_structure.frame.params import Hardware, Interpolate
 from hidden_structure.training.inputs import Inputs, read

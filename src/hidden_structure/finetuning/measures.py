@@ -14,7 +14,8 @@ import numpy as np
 from torch import nn
 
 from hidden_structure.connectivity.line import Repair, State, interpolate
-from hidden_structure.connectivity.repair import has_batch_norm, repair_images, repairer
+from hidden_structure.connectivity.repair import has_batch_norm, repairer
+from hidden_structure.connectivity.repair_images import repair_images
 from hidden_structure.finetuning.arithmetic import add, task_vector
 from hidden_structure.finetuning.classes import samples_of, tasks_of
 from hidden_structure.finetuning.networks import Pair, beginning, decide

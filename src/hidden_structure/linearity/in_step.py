@@ -7,6 +7,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from hidden_structure.permutation.graphs import bind, traced
@@ -55,10 +56,20 @@ class InStep:
                 for values in self._values:
                     self._forget(node, values)
 
+    @torch.no_grad()
+    def outputs_of_first(self, images: Tensor) -> Values:
+        """What every operation of the first network gives, as it is at the end: one in place has overwritten others."""
+        found: Values = {}
+        for node in self.nodes:
+            if node.op == "placeholder":
+                found[node] = images.clone()
+            else:
+                found[node] = self._calls[node][0](*_filled(node.args, found), **_filled(node.kwargs, found))
+        return found
+
     def inputs(self, node: fx.Node) -> list[Any]:
         """The operation's first argument in each network; an operation in place overwrites it when it is advanced."""
-        first = node.args[0] if node.args else node.kwargs["input"]
-        return [_filled(first, values) for values in self._values]
+        return [_filled(first_argument(node), values) for values in self._values]
 
     def advance(self, node: fx.Node) -> list[Any]:
         """What the operation gives in each network."""
@@ -91,6 +102,10 @@ class InStep:
         for used in self._last_uses[node]:
             if used.op != "output":
                 values.pop(used, None)
+
+
+def first_argument(node: fx.Node) -> Any:
+    return node.args[0] if node.args else node.kwargs["input"]
 
 
 def _filled(arguments: Any, values: Values) -> Any:

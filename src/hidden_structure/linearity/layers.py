@@ -24,7 +24,9 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
 from hidden_structure.linearity.exponential import depths, exponential_weights
-from hidden_structure.linearity.in_step import InStep
+from hidden_structure.linearity.formulas import FORMULAS, distance
+from hidden_structure.linearity.in_step import InStep, first_argument
+from hidden_structure.linearity.samples import Samples, samples_in
 from hidden_structure.networks.weights import computed, copy_of, load_state
 from hidden_structure.training.batches import fastest_batch_size
 
@@ -34,7 +36,6 @@ ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and
     softsign logsigmoid threshold tanhshrink softshrink hardshrink""".split()
 )
 PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-FAR = 1e3
 CANCELLING = 1e-2  # an interpolated squared norm below this share of an end's is not added up from the ends' products
 
 ALONG = ("dissimilarity", "exponential", "coefficient", "additivity")  # quantities of every alpha
@@ -92,8 +93,9 @@ def measure(
         if repair is not None:
             repair(networks[-1], alpha)
     images, labels = split
-    in_step = InStep(networks, images.normalise(images.pixels[:2]))
-    layers = _Layers(in_step, alphas)
+    few = images.normalise(images.pixels[:2])
+    in_step = InStep(networks, few)
+    layers = _Layers(in_step, alphas, few)
     size = fastest_batch_size(networks[0], images, torch.float32, compared=True)
     rows: list[Key] = []
     distributions = decisions = None
@@ -119,8 +121,11 @@ def measure(
 class _Layers:
     """What is measured at every layer on one batch. Networks: the ends A and B, then one an alpha."""
 
-    def __init__(self, in_step: InStep, alphas: Sequence[float]) -> None:
+    def __init__(self, in_step: InStep, alphas: Sequence[float], few: Tensor) -> None:
+        """few: two images."""
         self.in_step, self.alphas = in_step, alphas
+        one, both = (in_step.outputs_of_first(images) for images in (few[:1], few[:2]))
+        self.samples = {node: samples_in(one[node], both[node]) for node in in_step.nodes}
         ends = in_step.networks[:2]
         names = [name for name, module in ends[0].named_modules() if isinstance(module, WEIGHTED)]
         self.weights = {name: [computed(end.get_submodule(name), "weight") for end in ends] for name in names}
@@ -145,14 +150,16 @@ class _Layers:
             outputs = in_step.advance(node)
             if node.op == "output":
                 logits = outputs
-            elif isinstance(outputs[0], Tensor) and (activation or (module and not isinstance(module, PASSING_ON))):
-                self._compare(found, name, outputs, additive)
+            elif self.samples[node] and (activation or (module and not isinstance(module, PASSING_ON))):
+                self._compare(found, name, self.samples[node], outputs, additive)
                 if weighted:
-                    self._commute(found, name, node.target, inputs, outputs[:2])
+                    self._commute(found, name, node, inputs, outputs[:2])
         return found, logits
 
-    def _compare(self, found: Found, name: str, outputs: list[Tensor], additive: list[Tensor]) -> None:
-        a, b, *others = _as_rows(*outputs, *additive)
+    def _compare(
+        self, found: Found, name: str, samples: Samples, outputs: list[Tensor], additive: list[Tensor]
+    ) -> None:
+        a, b, *others = _as_rows(samples, *outputs, *additive)
         ends = a, b, _dots(a, a), _dots(a, b), _dots(b, b)
         found[name, "baseline", 0] = ends[3], ends[2], ends[4]
         kinds = [("merged", index) for index in range(len(self.alphas))]
@@ -168,18 +175,20 @@ class _Layers:
             weights = exponential_weights(alpha, self.depths[name])
             found[name, "exponential", index] = _with_sum(*weights, other, ends, products)
 
-    def _commute(self, found: Found, name: str, target: str, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+    def _commute(self, found: Found, name: str, node: fx.Node, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         """(W_A - W_B)(H_A - H_B) is the difference of the two sides of commutativity."""
+        target = node.target
         modules = [network.get_submodule(target) for network in self.in_step.networks[:2]]
         apart = inputs[0] - inputs[1]
         crossed, together = _linear_part(modules[0], apart, self.differences[target]), outputs[0] + outputs[1]
         if modules[0].bias is not None:
             ones = [1] * (self.differences[target].dim() - 2)
             together -= (modules[0].bias + modules[1].bias).view(-1, *ones)
-        together, crossed = _as_rows(together, crossed)
+        together, crossed = _as_rows(self.samples[node], together, crossed)
         one, other = _dots(together, together), _dots(together, crossed)
         found[name, "commutativity", 0] = one - other, one, one - 2 * other + _dots(crossed, crossed)
-        apart, a, b = (_dots(rows, rows) for rows in _as_rows(apart, *inputs))
+        read = self.samples[first_argument(node)]
+        apart, a, b = (_dots(rows, rows) for rows in _as_rows(read, apart, *inputs))
         found[name, "inputs", 0] = (a + b - apart) / 2, a, b
 
     def table(self, summaries: dict[Key, dict]) -> list[dict[str, Any]]:
@@ -249,8 +258,9 @@ def _linear_part(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
     return linear(inputs, weight, bias) if isinstance(module, nn.Linear) else module._conv_forward(inputs, weight, bias)
 
 
-def _as_rows(*values: Tensor) -> list[Tensor]:
-    """Every sample as one row, without a copy: entries in the order in which the first tensor holds them."""
+def _as_rows(samples: Samples, *values: Tensor) -> list[Tensor]:
+    """Every sample as one row, mostly without a copy: entries in the order in which the first tensor holds them."""
+    values = tuple(map(samples.first, values))
     order = sorted(range(1, values[0].dim()), key=lambda dim: -values[0].stride(dim))
     return [value.permute(0, *order).flatten(1) for value in values]
 
@@ -260,39 +270,3 @@ def _dots(x: Tensor, y: Tensor) -> np.ndarray:
     if x.device.type == "cpu":  # one sweep over both; torch writes all the products and reads them again
         return np.vecdot(x.numpy(), y.numpy()).astype(np.float64)
     return vecdot(x, y).cpu().double().numpy()
-
-
-def cosine(inner: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
-    """<x, y> / (|x| |y|) from <x, y>, |x|^2 and |y|^2."""
-    return _over(inner, _root(xx) * _root(yy), xx + yy, 1)
-
-
-def coefficient(inner: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
-    """<x, y> / |y|^2."""
-    return np.clip(_over(inner, yy, xx + yy, 1), -FAR, FAR)
-
-
-def distance(inner: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
-    """|x - y|^2 / (|x| |y|)."""
-    apart = np.maximum(xx + yy - 2 * inner, 0)
-    return np.minimum(_over(apart, _root(xx) * _root(yy), xx + yy, 0), FAR)
-
-
-def _root(squared: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(squared, 0))  # what was added up from products may be below 0 by rounding
-
-
-def _over(numerator: np.ndarray, denominator: np.ndarray, size: np.ndarray, neutral: float) -> np.ndarray:
-    """Their ratio; neutral where everything is 0."""
-    return np.where(size == 0, neutral, numerator / np.maximum(denominator, np.finfo(np.float64).tiny))
-
-
-FORMULAS = {  # of every quantity, from the inner product and the squared norms of what it compares
-    "dissimilarity": lambda *products: 1 - cosine(*products),
-    "exponential": lambda *products: 1 - cosine(*products),
-    "coefficient": coefficient,
-    "baseline": lambda *products: 1 - cosine(*products),
-    "additivity": distance,
-    "commutativity": distance,
-    "inputs": distance,
-}

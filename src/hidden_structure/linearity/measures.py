@@ -1,7 +1,8 @@
 """What is measured of the features of one aligned pair of the study: layers on the line, and stitching."""
 
 from hidden_structure.connectivity.pairing import aligned
-from hidden_structure.connectivity.repair import repair_images, repairer
+from hidden_structure.connectivity.repair import repairer
+from hidden_structure.connectivity.repair_images import repair_images
 from hidden_structure.connectivity.spawning import Pair
 from hidden_structure.frame.params import Hardware, Linearity
 from hidden_structure.linearity import layers

@@ -54,8 +54,11 @@ def match_straight_through(
     """
     if recipe.batch_size > len(labels):
         raise InputError(f"permute.ste.batch_size: {recipe.batch_size} is more than the {len(labels)} images: lower it")
-    names = [name for name, _ in network.named_parameters()]
+    name_of = {parameter: name for name, parameter in network.named_parameters()}
+    names = list(name_of.values())
     free = {name: a[name].detach().clone().requires_grad_() for name in names}
+    every = network.named_parameters(remove_duplicate=False)  # a weight that layers share has several names
+    freed = {name: free[name_of[parameter]] for name, parameter in every}
     buffers = dict(network.named_buffers())
     optimizer = adam([{"params": list(free.values())}], recipe.lr)
     ascent = Ascent(symmetry, a, b)
@@ -86,7 +89,7 @@ def match_straight_through(
         for epoch in track(range(recipe.epochs), "straight-through matching"):
             order, unused = torch_generator("ste", *noise, epoch), torch_generator("unused")
             for inputs, targets in training_batches(images, labels, recipe.batch_size, order, unused):
-                ascent.aim_at(free)
+                ascent.aim_at(freed)
                 ascent.sweep()
                 projected = permuted()
                 # the value of the projection, the gradient of the free weights
@@ -94,7 +97,7 @@ def match_straight_through(
                 optimizer.zero_grad()
                 halfway_loss(straight, inputs, targets).backward()
                 optimizer.step()
-            ascent.aim_at(free)
+            ascent.aim_at(freed)
             ascent.sweep()
             found.append((loss_now(), ascent.permutation))
     for loss, _ in found:
