@@ -46,7 +46,7 @@ def test_bounds_that_end_elsewhere_contradict_it(quantity: str):
 
 
 def test_bounds_have_a_threshold_of_their_own():
-    assert claims()["bounds-minority"].seeds == ("150", "190", "210", "350")
+    assert claims()["bounds-minority"].seeds == ("ratio-150", "ratio-190", "ratio-210", "ratio-350")
     gradual = [
         row | {"minority_cosine": min(row["minority_cosine"] or 0, 0.995)} for row in synthetic.bounds()["imbalance"]
     ]
@@ -76,7 +76,7 @@ def test_one_start_decides_nothing():
 
 
 def test_minority_collapse_must_be_a_transition_on_both_sides():
-    assert minority().seeds == ("15", "19", "21", "35")  # near the threshold, not where all is plain
+    assert minority().seeds == ("ratio-15", "ratio-19", "ratio-21", "ratio-35")  # near the threshold, not where all is plain
     assert minority().verdict == "supported"
     assert minority(ratio_19=0.995).verdict != "supported"  # gradual: one before the threshold
     assert minority(ratio_21=0.9999).verdict != "supported"  # gradual: not one after it

@@ -1,7 +1,8 @@
 """Barriers against layerwise linear feature connectivity, over every line between two networks of every study.
 
 Zhou, Yang, Yang, Yan, Hu (NeurIPS 2023): linear features along a line and no barrier on it come together. Lines that
-share a network are no replications: what is left out in turn are groups of networks that have no line to any other.
+share a network are no replications, and networks of several widths and weight decays are not alike: a replication is
+one group of networks that have lines to one another, with those of the same seeds at every width and weight decay.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST, has_learnt
 from hidden_structure.report.connectivity.lines import UNALIGNED
 from hidden_structure.report.linearity.claims import BENT_AT_MOST, ZHOU
-from hidden_structure.report.statistics import finite, pseudovalues
+from hidden_structure.report.statistics import finite
 
 IDEA = "barriers"
 STRONG_FROM = 0.5  # rank correlation
@@ -27,10 +28,12 @@ KINDS = (PARTED, MATCHED, BARE)
 @dataclass(frozen=True)
 class Line:
     """barrier: of the test error. bend: 1 - cos of merged with interpolated features over 1 - cos of the two ends', at
-    the worst layer. unit: the networks that its own have lines to, directly or by others."""
+    the worst layer. unit: the networks that its own have lines to, directly or by others. replication: these and those
+    of the same seeds in other cells."""
 
     study: str
     unit: str
+    replication: str
     kind: str
     method: str
     repaired: bool
@@ -45,9 +48,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Correlation:
-    rho: float  # Spearman's
-    units: tuple[str, ...]
-    values: tuple[float, ...]  # of the jackknife, one a unit
+    rho: float  # Spearman's, over all lines
+    replications: tuple[str, ...]
+    values: tuple[float, ...]  # the same over the lines of each
 
 
 def lines(study: Study, tables: Tables) -> list[Line]:
@@ -61,7 +64,8 @@ def lines(study: Study, tables: Tables) -> list[Line]:
     return [
         Line(
             study=study.study,
-            unit=f"{study.study}/{units[_ends(row)[0]]}",
+            unit="{}/width-{:g}-decay-{:g}-seed-{}".format(study.study, *units[_ends(row)[0]]),
+            replication=f"{study.study}/seed-{units[_ends(row)[0]][2]}",
             kind=PARTED if row["k"] is not None else BARE if row["method"] == UNALIGNED else MATCHED,
             method=row["method"],
             repaired=row["repaired"],
@@ -79,42 +83,36 @@ def learnt(study: Study, tables: Tables) -> str:
 
 
 def correlation(own: Sequence[Line]) -> Correlation | None:
-    """Of barrier with bend; None of fewer than three lines, or where all agree in one of the two."""
-    rho = _rho(own)
-    units = tuple(dict.fromkeys(line.unit for line in own))
-    without = [_rho([line for line in own if line.unit != unit]) for unit in units]
-    if rho is None or (len(units) > 1 and None in without):
+    """Of barrier with bend; None of fewer than three lines in a replication, or where all agree in one of the two."""
+    by = grouped(own, lambda line: line.replication)
+    rho, each = _rho(own), [_rho(lines) for lines in by.values()]
+    if rho is None or None in each:
         return None
-    return Correlation(rho, units, pseudovalues(rho, without))
+    return Correlation(rho, tuple(by), tuple(each))
 
 
 def claims(own: Sequence[Line], unmet: Mapping[str, str]) -> Iterator[Claim]:
-    """Over all studies, then in each where there are several; unmet: study -> why it says nothing, or ""."""
-    good = [line for line in own if not unmet[line.study]]
-    yield _claim(f"{IDEA}.all", "Over all studies, the", good, "" if good else "no networks have learnt their task")
-    for study in dict.fromkeys(line.study for line in own):
-        mine = [line for line in own if line.study == study]
-        yield _claim(f"{IDEA}.{study}", f"In {study}, the", mine, unmet[study])
-
-
-def _claim(id: str, where: str, own: Sequence[Line], unmet: str) -> Claim:
-    found = correlation(own)
-    return Claim(
-        id=id,
-        idea=IDEA,
-        kind="ours",
-        statement=f"{where} higher the barrier between two networks, the less linear are the features between them.",
-        criterion=Criterion(
-            "rank correlation of the barrier in test error with 1 - cos of merged with interpolated features over "
-            "1 - cos of the ends', at the worst layer",
-            at_least=STRONG_FROM,
-            origin="ours: strong; jackknife over groups of networks that share no line",
-        ),
-        values=found.values if found else (),
-        seeds=found.units if found else (),
-        source=ZHOU,
-        unmet=unmet or ("" if found else "too few lines that differ"),
-    )
+    """Of each study, for those of different networks are no replications of one another; unmet: study -> why it says
+    nothing, or ""."""
+    for study, mine in grouped(own, lambda line: line.study).items():
+        found = correlation(mine)
+        yield Claim(
+            id=f"{IDEA}.{study}",
+            idea=IDEA,
+            kind="ours",
+            statement=f"In {study}, the higher the barrier between two networks, the less linear are the features "
+            "between them.",
+            criterion=Criterion(
+                "rank correlation of the barrier in test error with 1 - cos of merged with interpolated features over "
+                "1 - cos of the ends', at the worst layer, over the lines of the same seeds",
+                at_least=STRONG_FROM,
+                origin="ours: strong",
+            ),
+            values=found.values if found else (),
+            seeds=found.replications if found else (),
+            source=ZHOU,
+            unmet=unmet[study] or ("" if found else "too few lines that differ"),
+        )
 
 
 def _rho(own: Sequence[Line]) -> float | None:
@@ -133,14 +131,14 @@ def _ends(row: Mapping) -> list[tuple]:
     return [(row["width"], row["weight_decay"], seed) for seed in row["seeds"]]
 
 
-def _units(rows: Sequence[Mapping]) -> dict[tuple, str]:
-    """Network -> the group of networks that lines connect it with, named by the first of them."""
-    found: dict[tuple, str] = {}
+def _units(rows: Sequence[Mapping]) -> dict[tuple, tuple]:
+    """Network -> the least of the networks that lines connect it with, itself among them."""
+    found: dict[tuple, tuple] = {}
     for row in rows:
         ends = _ends(row)
-        names = [found.get(end) or "width-{:g}-decay-{:g}-seed-{}".format(*end) for end in ends]
-        found |= dict.fromkeys(ends, names[0])
-        found |= {end: names[0] for end, name in found.items() if name in names}
+        firsts = [found.get(end, end) for end in ends]
+        found |= dict.fromkeys(ends, min(firsts))
+        found |= {end: min(firsts) for end, first in found.items() if first in firsts}
     return found
 
 

@@ -152,8 +152,8 @@ def _correlations(claims: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
             groups = f"{len(claim.values)} group" + ("s" if len(claim.values) > 1 else "")
             yield (
                 claim,
-                f"{where} the rank correlation of barrier with bend is {signed(claim.measured)}{interval_of(claim)}, "
-                f"over {groups} of networks that share no line",
+                f"{where} the rank correlation of barrier with bend over the lines of the same seeds is "
+                f"{signed(claim.measured)}{interval_of(claim)}, over {groups} of networks that share no line",
             )
 
 
@@ -202,8 +202,9 @@ def _ranks(own: Sequence[Line]) -> Numbers:
     return Numbers(
         "barriers",
         "Rank correlation of barrier with bend",
-        "Spearman's, over lines. Groups are of networks that share no line with those of another; they alone are "
-        "replications. Alike: share of lines that are on the same side by barrier and by bend.",
+        "Spearman's, over lines. Groups are of networks that share no line with those of another; those of the same "
+        "seeds at all widths and weight decays are one replication of a study. Alike: share of lines that are on the "
+        "same side by barrier and by bend.",
         ("lines", "number", "groups of networks", "rank correlation", "alike"),
         rows,
     )

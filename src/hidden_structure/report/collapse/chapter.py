@@ -162,8 +162,8 @@ def _pictures(training: Sequence[Mapping], collapse: Sequence[Mapping], samples:
                 "Each network's way through training, its end marked; on the dashed line it does as the model says. "
                 "Left by how much the right class's logit exceeds a wrong one's, right the probability of a wrong "
                 "class; axes are logarithmic. The model tells the first from the norms of last layer and features, if "
-                "they form a simplex, "
-                "and the second from these and the last layer's weight decay, if training has come to rest.",
+                "they form a simplex, and the second from these and the last layer's weight decay, if training has "
+                "come to rest.",
                 "On the training set, in evaluation mode and without augmentation; features less their mean. With rows "
                 "of norm w and features of norm h the model's optimum has an excess of w h C/(C\N{MINUS SIGN}1), and "
                 "wrong classes get the weight decay times w/h.",

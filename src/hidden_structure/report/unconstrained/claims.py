@@ -109,7 +109,7 @@ def _minority(name: str, statement: str, imbalance: Sequence[Mapping]) -> Claim:
             origin="ours, on both sides of the threshold",
         ),
         values=tuple(float(on_its_side(row)) for row in near),
-        seeds=tuple(f"{row['ratio']:g}" for row in near),
+        seeds=tuple(f"ratio-{row['ratio']:g}" for row in near),
         source=FANG,
         unmet="" if len(sides) == 2 else "no ratio is near the threshold on one of its sides",
     )
