@@ -76,7 +76,12 @@ def test_one_start_decides_nothing():
 
 
 def test_minority_collapse_must_be_a_transition_on_both_sides():
-    assert minority().seeds == ("ratio-15", "ratio-19", "ratio-21", "ratio-35")  # near the threshold, not where all is plain
+    assert minority().seeds == (
+        "ratio-15",
+        "ratio-19",
+        "ratio-21",
+        "ratio-35",
+    )  # near the threshold, not where all is plain
     assert minority().verdict == "supported"
     assert minority(ratio_19=0.995).verdict != "supported"  # gradual: one before the threshold
     assert minority(ratio_21=0.9999).verdict != "supported"  # gradual: not one after it

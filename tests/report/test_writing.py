@@ -10,7 +10,7 @@ import synthetic_chapters as synthetic
 from hidden_structure.frame import tables
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Study
-from hidden_structure.report import chapters, claim, writing
+from hidden_structure.report import chapters, claim, multiplicity, writing
 from hidden_structure.report.chapter import Chapter, Picture
 
 
@@ -70,7 +70,7 @@ def test_the_same_chapters_give_the_same_bytes_and_the_new_ones_replace_the_old(
 def test_claims_are_a_table_in_the_order_of_the_chapters(tmp_path: Path):
     write(tmp_path / "report", synthetic.chapter("collapse"), synthetic.chapter())
     rows = tables.read(tmp_path / "report/claims.csv")
-    assert tuple(rows[0]) == claim.COLUMNS
+    assert tuple(rows[0]) == (*claim.COLUMNS, "holm")
     assert [row["id"] for row in rows] == [
         each.id for idea in ("collapse", "recovery") for each in synthetic.claims(idea)
     ]
@@ -110,7 +110,7 @@ def test_claims_are_had_without_drawing(tmp_path: Path, monkeypatch):
     synthetic.write_tables(tmp_path / "tables")
     undrawable = replace(synthetic.chapter(), pictures=[Picture("other", "a", "b", "c", lambda: {}["column"])])
     monkeypatch.setattr(chapters, "CHAPTERS", {"recovery": synthetic.module("recovery", lambda read: undrawable)})
-    assert writing.claims(synthetic.STUDY, tmp_path) == [each.row() for each in synthetic.claims()]
+    assert writing.claims(synthetic.STUDY, tmp_path) == multiplicity.rows(synthetic.claims())
     assert [path.name for path in tmp_path.iterdir()] == ["tables"]
 
 

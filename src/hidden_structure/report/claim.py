@@ -17,7 +17,7 @@ KINDS: tuple[Kind, ...] = ("published", "ours", "control", "precondition")
 VERDICTS: tuple[Verdict, ...] = ("contradicted", "undecided", "supported", "not assessable")  # as the page lists them
 COLUMNS = (
     *("id", "idea", "kind", "claim", "criterion", "source", "published", "measured", "n", "standard_error"),
-    *("interval", "seeds", "verdict", "reason"),
+    *("interval", "seeds", "verdict", "reason", "p"),
 )
 
 
@@ -87,11 +87,24 @@ class Claim:
     def measured(self) -> float | None:
         return statistics.mean(self.values) if self.values else None
 
+    def p_value(self) -> float | None:
+        """Two-sided, of Student's t-test of the mean against the bound that decides: at most .05 where the verdict is
+        decided. None where no interval decides: of preconditions, one replication, and what is not assessable."""
+        if self.kind == "precondition" or self.verdict == "not assessable" or len(self.values) < 2:
+            return None
+        bounds = [bound for bound in (self.criterion.at_least, self.criterion.at_most) if bound is not None]
+        inside = self.criterion.meets((self.measured, self.measured))
+        each = [statistics.p_value(self.values, bound) for bound in bounds]
+        if inside or len(each) == 1:
+            return max(each)
+        return each[0] if self.measured < bounds[0] else each[1]
+
     def row(self) -> dict:
         """The claim with what was measured, in the order of COLUMNS; numbers have six significant digits."""
         verdict, reason = self.judge()
         interval = statistics.interval(self.values) if self.values else None
         error = statistics.standard_error(self.values) if self.values else None
+        p = self.p_value()
         return {
             "id": self.id,
             "idea": self.idea,
@@ -107,6 +120,7 @@ class Claim:
             "seeds": " ".join(self.seeds),
             "verdict": verdict,
             "reason": reason,
+            "p": None if p is None else float(f"{p:.3g}"),
         }
 
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hidden_structure.frame.params import Study
-from hidden_structure.report import words
+from hidden_structure.report import multiplicity, words
 from hidden_structure.report.chapter import Chapter, Numbers
 from hidden_structure.report.claim import VERDICTS
 
@@ -109,6 +109,7 @@ def _judged(chapters: Sequence[Chapter]) -> dict[str, Any]:
     return {
         "rows": {chapter.idea: words.in_order(claim.row() for claim in chapter.claims) for chapter in chapters},
         "tally": words.tally(claim for chapter in chapters for claim in chapter.claims),
+        "counted": multiplicity.told([claim for chapter in chapters for claim in chapter.claims]),
         "verdicts": VERDICTS,
         "marks": words.MARKS,
         "groups": words.GROUPS,

@@ -55,6 +55,16 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     return middle - reach, middle + reach
 
 
+def p_value(values: Sequence[float], bound: float) -> float:
+    """Two-sided, of Student's t-test of the mean of two values or more against the bound; 0 where they do not vary."""
+    error = standard_error(values)
+    if not error:
+        return 0.0
+    from scipy.stats import t
+
+    return float(2 * t.sf(abs(mean(values) - bound) / error, len(values) - 1))
+
+
 def pseudovalues(of_all: float, without: Sequence[float]) -> tuple[float, ...]:
     """One a unit, of mean `of_all`; their t-interval is the jackknife's of a statistic that is no mean (Tukey 1958).
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hidden_structure.frame import artifacts, machine, tables, tasks
 from hidden_structure.frame.params import Study
-from hidden_structure.report import latex, page, plotting, reading
+from hidden_structure.report import latex, multiplicity, page, plotting, reading
 from hidden_structure.report.chapter import Chapter, Numbers
 from hidden_structure.report.fitting import fit
 from hidden_structure.report.page import Provenance
@@ -120,7 +120,7 @@ def _write_curves(tables_folder: Path, folder: Path) -> None:
 
 
 def _claims(chapters: Sequence[Chapter]) -> list[dict]:
-    return [claim.row() for chapter in chapters for claim in chapter.claims]
+    return multiplicity.rows([claim for chapter in chapters for claim in chapter.claims])
 
 
 def _write_tables(chapters: Sequence[Chapter], provenance: Provenance, folder: Path) -> None:

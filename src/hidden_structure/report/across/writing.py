@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from hidden_structure.frame import artifacts, params, studies, tables
 from hidden_structure.frame.style import Style
-from hidden_structure.report import page, plotting, reading
+from hidden_structure.report import multiplicity, page, plotting, reading
 from hidden_structure.report.across.chapters import chapters
 from hidden_structure.report.fitting import fit
 from hidden_structure.report.plotted import data_of
@@ -39,7 +39,7 @@ def make(reports: Mapping[str, Path]) -> Across:
     listed = [{"name": study.study, "about": about(study, own("classes"))} for study, own in kept]
     texts = {
         "README.md": page.across(made, listed, left_out),
-        "claims.csv": tables.text(claim.row() for chapter in made for claim in chapter.claims),
+        "claims.csv": tables.text(multiplicity.rows([claim for chapter in made for claim in chapter.claims])),
     }
     figures = {}
     for picture in (picture for chapter in made for picture in chapter.pictures):

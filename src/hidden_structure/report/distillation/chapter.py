@@ -46,8 +46,8 @@ def _unmet(claim_of: Mapping[str, Claim]) -> Iterator[str]:
     if unless(gap):
         yield (
             f"Students without pieces leave {100 * gap.measured:.1f} percentage points between training and test "
-            f"accuracy, and {100 * gap.criterion.at_least:.0f} are asked for of each; so there is little that pieces "
-            "could close, and their gains cannot be judged."
+            f"accuracy, and {100 * gap.criterion.at_least:.0f} are asked for; so these are not students as the "
+            "source's, which pieces help to close a gap, and what pieces gain is a question of our own."
         )
 
 
