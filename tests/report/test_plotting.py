@@ -296,7 +296,8 @@ from dataclasses import replace
 from pathlib import Path
 from matplotlib.font_manager import fontManager
 if len(sys.argv) > 1:  # a font with more glyphs, under the name of one that is looked for
-    known = next(entry for entry in fontManager.ttflist if entry.name == "STIXGeneral" and entry.style == "normal")
+    kinds = {(entry.name, entry.style, entry.weight): entry for entry in fontManager.ttflist}
+    known = kinds["STIXGeneral", "normal", 400]
     fontManager.ttflist.append(replace(known, name="Noto Sans CJK JP"))
 from hidden_structure.frame.style import Style
 from hidden_structure.report.plotting import new_figure, plain, save, style

@@ -1,5 +1,6 @@
 """Curves over training: a mark wherever something was measured, a band of one standard error, an axis of epochs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,13 +40,15 @@ def linear_epochs(axes: Axes, last: int) -> None:
 
 
 def logarithmic(axes: Axes, name: str = "y") -> None:
-    """A logarithmic axis of values with plain numbers: decades, and 2 and 5 times them where it spans less than two; of
-    many decades, five along y and three along x, which has less room, every second one or third."""
+    """A logarithmic axis of values with plain numbers: decades, and steps between them where it spans less than two; of
+    many decades every second one or third, so that along y there are at most five and along x, which has less room,
+    three."""
     axes.set(**{f"{name}scale": "log"})
     axis = getattr(axes, f"{name}axis")
     low, high = sorted(axis.get_view_interval())
-    every = int(np.log10(high / low) // {"x": 3, "y": 5}[name]) + 1
-    steps = (1, 2, 5) if high / low < 100 else (1,)
+    decades = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
+    every = max(1, math.ceil(decades / {"x": 3, "y": 5}[name]))
+    steps = (1, 1.5, 2, 3, 5, 7) if high / low < 10 else (1, 2, 5) if high / low < 100 else (1,)
     powers = range(-15, 15, every)
     ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
