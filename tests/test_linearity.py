@@ -781,6 +781,10 @@ def test_samples_may_lie_along_any_axis_and_share_it_with_others():
         "second": (lambda x: x.transpose(0, 1), lambda x: x.transpose(0, 1)),
         "together": (lambda x: x.flatten(0, 1), lambda x: x.unflatten(0, (-1, 16))),
         "apart": (lambda x: x.transpose(0, 1).flatten(0, 1), lambda x: x.unflatten(0, (16, -1)).transpose(0, 1)),
+        "between": (
+            lambda x: x.unflatten(1, (2, 8)).transpose(0, 1).flatten(0, 2),
+            lambda x: x.unflatten(0, (2, -1, 8)).transpose(0, 1).flatten(1, 2),
+        ),
     }
 
     def forward(there, back, m, x):
@@ -797,6 +801,44 @@ def test_samples_may_lie_along_any_axis_and_share_it_with_others():
         results[way] = measured(networks, split_of(31))["layers"]
         assert [layer["name"] for layer in results[way]] == ["first", "relu:0", "second", "relu:1", "head"]
         assert flat(results[way]) == pytest.approx(flat(results["first"]), rel=1e-6, abs=1e-10)
+
+
+def test_samples_in_no_order_that_is_known_are_told_with_their_layer():
+    def forward(m, x):
+        tokens = x.flatten(1).unflatten(1, (16, 12)).flatten(0, 1).flip(0)
+        return m.head(m.relu(m.mixed(tokens)).flip(0).unflatten(0, (-1, 16)).mean(1))
+
+    networks = pair_of(
+        lambda: Function(forward, mixed=nn.Linear(12, 9), relu=nn.ReLU(), head=nn.Linear(9, 10)),
+    )
+    with pytest.raises(InputError, match="the output of flip holds its samples in no order that is known"):
+        measured(networks, split_of(30))
+
+
+def test_operations_that_are_no_layers_may_hold_samples_in_any_order():
+    def forward(m, x):
+        tokens = x.flatten(1).unflatten(1, (16, 12)).flatten(0, 1).flip(0)
+        return m.head(m.relu(m.layer(tokens.flip(0).unflatten(0, (-1, 16)).mean(1))))
+
+    networks = pair_of(
+        lambda: Function(forward, layer=nn.Linear(12, 9), relu=nn.ReLU(), head=nn.Linear(9, 10)),
+    )
+    assert [layer["name"] for layer in measured(networks, split_of(30))["layers"]] == ["layer", "relu", "head"]
+
+
+def test_a_network_that_drops_the_axis_of_a_single_image_loses_no_layer():
+    def forward(m, x):
+        return m.head(m.relu(m.fc(m.pool(m.conv(x)).squeeze())))
+
+    own = {
+        "conv": lambda: nn.Conv2d(3, 6, 3),
+        "pool": lambda: nn.AdaptiveAvgPool2d(1),
+        "fc": lambda: nn.Linear(6, 9),
+        "relu": nn.ReLU,
+        "head": lambda: nn.Linear(9, 10),
+    }
+    networks = pair_of(lambda: Function(forward, **{name: make() for name, make in own.items()}))
+    assert [layer["name"] for layer in measured(networks, split_of(7))["layers"]] == list(own)
 
 
 def test_what_mixes_the_samples_of_a_batch_away_is_no_layer_of_theirs():

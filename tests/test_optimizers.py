@@ -179,31 +179,36 @@ def test_a_weight_that_layers_share_is_averaged_once():
 
 
 class Strided(nn.Module):
-    """A parameter of three dimensions whose rows do not lie one after the other in memory."""
+    """A parameter of three or four dimensions whose rows do not lie one after the other in memory."""
 
-    def __init__(self, plain: bool):
+    def __init__(self, shape: tuple[int, ...], plain: bool):
         super().__init__()
-        drawn = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).transpose(0, 2)
+        drawn = torch.randn(shape, generator=torch.Generator().manual_seed(0)).transpose(0, 1)
         self.tensor = nn.Parameter(drawn.contiguous() if plain else drawn)
-        self.head = nn.Linear(4, 2, bias=False)
+        self.head = nn.Linear(len(drawn), 2, bias=False)
         nn.init.ones_(self.head.weight)
 
     def forward(self, inputs):
-        return self.head((inputs * self.tensor).sum((1, 2))[None])
+        return self.head((inputs * self.tensor).flatten(1).sum(1)[None])
 
 
-def test_muon_moves_a_parameter_however_it_lies_in_memory():
+@pytest.mark.parametrize("shape", [(3, 4, 2), (3, 4, 2, 5)], ids=str)
+def test_muon_moves_a_parameter_however_it_lies_in_memory(shape):
     """Also after its weights have been put in from elsewhere, as a resumed training's and look-ahead's are."""
     found = []
     for plain in (True, False):
-        model = Strided(plain)
+        model = Strided(shape, plain)
         muon = optimizer(model, recipe(optimizer="muon"))
         before = model.tensor.detach().clone()
         for _ in range(3):
             model.tensor.data.mul_(1.5)
             muon.zero_grad()
-            model(torch.arange(24.0).view(4, 3, 2)).square().sum().backward()
+            model(torch.arange(float(before.numel())).view(before.shape)).square().sum().backward()
             muon.step()
         assert not torch.allclose(model.tensor, before * 1.5**3)
         found.append(model.tensor.detach())
+        muon = optimizer(model, recipe(optimizer="muon", weight_decay=0.0))
+        set_rate(muon, 0.0)
+        muon.step()
+        assert torch.equal(model.tensor, found[-1])
     torch.testing.assert_close(*found)

@@ -109,8 +109,19 @@ def test_a_place_depends_on_the_code_of_the_users_own_network_and_on_what_that_i
         write(file, text)
     write("my_nets/wide.py", "no Python")  # what builds the network says so
     assert name_of(own) != before
-    write("without_init/net.py", "")
-    assert code_of_networks({"name": "without_init.net:Net"}) == [folder / "without_init/net.py"]
+    write("without_init/net.py", "from without_init.blocks import Block\nimport torch, numpy.linalg")
+    write("without_init/blocks.py", "import without_init.net, layers_of_mine")
+    write("without_init/unasked.py", "")
+    found = code_of_networks({"name": "without_init.net:Net"})
+    assert found == [folder / name for name in ("layers_of_mine.py", "without_init/blocks.py", "without_init/net.py")]
+
+
+@pytest.mark.parametrize("name", ["torchvision:resnet18", "torchvision.models:resnet18", "timm:vit", "json:loads"])
+def test_installed_libraries_are_no_code_of_the_users_own(name):
+    assert code_of_networks({"network": {"name": name}}) == []
+
+
+def test_a_network_that_is_of_a_family_or_nowhere_has_no_code_of_its_own():
     assert not code_of_networks({"network": {"name": "mlp"}, "others": [{"name": "nowhere:Net"}]})
 
 

@@ -17,8 +17,9 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Network, Study
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import global_seed
-from hidden_structure.training import loop, noise, resume, run
+from hidden_structure.training import loop, resume, run
 from hidden_structure.training.batches import on_device
+from hidden_structure.training.noise import noise
 
 CPU = torch.device("cpu")
 WIDTH = 8
@@ -125,7 +126,7 @@ UNSAFE = """
 import numpy as np, torch
 from hidden_structure.frame.params import Train
 from hidden_structure.networks.resnet import ResNet
-from hidden_structure.training import loop, noise, resume, run
+from hidden_structure.training import loop
 from hidden_structure.training.batches import on_device
 torch.manual_seed(0)
 network, twin = ResNet(3, 4, 8, 4, "batch"), ResNet(3, 4, 8, 4, "batch").double()
@@ -270,52 +271,80 @@ class Noisy(nn.Module):
         return self.head(features)
 
 
-def test_what_a_network_draws_depends_on_its_seed_and_step_alone(tmp_path):
+@pytest.fixture
+def late(monkeypatch):
+    """From which step of a training on `Late` drops half of its features."""
+    monkeypatch.setattr(Late, "steps", 0)
+    return Late
+
+
+class Late(Noisy):
+    """Draws nothing in its first steps, as where dropout is scheduled by the network itself."""
+
+    steps = 0
+
+    def forward(self, images):
+        if self.training:
+            Late.steps += 1
+        return super().forward(images) if Late.steps > 3 else self.head(self.hidden(images.flatten(1)).relu())
+
+
+@pytest.mark.parametrize("kind", [Noisy, Late])
+def test_what_a_network_draws_depends_on_its_seed_and_step_alone(tmp_path, late, kind):
     """Not on what ran before in the process, nor on whether training went on from a file in the middle of an epoch."""
     train, trained = recipe(epochs=3, batch_size=32), []
     images, labels = problem()
-    for before in (1, 2):
+
+    def begun():
         with global_seed("initialisation", 0):
-            state = loop.start(Noisy(), train, CPU)
+            return loop.start(kind(), train, CPU)
+
+    for before in (1, 2):
+        state, late.steps = begun(), 0
         torch.manual_seed(before)
         left = torch.get_rng_state()
-        seen = []
 
-        def keep(state, seen=seen):
-            if state.epoch == 1 and state.batch == 2:
+        def keep(state):
+            if (state.epoch, state.batch) == (1, 2):
                 resume.save(tmp_path / "state", state)
-            seen.append(copy.deepcopy(state.network))
 
         loop.fit(state, images, labels, train, 0, torch.float32, after_step=keep)
         assert torch.equal(torch.get_rng_state(), left)
         trained.append(state.network)
-    with global_seed("initialisation", 3):
-        state = loop.start(Noisy(), train, CPU)
+    state, late.steps = begun(), 8
     assert resume.load(tmp_path / "state", state)
     loop.fit(state, images, labels, train, 0, torch.float32)
     assert same_bytes(trained[0], trained[1])
     assert same_bytes(trained[0], state.network)
-    other = loop.start(copy.deepcopy(seen[0]), train, CPU)
-    again = loop.start(copy.deepcopy(seen[0]), train, CPU)
-    for number, one in enumerate((other, again)):
-        loop.fit(one, images, labels, train, number, torch.float32)
-    assert not same_bytes(other.network, again.network)
 
 
-def test_steps_of_a_network_that_draws_nothing_are_not_seeded_after_the_first(monkeypatch):
-    seeded = []
-    monkeypatch.setattr(noise, "global_seed", lambda *names: seeded.append(names) or global_seed(*names))
-    fit(recipe(epochs=2, batch_size=32, snapshots=2))
-    assert seeded == [("noise", 0, 0, 0), ("noise", 0, 1, 0)]
+def test_every_seed_epoch_step_and_process_draws_for_itself():
+    drawn = []
+    for names in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        with noise(CPU, *names) as begin:
+            for step in (0, 1, 0):
+                begin(step)
+                drawn.append(torch.rand(()).item())
+    assert drawn[0::3] == drawn[2::3]
+    assert len(set(drawn)) == 8
+    torch.manual_seed(0)
+    expected = torch.rand(())
+    torch.manual_seed(0)
+    with pytest.raises(ZeroDivisionError), noise(CPU, 0) as begin:  # noqa: PT012
+        begin(0)
+        raise ZeroDivisionError
+    assert torch.rand(()) == expected
 
 
 def test_an_average_begins_with_the_weights_that_training_begins_with(tmp_path):
     """A whitened first layer is no longer what it was drawn as; with so short a training half of that would be left."""
     description = Network(name="speedrun", depth=None, width=4, norm="batch")
-    train = recipe(epochs=1, snapshots=2, averaging="exponential", averaging_every=1, averaging_decay=0.99)
+    average = {"averaging": "exponential", "averaging_every": 1, "averaging_decay": 0.99}
+    train = recipe().model_copy(update={"epochs": 1} | average)
     images, labels = problem()
+    images = replace(images, pixels=images.pixels.repeat_interleave(2, 1).repeat_interleave(2, 2))
     with global_seed("initialisation", 0):
-        made = build(description, (8, 8, 3), 4)
+        made = build(description, (16, 16, 3), 4)
     frozen = {name: value for name, value in made.named_parameters() if not value.requires_grad}
     run.train(made, train, 0, images, labels, torch.float32, tmp_path / "state")
     expected = copy.deepcopy(made)

@@ -21,7 +21,6 @@ from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
 from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.spawn import replaced
-from hidden_structure.linearity.rehearsal import READ, rehearse, rehearse_matching
 from hidden_structure.merges import imbalance
 from hidden_structure.merges.price import affordable, as_many_steps
 from hidden_structure.merges.split import draw
@@ -29,6 +28,7 @@ from hidden_structure.networks import checkpoints
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import PENULTIMATE, activations, evaluation_mode
 from hidden_structure.permutation.symmetry import derive
+from hidden_structure.rehearsal import READ, rehearse, rehearse_matching
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import pick_device
 from hidden_structure.training.inputs import built_for
@@ -130,7 +130,7 @@ def _finetuned(told: list[str], study: params.Study, settings: params.Finetune, 
             f"finetune.epoch: train.snapshots keeps no weights after {settings.epoch} epochs: give one of {kept}"
         )
     if _ask([], _runnable, study.network, shape[1:], len(data["class_names"])):  # else that is told already
-        _ask(told, _rehearsed, "finetune, network", study.network, shape[1:], len(data["class_names"]))
+        _ask(told, _rehearsed, "finetune, network", study.network, shape[1:], len(data["class_names"]), False)
     tasks = _ask(told, tasks_of, settings, data["class_names"].tolist()) or {}
     recipes = {"finetune.train": settings.train, "finetune.from_scratch": settings.from_scratch}
     for key, recipe in recipes.items():
@@ -213,7 +213,7 @@ def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.nd
     every = _ask(told, cells, study) or ()
     if every and not study.spawn.checkpoints:
         _ask(told, check_partings, study, shape[0])
-    for cell in (cell for cell in every if not cell.recipe):
+    for cell in {cell.width: cell for cell in every if not cell.recipe}.values():
         network = _ask(told, _runnable, cell.network, shape[1:], classes, rename=("network", "spawn.network"))
         if network and cell.width == 1:
             _comparable(told, study, cell.network, shape, classes)
@@ -234,7 +234,7 @@ def _comparable(
 ) -> None:
     """shape: (N, H, W, channels)."""
     before = len(told)
-    _ask(told, _rehearsed, "spawn.network", network, shape[1:], classes)
+    _ask(told, _rehearsed, "spawn.network", network, shape[1:], classes, True)
     if len(told) > before:  # what cannot be traced is not matched either
         return
     if study.permute.methods:
@@ -244,9 +244,9 @@ def _comparable(
         _ask(told, _matchable, "average", "set it to null", network, shape, classes, [])
 
 
-def _rehearsed(key: str, network: params.Network, image_shape: tuple[int, ...], classes: int) -> None:
+def _rehearsed(key: str, network: params.Network, image_shape: tuple[int, ...], classes: int, rescaled: bool) -> None:
     with about(f"{key}: features cannot be followed along lines"):
-        rehearse(network, image_shape, classes)
+        rehearse(network, image_shape, classes, rescaled)
 
 
 def _fits(key: str, file: str, network: nn.Module, built: str) -> None:

@@ -125,10 +125,12 @@ def line(barrier: float, bend: float, replication: str, kind: str = MATCHED, stu
 def test_repeating_the_lines_of_a_group_of_networks_makes_no_interval_narrower():
     draw = numpy_generator("groups")
     own = [line(x, x + float(draw.normal()), f"u{n % 8}") for n, x in enumerate(draw.normal(size=24).tolist())]
-    once, thrice = barriers.correlation(own), barriers.correlation(own * 3)
-    assert once.rho == pytest.approx(thrice.rho)
-    assert once.values == pytest.approx(thrice.values)
-    assert len(once.replications) == 8
+    assert barriers.correlation(own) == pytest.approx(barriers.correlation(own * 3))
+    once, thrice = barriers.replications(own), barriers.replications(own * 3)
+    assert once == pytest.approx(thrice)
+    assert len(once) == 8
+    few = [line(0, 1, "one"), line(1, 0, "one"), *own]  # too few lines to say anything
+    assert barriers.replications(few) == once
 
 
 def test_networks_with_a_line_to_one_another_are_one_group():

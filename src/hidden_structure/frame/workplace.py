@@ -3,15 +3,16 @@
 So work that was cut short is gone on with, and never that of other params, code or data.
 """
 
+import ast
 import hashlib
 import json
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from importlib.machinery import PathFinder
-from modulefinder import ModuleFinder
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,8 @@ def code_of(stage: str, pipeline: Path = Path("dvc.yaml")) -> list[Path]:
 
 def code_of_networks(described: object) -> list[Path]:
     """The Python files of networks of the user's own, which params name `module:build`, and those that they import from
-    beside them."""
-    names, found, waiting = set(), set(), [described]
+    beside them; not of libraries that are installed."""
+    names, waiting = set(), [described]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
@@ -64,20 +65,54 @@ def code_of_networks(described: object) -> list[Path]:
             names |= {name for name in [part.get("name")] if isinstance(name, str) and ":" in name}
         elif isinstance(part, list | tuple):
             waiting += part
+    found: set[Path] = set()
     for name in sorted(names):
         module = name.partition(":")[0]
         top = PathFinder.find_spec(module.partition(".")[0], [*sys.path, str(Path.cwd())])
-        if top is None:
-            continue  # what builds the network says so
-        if top.origin is None:  # a folder without __init__.py
-            found |= {file for place in top.submodule_search_locations for file in Path(place).rglob("*.py")}
-            continue
-        beside = Path(top.origin).parent.parent if top.submodule_search_locations else Path(top.origin).parent
-        finder = ModuleFinder(path=[str(beside)])
-        with suppress(SyntaxError, ImportError, OSError):
-            finder.import_hook(module)
-        found |= {Path(one.__file__) for one in finder.modules.values() if one.__file__}
+        if top is not None and (root := _folder_of(top)) is not None:
+            found |= _imported(module, root)
     return sorted(found)
+
+
+def _folder_of(top: ModuleSpec) -> Path | None:
+    """Where a module lies; None if it is installed, or no file."""
+    if top.submodule_search_locations:
+        folder = Path(next(iter(top.submodule_search_locations))).resolve().parent
+    elif top.origin and top.has_location:
+        folder = Path(top.origin).resolve().parent
+    else:
+        return None
+    installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return None if installed & {folder, *folder.parents} else folder
+
+
+def _imported(module: str, root: Path) -> set[Path]:
+    """The files of a module and of all that it imports, directly or not, as far as they lie below the folder."""
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        *above, last = waiting.pop().split(".")
+        packages = [root.joinpath(*above[:depth], "__init__.py") for depth in range(1, len(above) + 1)]
+        for file in (*packages, root.joinpath(*above, last, "__init__.py"), root.joinpath(*above, f"{last}.py")):
+            if file.is_file() and file not in found:
+                found.add(file)
+                waiting += _imports(file, file.parent.relative_to(root).parts)
+    return found
+
+
+def _imports(file: Path, package: tuple[str, ...]) -> Iterator[str]:
+    """Modules that a file of the package names in imports; what is imported from one may be a module as well."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):  # what builds the network says so
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: max(0, len(package) - node.level + 1)]] if node.level else []
+            base += node.module.split(".") if node.module else []
+            yield from filter(None, [".".join(base), *(".".join([*base, alias.name]) for alias in node.names)])
 
 
 def fingerprint(described: dict, code: Iterable[Path], arrays: Iterable[np.ndarray]) -> str:

@@ -26,9 +26,10 @@ from hidden_structure.linearity.distribution import Distributions
 from hidden_structure.linearity.exponential import depths, exponential_weights
 from hidden_structure.linearity.formulas import FORMULAS, distance
 from hidden_structure.linearity.in_step import InStep, first_argument
-from hidden_structure.linearity.samples import Samples, samples_in
+from hidden_structure.linearity.samples import FEW, Samples, samples_in
 from hidden_structure.networks.weights import computed, copy_of, load_state
-from hidden_structure.training.batches import fastest_batch_size
+from hidden_structure.seeding import torch_generator
+from hidden_structure.training.batches import Images, fastest_batch_size
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and without underscores
@@ -93,9 +94,8 @@ def measure(
         if repair is not None:
             repair(networks[-1], alpha)
     images, labels = split
-    few = images.normalise(images.pixels[:2])
-    in_step = InStep(networks, few)
-    layers = _Layers(in_step, alphas, few)
+    in_step = InStep(networks, images.normalise(images.pixels[:2]))
+    layers = _Layers(in_step, alphas, _noise(images))
     size = fastest_batch_size(networks[0], images, torch.float32, compared=True)
     rows: list[Key] = []
     distributions = decisions = None
@@ -118,14 +118,24 @@ def measure(
     return {"layers": layers.table(summaries), "test_error": decisions.errors()}
 
 
+def _noise(images: Images) -> Tensor:
+    shape = 2 * FEW, *images.pixels.shape[1:]
+    drawn = torch.randint(256, shape, generator=torch_generator("samples"), dtype=torch.uint8)
+    return images.normalise(drawn.to(images.pixels.device))
+
+
 class _Layers:
     """What is measured at every layer on one batch. Networks: the ends A and B, then one an alpha."""
 
-    def __init__(self, in_step: InStep, alphas: Sequence[float], few: Tensor) -> None:
-        """few: two images."""
+    def __init__(self, in_step: InStep, alphas: Sequence[float], noise: Tensor) -> None:
+        """noise: images that tell where the samples are in what a layer puts out."""
         self.in_step, self.alphas = in_step, alphas
-        one, both = (in_step.outputs_of_first(images) for images in (few[:1], few[:2]))
-        self.samples = {node: samples_in(one[node], both[node]) for node in in_step.nodes}
+        self.compared = compared = [
+            node for node in in_step.nodes if node in in_step.of_images and self._is_compared(node)
+        ]
+        read = [first_argument(node) for node in compared if isinstance(self._module(node), WEIGHTED)]
+        few, twice = (in_step.outputs_of_first(images) for images in (noise[:FEW], noise))
+        self.samples = {node: samples_in(few[node], twice[node], in_step.names[node]) for node in (*read, *compared)}
         ends = in_step.networks[:2]
         names = [name for name, module in ends[0].named_modules() if isinstance(module, WEIGHTED)]
         self.weights = {name: [computed(end.get_submodule(name), "weight") for end in ends] for name in names}
@@ -133,6 +143,14 @@ class _Layers:
         trained = {name for name in names if _is_trained(ends[0].get_submodule(name))}
         counted = {node for node in in_step.nodes if node.op == "call_module" and node.target in trained}
         self.depths = {in_step.names[node]: depth for node, depth in depths(in_step.nodes, counted).items()}
+
+    def _module(self, node: fx.Node) -> nn.Module | None:
+        return self.in_step.module.get_submodule(node.target) if node.op == "call_module" else None
+
+    def _is_compared(self, node: fx.Node) -> bool:
+        module = self._module(node)
+        passing = module is None or isinstance(module, PASSING_ON)
+        return is_activation(self.in_step.module, node) or not passing
 
     def of(self, images: Tensor) -> tuple[Found, list[Tensor]]:
         """Every quantity of every layer, and the networks' logits."""
@@ -143,14 +161,13 @@ class _Layers:
             if node not in in_step.of_images:  # such as a bias made of the positions in an image
                 in_step.advance(node)
                 continue
-            module = in_step.module.get_submodule(node.target) if node.op == "call_module" else None
-            activation, weighted = is_activation(in_step.module, node), isinstance(module, WEIGHTED)
+            activation, weighted = is_activation(in_step.module, node), isinstance(self._module(node), WEIGHTED)
             inputs = in_step.inputs(node)[:2] if activation or weighted else []
             additive = [in_step.on(node, torch.lerp(*inputs, alpha)) for alpha in self.alphas] if activation else []
             outputs = in_step.advance(node)
             if node.op == "output":
                 logits = outputs
-            elif self.samples[node] and (activation or (module and not isinstance(module, PASSING_ON))):
+            elif node in self.compared and self.samples[node]:
                 self._compare(found, name, self.samples[node], outputs, additive)
                 if weighted:
                     self._commute(found, name, node, inputs, outputs[:2])

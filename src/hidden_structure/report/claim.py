@@ -88,16 +88,18 @@ class Claim:
         return statistics.mean(self.values) if self.values else None
 
     def p_value(self) -> float | None:
-        """Two-sided, of Student's t-test of the mean against the bound that decides: at most .05 where the verdict is
-        decided. None where no interval decides: of preconditions, one replication, and what is not assessable."""
-        if self.kind == "precondition" or self.verdict == "not assessable" or len(self.values) < 2:
+        """Two-sided, of Student's t-test of the mean against the bound that decides: below .05 where the verdict is
+        decided. None where no interval decides, as of preconditions and of one replication, or where the values do not
+        vary, as counts and shares may by their kind: such a test would be infinitely sure of them."""
+        if self.kind == "precondition" or self.verdict == "not assessable":
             return None
-        bounds = [bound for bound in (self.criterion.at_least, self.criterion.at_most) if bound is not None]
-        inside = self.criterion.meets((self.measured, self.measured))
-        each = [statistics.p_value(self.values, bound) for bound in bounds]
-        if inside or len(each) == 1:
-            return max(each)
-        return each[0] if self.measured < bounds[0] else each[1]
+        low, high = self.criterion.at_least, self.criterion.at_most
+        each = {bound: statistics.p_value(self.values, bound) for bound in (low, high) if bound is not None}
+        if None in each.values():
+            return None
+        if low is not None and self.measured < low:
+            return each[low]
+        return each[high] if high is not None and self.measured > high else max(each.values())
 
     def row(self) -> dict:
         """The claim with what was measured, in the order of COLUMNS; numbers have six significant digits."""

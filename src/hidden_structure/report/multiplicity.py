@@ -1,7 +1,7 @@
 """Many claims at once: which verdicts stand if each of a report's claims is counted (Holm 1979).
 
-At 95 % one of twenty verdicts is luck. Holm's procedure keeps the chance that any of those that it lets stand is luck
-at 5 %, however the claims depend on one another.
+Of claims that lie on their bound one of twenty is decided by luck. Holm's procedure holds the chance that any of those
+that it lets stand is such a one at 5 %, however the claims depend on one another.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def told(claims: Sequence[Claim]) -> str:
         for claim, one in zip(claims, found, strict=True)
     )
     return (
-        f"Intervals are of one claim each. Of {counted} claims that have one {decided} are decided by it, and "
-        f"{sum(map(bool, found))} of these verdicts stand if all {counted} are counted (Holm 1979, 5 %; column holm of "
-        "claims.csv)."
+        f"Each verdict is of its own claim. Of {counted} claims that a t-test can be asked of, those of more than one "
+        f"replication and of values that vary, it decides {decided}; counting all {counted}, "
+        f"{sum(map(bool, found))} of these verdicts stand (Holm 1979, 5 %; column holm of claims.csv)."
     )

@@ -55,11 +55,11 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     return middle - reach, middle + reach
 
 
-def p_value(values: Sequence[float], bound: float) -> float:
-    """Two-sided, of Student's t-test of the mean of two values or more against the bound; 0 where they do not vary."""
+def p_value(values: Sequence[float], bound: float) -> float | None:
+    """Two-sided, of Student's t-test of the mean against the bound; None of one value, and where values do not vary."""
     error = standard_error(values)
     if not error:
-        return 0.0
+        return None
     from scipy.stats import t
 
     return float(2 * t.sf(abs(mean(values) - bound) / error, len(values) - 1))

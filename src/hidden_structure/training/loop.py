@@ -28,7 +28,7 @@ from hidden_structure.training.batches import (
     training_batches,
 )
 from hidden_structure.training.device import autocast, place
-from hidden_structure.training.noise import Noise
+from hidden_structure.training.noise import noise
 from hidden_structure.training.optimizers import MuonAndSGD, optimizer, set_rate
 from hidden_structure.training.updates import Optimizer
 
@@ -138,19 +138,19 @@ def fit(
             images, labels, train.batch_size, order, augmentation, crop, flip, share, train.padding, state.batch
         )
         model.train()
-        noise = Noise(images.pixels.device, seed, state.epoch, *([share[0]] if share[0] else []))
         losses, hits = [], []
-        for inputs, targets in epoch:
-            rate = learning_rate(train, (state.epoch + (state.batch + 0.5) / batches) / train.epochs)
-            with noise.step(state.batch):
+        with noise(images.pixels.device, seed, state.epoch, share[0]) as begin:
+            for inputs, targets in epoch:
+                begin(state.batch)
+                rate = learning_rate(train, (state.epoch + (state.batch + 0.5) / batches) / train.epochs)
                 loss, right = step(model, state.optimizer, inputs, targets, rate, precision, objective)
-            state.batch += 1
-            if state.average is not None:
-                done = state.epoch * batches + state.batch
-                averaging.after_step(state.average, state.network, train, done, train.epochs * batches)
-            losses.append(loss)
-            hits.append(right)
-            after_step(state)
+                state.batch += 1
+                if state.average is not None:
+                    done = state.epoch * batches + state.batch
+                    averaging.after_step(state.average, state.network, train, done, train.epochs * batches)
+                losses.append(loss)
+                hits.append(right)
+                after_step(state)
         averages = torch.stack([torch.stack(losses).mean(), torch.cat(hits).float().mean()])
         loss, accuracy = distributed.average(averages).tolist()
         state.epoch, state.batch = state.epoch + 1, 0

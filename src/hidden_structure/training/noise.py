@@ -1,35 +1,36 @@
 """What layers such as dropout and stochastic depth draw in training, so that it does not depend on what ran before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
-from hidden_structure.seeding import Name, global_seed
+from hidden_structure.seeding import Name, seed_of
 
 
-class Noise:
-    """The steps of one epoch, in each of which layers draw from torch's global generators by a seed of that step.
+@contextmanager
+def noise(device: torch.device, *names: Name) -> Iterator[Callable[[int], None]]:
+    """Gives what is to be called at the beginning of each step, with its number: it seeds the global generators that
+    layers draw from, on the CPU and on the device, by these names and the number. After the block they are as before.
 
-    Few networks draw at all, and seeding takes as long as a small network's step: after a step that has drawn nothing
-    none of the epoch is seeded.
+    Every step is seeded, whether its network draws or not: that cannot be told beforehand, and takes microseconds.
     """
+    generators = [torch.default_generator, *_of_device(device)]
+    states = [generator.get_state() for generator in generators]
 
-    def __init__(self, device: torch.device, *names: Name) -> None:
-        """device: the network's. names: of the epoch."""
-        self.device, self.names, self.drawing = device, names, True
+    def begin(step: int) -> None:
+        seed = seed_of("noise", *names, step)
+        for generator in generators:  # torch.manual_seed looks for all kinds of devices, which takes far longer
+            generator.manual_seed(seed)
 
-    @contextmanager
-    def step(self, number: int) -> Iterator[None]:
-        if not self.drawing:
-            yield
-            return
-        with global_seed("noise", *self.names, number):
-            before = self._states()
-            yield
-            self.drawing = any(not torch.equal(*pair) for pair in zip(before, self._states(), strict=True))
+    try:
+        yield begin
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
-    def _states(self) -> list[Tensor]:
-        own = {"cuda": torch.cuda, "mps": torch.mps}.get(self.device.type)
-        return [torch.get_rng_state(), *([own.get_rng_state()] if own else [])]
+
+def _of_device(device: torch.device) -> list[torch.Generator]:
+    if device.type == "cuda":
+        return [torch.cuda.default_generators[device.index]]
+    return [torch.mps._get_default_mps_generator()] if device.type == "mps" else []

@@ -131,5 +131,8 @@ class MuonAndSGD:
 
 def _matrix(tensor: Tensor, like: Tensor | None = None) -> Tensor:
     """A row an output; of a convolution in channels-last a view as well. like: whose order of columns it takes."""
-    plain = (tensor if like is None else like).is_contiguous()
-    return (tensor if plain or tensor.ndim != 4 else tensor.permute(0, 2, 3, 1)).flatten(1)
+    ordered = tensor if like is None else like
+    last = (
+        ordered.ndim == 4 and not ordered.is_contiguous() and ordered.is_contiguous(memory_format=torch.channels_last)
+    )
+    return (tensor.permute(0, 2, 3, 1) if last else tensor).flatten(1)

@@ -46,13 +46,6 @@ class Line:
         return (self.barrier <= STABLE_AT_MOST) == (self.bend <= BENT_AT_MOST)
 
 
-@dataclass(frozen=True)
-class Correlation:
-    rho: float  # Spearman's, over all lines
-    replications: tuple[str, ...]
-    values: tuple[float, ...]  # the same over the lines of each
-
-
 def lines(study: Study, tables: Tables) -> list[Line]:
     """Those that are in both tables, `lines` and `features`; none where the study has either not.
 
@@ -82,20 +75,25 @@ def learnt(study: Study, tables: Tables) -> str:
     return unless(has_learnt(study, tables))
 
 
-def correlation(own: Sequence[Line]) -> Correlation | None:
-    """Of barrier with bend; None of fewer than three lines in a replication, or where all agree in one of the two."""
-    by = grouped(own, lambda line: line.replication)
-    rho, each = _rho(own), [_rho(lines) for lines in by.values()]
-    if rho is None or None in each:
+def correlation(own: Sequence[Line]) -> float | None:
+    """Spearman's, of barrier with bend; None of fewer than three lines, or where all agree in one of the two."""
+    barrier, bend = (np.array([getattr(line, name) for line in own]) for name in ("barrier", "bend"))
+    if len(own) < 3 or not (np.ptp(barrier) and np.ptp(bend)):
         return None
-    return Correlation(rho, tuple(by), tuple(each))
+    return float(spearmanr(barrier, bend).statistic)
+
+
+def replications(own: Sequence[Line]) -> dict[str, float]:
+    """The same over the lines of each replication, of those that have one."""
+    found = {name: correlation(lines) for name, lines in grouped(own, lambda line: line.replication).items()}
+    return {name: rho for name, rho in found.items() if rho is not None}
 
 
 def claims(own: Sequence[Line], unmet: Mapping[str, str]) -> Iterator[Claim]:
     """Of each study, for those of different networks are no replications of one another; unmet: study -> why it says
     nothing, or ""."""
     for study, mine in grouped(own, lambda line: line.study).items():
-        found = correlation(mine)
+        found = replications(mine)
         yield Claim(
             id=f"{IDEA}.{study}",
             idea=IDEA,
@@ -108,18 +106,11 @@ def claims(own: Sequence[Line], unmet: Mapping[str, str]) -> Iterator[Claim]:
                 at_least=STRONG_FROM,
                 origin="ours: strong",
             ),
-            values=found.values if found else (),
-            seeds=found.replications if found else (),
+            values=tuple(found.values()),
+            seeds=tuple(found),
             source=ZHOU,
             unmet=unmet[study] or ("" if found else "too few lines that differ"),
         )
-
-
-def _rho(own: Sequence[Line]) -> float | None:
-    barrier, bend = (np.array([getattr(line, name) for line in own]) for name in ("barrier", "bend"))
-    if len(own) < 3 or not (np.ptp(barrier) and np.ptp(bend)):
-        return None
-    return float(spearmanr(barrier, bend).statistic)
 
 
 def _key(row: Mapping) -> tuple:

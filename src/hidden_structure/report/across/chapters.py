@@ -160,7 +160,7 @@ def _correlations(claims: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
 def _within_kinds(own: Sequence[Line]) -> str:
     """For a correlation over kinds may be nothing but the difference between these."""
     found = {kind: barriers.correlation(lines) for kind, lines in barriers.grouped(own, lambda line: line.kind).items()}
-    said = [f"{signed(one.rho) if one else 'not known'} ({kind})" for kind, one in found.items()]
+    said = [f"{'not known' if rho is None else signed(rho)} ({kind})" for kind, rho in found.items()]
     return f"Among lines of one kind the rank correlation is {_listed(said)}."
 
 
@@ -194,11 +194,9 @@ def _ranks(own: Sequence[Line]) -> Numbers:
     groups |= barriers.grouped(own, lambda line: "with REPAIR" if line.repaired else "as merged")
     rows = []
     for name, lines in groups.items():
-        found = barriers.correlation(lines)
+        rho = barriers.correlation(lines)
         units = len({line.unit for line in lines})
-        rows.append(
-            (name, len(lines), units, found and rounded(found.rho), sum(line.alike for line in lines) / len(lines))
-        )
+        rows.append((name, len(lines), units, rho and rounded(rho), sum(line.alike for line in lines) / len(lines)))
     return Numbers(
         "barriers",
         "Rank correlation of barrier with bend",

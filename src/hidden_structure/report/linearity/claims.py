@@ -159,7 +159,10 @@ def _controls(every: Rows, repaired: bool, unmet: str) -> list[Claim]:
     for on in dict.fromkeys((False, repaired)):
         own = lines.independent(lines.of_repair(every, on), UNALIGNED)
         criterion = Criterion(BEND, at_least=APART, origin=AS_FAR)
-        statement = f"LLFC fails between independent networks that are not aligned, {REPAIRED[on]}."
+        statement = (
+            "Between independent networks that are not aligned merged features are as far from interpolated ones as "
+            f"the ends' are from each other, {REPAIRED[on]}."
+        )
         found.append(
             _claim("control.repaired" if on else "control", "control", statement, criterion, own, "bend", unmet)
         )

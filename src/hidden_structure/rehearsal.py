@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hidden_structure.connectivity.repair import repairer
+from hidden_structure.connectivity.repair import has_batch_norm, repairer
 from hidden_structure.frame import params
 from hidden_structure.linearity.layers import measure
 from hidden_structure.networks.build import initialise
@@ -16,10 +16,10 @@ IMAGES = 4
 READ = ("activations", "correlations", "joint")  # methods of matching that read activations
 
 
-def rehearse(network: params.Network, image_shape: tuple[int, ...], classes: int) -> None:
-    """Follow the layers of two networks half-way along their line, REPAIR included.
+def rehearse(network: params.Network, image_shape: tuple[int, ...], classes: int, rescaled: bool) -> None:
+    """Follow the layers of two networks half-way along their line, with REPAIR.
 
-    image_shape: (H, W, channels).
+    image_shape: (H, W, channels). rescaled: whether networks without BatchNorm are repaired as well.
 
     Raises InputError as `layers.measure` and `repair.repairer` do.
     """
@@ -28,7 +28,7 @@ def rehearse(network: params.Network, image_shape: tuple[int, ...], classes: int
     channels, cpu = image_shape[2], torch.device("cpu")
     images = on_device(pixels, np.full(channels, 0.5), np.full(channels, 0.25), cpu)
     states = [{name: tensor.clone() for name, tensor in own.state_dict().items()} for own in (a, b)]
-    repair = repairer(a, *states, images, torch.float32)
+    repair = repairer(a, *states, images, torch.float32) if rescaled or has_batch_norm(a) else None
     measure(a, *states, [0.5], (images, torch.zeros(IMAGES, dtype=torch.int64)), repair)
 
 
