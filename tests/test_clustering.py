@@ -145,3 +145,13 @@ def test_information_inside_super_classes_is_of_those_that_hide_something():
     assert abs(information_within(draw.permutation(200) % 2, fine, coarse)) < 0.1
     assert abs(information_within(coarse, fine, coarse)) < 1e-9
     assert information_within(fine, fine, fine) == 0
+
+
+def test_principal_components_of_collapsed_features_are_those_of_their_differences():
+    """Of features that lie far from 0 and close together, of which float32's squares would leave nothing."""
+    draw = numpy_generator("collapsed")
+    apart = draw.normal(size=(3000, 32)) + np.outer(np.arange(3000) % 2, draw.normal(size=32)) * 3
+    mean = 10 * draw.normal(size=32)
+    near, plain = (reduce((mean * shift + 1e-3 * apart).astype(np.float32), "pca", 0, 2, 0) for shift in (1, 0))
+    signs = np.sign((near * plain).sum(0))
+    np.testing.assert_allclose(near * signs, plain, atol=1e-2 * np.abs(plain).max())

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from hidden_structure.cli.main import main
 from hidden_structure.datasets import digits
 from hidden_structure.frame import params, tables
+from hidden_structure.frame.locking import alone
 from hidden_structure.seeding import torch_generator
 
 NETS = """
@@ -249,3 +251,25 @@ def test_help_shows_how_it_is_called(capsys):
 def test_headline_numbers_are_of_the_pair(report):
     found = json.loads((report / "metrics.json").read_text())
     assert found["connectivity"]["barrier_unaligned"] >= found["connectivity"]["barrier_aligned_least"]
+
+
+def test_a_checkpoint_and_its_copy_differ_in_nothing_and_have_a_report(folder):
+    """The first thing that one would try."""
+    shutil.copy(folder / "a.safetensors", folder / "copy.safetensors")
+    few = ("--samples", "100", "--feature-samples", "50", "--repair-samples", "50", "--points", "3", "--plane", "3")
+    compare("a.safetensors", "copy.safetensors", *ASKED, *few, "--methods", "none", "--out", "alike")
+    assert all(row["barrier"]["test_error"] == 0 for row in tables.read(folder / "alike/tables/lines.csv"))
+    assert (folder / "alike/report.html").is_file()
+
+
+def test_one_process_at_a_time_writes_a_report_and_another_leaves_its_study_alone(folder, monkeypatch):
+    (folder / "busy").mkdir()
+    (folder / "busy/params.yaml").write_text("of another")
+    with monkeypatch.context() as patch:
+        patch.chdir(folder / "busy")
+        with alone("given-networks"):
+            patch.chdir(folder)
+            with pytest.raises(SystemExit, match="given-networks is already run by process"):
+                compare("a.safetensors", "b.pt", *ASKED, "--out", "busy")
+            patch.chdir(folder / "busy")
+    assert (folder / "busy/params.yaml").read_text() == "of another"

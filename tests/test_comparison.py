@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 
-from hidden_structure.distillation import vectors
+from hidden_structure.distillation import comparison, vectors
 from hidden_structure.distillation.comparison import Samples, compare
 from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, splitter
 from hidden_structure.frame import artifacts, params
@@ -189,3 +189,40 @@ def test_twenty_classes_of_five_are_split_by_every_method(method):
         pieces = q[every, labels].argmax(1)
         agreeing = [len({*pieces[fine == one].tolist()}) == 1 for one in range(100)]
         assert np.mean(agreeing) > (0.8 if method == "kmeans" else 0.99)
+
+
+@pytest.mark.parametrize(
+    ("distill", "samples", "said"),
+    [
+        ({"batch": 115}, 120, "distill.train.batch_size: 115 is more than the 96 training samples"),
+        ({"methods": ["kd", "kmeans"], "subclasses": [40]}, 60, "distill.subclasses: 40 are more than the 30"),
+        ({"methods": ["kd", "lelp"]}, 61, "distill.methods: lelp needs 2 training samples of each class"),
+        ({"methods": ["kd", "tsne-kmeans"]}, 63, "distill.methods: tsne-kmeans needs 4 training samples of each class"),
+        ({"methods": ["kd", "lelp"], "subclasses": [40]}, 120, "lelp, with distill.subclasses 40"),
+    ],
+)
+def test_what_students_cannot_be_taught_is_told_before_a_teacher_is_trained(tmp_path, distill, samples, said):
+    own = study(**{name: value for name, value in distill.items() if name != "batch"})
+    recipe = own.distill.train.model_copy(update={"batch_size": distill.get("batch", 24)})
+    own = own.model_copy(update={"distill": own.distill.model_copy(update={"train": recipe})})
+    train, coarse_of = planted(samples, 0), COARSE_OF
+    if lone := samples % 60:  # the last ones are of a class of their own
+        train, coarse_of = replace(train, labels=np.append(train.labels[:-lone], [4] * lone)), [0, 1, 0, 1, 2]
+    with pytest.raises(InputError, match=said):
+        compare({"train": train, "test": SAMPLES["test"]}, coarse_of, own, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_work_is_kept_depends_on_the_number_of_threads_and_not_on_torchs_before(tmp_path, monkeypatch):
+    """A notebook's cell that was interrupted goes on, and results of other threads are not taken for its own."""
+    monkeypatch.setattr(comparison, "distill", lambda plan, tasks: 1 / 0)
+    before, names = torch.get_num_threads(), []
+    for threads, wanted in ((2, 1), (1, 1), (1, 2)):
+        own = study().model_copy(update={"hardware": study().hardware.model_copy(update={"threads": wanted})})
+        torch.set_num_threads(threads)
+        with pytest.raises(ZeroDivisionError):
+            compare(SAMPLES, COARSE_OF, own, tmp_path)
+        names.append({path.name for path in tmp_path.iterdir()})
+    torch.set_num_threads(before)
+    assert names[0] == names[1]
+    assert len(names[2]) == 2

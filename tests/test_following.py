@@ -7,6 +7,7 @@ import torch
 
 from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery.following import follow, separation
 from hidden_structure.recovery.recovery import Merged
 
@@ -50,7 +51,8 @@ def test_super_classes_that_shrink_keep_what_is_explained_and_lose_spread():
 def test_points_explain_nothing():
     collapsed = of(drawn(0.0, 0.0))
     assert collapsed == {"explained": 0.0, "spread": 0.0}
-    assert of(torch.zeros(len(FINE), 2))["spread"] == float("inf")
+    with pytest.raises(InputError, match="the means of all super-classes agree: the network is dead"):
+        of(torch.zeros(len(FINE), 2))
 
 
 def test_classes_that_lie_apart_are_found_and_those_that_do_not_are_not():

@@ -826,6 +826,13 @@ def test_operations_that_are_no_layers_may_hold_samples_in_any_order():
     assert [layer["name"] for layer in measured(networks, split_of(30))["layers"]] == ["layer", "relu", "head"]
 
 
+def test_one_image_is_enough():
+    networks = CASES["mlp"]()
+    found = measured(networks, split_of(1))["layers"]
+    assert [layer["name"] for layer in found] == [layer["name"] for layer in measured(networks, split_of(9))["layers"]]
+    assert all(np.isfinite(value) for value in flat(found).values() if isinstance(value, float))
+
+
 def test_a_network_that_drops_the_axis_of_a_single_image_loses_no_layer():
     def forward(m, x):
         return m.head(m.relu(m.fc(m.pool(m.conv(x)).squeeze())))

@@ -170,6 +170,24 @@ def test_without_a_bias_the_cosine_is_one_from_where_minority_py_says():
     assert above == pytest.approx(1, abs=1e-9)
 
 
+def test_large_bounds_end_at_the_simplex_whatever_the_ratio():
+    """There the loss itself is 0 in float64; its margin decides, which is the same for all classes."""
+    energies = [1e2, 1e3, 1.5e3, 4e3, 1e4, 1e6, 1e8]
+    found = [
+        two_groups.bounded(TwoGroups(2, 2, 10.0, 1.0), 1.0, energy, True)["minority_cosine"] for energy in energies
+    ]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == pytest.approx(-1 / 3, abs=1e-4)
+    assert bounded_merging_ratio(2, 2, 1.0, 1e7, True) is None
+
+
+def test_bounds_under_which_nothing_is_left_of_the_loss_are_told():
+    problem = Peeled((2, 2), (2.0, 2.0), 4, 100.0, 100.0)
+    alike = Problem((2, 2), 4, "cross-entropy", False, 1e-3, 1e-3)
+    with pytest.raises(InputError, match="the loss is less than float64 tells from 0: raise weight_decay"):
+        solve(problem, random_start(alike, torch_generator("large")))
+
+
 def test_a_minimum_of_zero_gives_no_bounds():
     with pytest.raises(InputError, match="weight_decay or feature_decay") as error:
         peel(Problem((5,) * 4, 6, "cross-entropy", False, 0.5, 0.5))

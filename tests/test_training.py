@@ -20,6 +20,7 @@ from hidden_structure.seeding import global_seed
 from hidden_structure.training import loop, resume, run
 from hidden_structure.training.batches import on_device
 from hidden_structure.training.noise import noise
+from hidden_structure.training.whitening import whiten
 
 CPU = torch.device("cpu")
 WIDTH = 8
@@ -348,7 +349,7 @@ def test_an_average_begins_with_the_weights_that_training_begins_with(tmp_path):
     frozen = {name: value for name, value in made.named_parameters() if not value.requires_grad}
     run.train(made, train, 0, images, labels, torch.float32, tmp_path / "state")
     expected = copy.deepcopy(made)
-    run.whiten(expected, images)
+    whiten(expected, images)
     assert frozen
     for name in frozen:
         torch.testing.assert_close(made.get_parameter(name), expected.get_parameter(name))

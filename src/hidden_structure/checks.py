@@ -15,7 +15,7 @@ from torch import nn
 
 from hidden_structure.connectivity.spawning import cells, check_partings
 from hidden_structure.datasets.labels import Merge, merge, tables
-from hidden_structure.distillation.methods import check_room
+from hidden_structure.distillation.methods import check_room, check_samples
 from hidden_structure.finetuning.classes import samples_of, tasks_of
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError, about
@@ -28,15 +28,13 @@ from hidden_structure.networks import checkpoints
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import PENULTIMATE, activations, evaluation_mode
 from hidden_structure.permutation.symmetry import derive
+from hidden_structure.recovery.clustering import TSNE_SAMPLES
 from hidden_structure.rehearsal import READ, rehearse, rehearse_matching
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import pick_device
 from hidden_structure.training.inputs import built_for
 from hidden_structure.training.loop import check_sizes, snapshot_epochs
 from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
-
-TSNE_SAMPLES = 4  # in a super-class, at least
-CLUSTERED = ("kmeans", "kmeans-soft", "tsne-kmeans")  # methods of distillation with as many clusters as subclasses
 
 
 def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:
@@ -184,9 +182,7 @@ def _distillation(
     _ask(told, _runnable, settings.network, shape[1:], classes, rename=("network", "distill.network"))
     if teacher := _ask(told, _runnable, study.network, shape[1:], classes):
         _ask(told, check_room, settings, teacher)
-    fewest, most = int(np.bincount(merged.coarse_of[labels]).min()), max(settings.subclasses)
-    if most > fewest and (methods := [name for name in settings.methods if name in CLUSTERED]):
-        told.append(f"distill.subclasses: {most} are more than the {fewest} training samples of a class: {methods[0]}")
+    _ask(told, check_samples, settings, int(np.bincount(merged.coarse_of[labels]).min()))
 
 
 def _inspection(told: list[str], study: params.Study, settings: Inspect, data: Mapping[str, np.ndarray]) -> None:
@@ -197,6 +193,10 @@ def _inspection(told: list[str], study: params.Study, settings: Inspect, data: M
             return
         classes = len(merged.coarse_names)
         _clusterable(told, study.cluster.reducers[:1], merged, data["train_labels"], "merge")
+    elif "tsne" in study.cluster.reducers[:1] and (fewest := np.bincount(data["train_labels"]).min()) < TSNE_SAMPLES:
+        told.append(
+            f"cluster.reducers: tsne needs {TSNE_SAMPLES} training samples of each class, one has {fewest}: drop it"
+        )
     if network := _ask(told, _runnable, study.network, shape[1:], classes):
         for file in settings.checkpoints:
             _ask(told, _fits, "inspect.checkpoints", file, network, built_for(shape[1:], classes))

@@ -12,6 +12,7 @@ from hidden_structure.cli import duration, pipeline
 from hidden_structure.datasets.folder import groups_in
 from hidden_structure.frame import artifacts
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.locking import alone
 from hidden_structure.frame.params import Study
 from hidden_structure.networks.checkpoints import refuse_missing
 
@@ -38,6 +39,7 @@ OPTIONS = {
     "data.normalise.std": "--std",
     "data.normalise": "--mean and --std",
     "permute.methods": "--methods",
+    "cluster.reducers": "--reducer",
     "permute.ste.batch_size": "--samples",
     **dict.fromkeys(
         ("permute.samples", "interpolate.train_samples", "interpolate.test_samples", "spawn.train_samples"), "--samples"
@@ -121,7 +123,7 @@ def _run(asked: argparse.Namespace, study: Mapping[str, Any], expected: Callable
     """expected: tells how long all may take, once it is known to be possible."""
     pipeline.refuse_without_extra()
     _refuse_others(asked.out)
-    with pipeline.inside(asked.out), pipeline.as_asked(OPTIONS | _statistics(asked)):
+    with pipeline.inside(asked.out), alone("given-networks"), pipeline.as_asked(OPTIONS | _statistics(asked)):
         classes = pipeline.begin(study)
         known = study["merge"].get("groups") or classes
         if asked.classes not in (None, len(known)):

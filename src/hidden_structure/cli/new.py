@@ -52,7 +52,7 @@ def begin(name: str, folder: Path, classes: int | None = None, size: int | None 
         raise InputError(f"{file} exists: choose another name, or remove it first")
     found = look(folder, size)
     fine = len(found.tree.class_names)
-    coarse = classes or max(2, fine // (5 if fine >= MODULO_OF_MANY else 2))
+    coarse = max(2, fine // (5 if fine >= MODULO_OF_MANY else 2)) if classes is None else classes
     if not 2 <= coarse <= fine:
         raise InputError(f"--classes {classes}: {folder} has {fine} classes: ask for 2 to {fine}")
     text = describe(name, folder, found, coarse)

@@ -15,12 +15,15 @@ import torch
 
 import hidden_structure
 from hidden_structure.distillation.keeping import keeps
+from hidden_structure.distillation.methods import check_room, check_samples
 from hidden_structure.distillation.steps import Plan, distill, student_file
 from hidden_structure.distillation.vectors import SPLITS
 from hidden_structure.frame import artifacts, params, tasks
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.workplace import fingerprint
-from hidden_structure.training.device import describe, pick_device, pick_precision
+from hidden_structure.networks.build import initialise
+from hidden_structure.training.device import compute_deterministically, describe, pick_device, pick_precision
+from hidden_structure.training.loop import check_sizes
 
 LARGEST = 1e100  # whose squares, of which variances are made, doubles hold
 
@@ -62,6 +65,7 @@ def compare(
     }
     _check(samples, classes, study)
     arrays = {f"{split}_{name}": array for split in SPLITS for name, array in vars(samples[split]).items()}
+    compute_deterministically(study.hardware.threads)  # as its tasks do, and as the folder's name says
     work = _workplace(folder, arrays, classes, study)
     artifacts.write_arrays(file := work / "vectors.npz", arrays)
     settings, cluster = study.distill, study.cluster
@@ -143,3 +147,9 @@ def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.St
         raise InputError(
             f"train: the original class {missing[0]} has no sample: leave it out, and number the others anew"
         )
+    labels = samples["train"].labels
+    kept = len(labels) - max(1, round(study.distill.validation * len(labels)))
+    check_sizes(study.train, (len(labels), 1, 1, width), 1, "train")
+    check_sizes(study.distill.train, (kept, 1, 1, width), 1, "distill.train")
+    check_samples(study.distill, int(np.bincount(classes[labels]).min()))
+    check_room(study.distill, initialise(study.network, (1, 1, width), int(classes.max()) + 1, "check"))

@@ -41,7 +41,7 @@ class Embeddings:
     def tsne(self) -> np.ndarray:
         """(N, 2), every class by itself."""
         values, labels, cluster = self.values.cpu().numpy(), self.labels.cpu().numpy(), self.cluster
-        own = values, labels, "tsne", cluster.perplexity, cluster.components, "distill"
+        own = values, labels, "tsne", cluster.perplexity, cluster.components, "distill", self.teacher
         return self._kept("map", {"points": ("f", 2)}, lambda: {"points": reduce_within(*own)})["points"]
 
     @cached_property

@@ -17,13 +17,14 @@ from hidden_structure.distillation.embeddings import Embeddings
 from hidden_structure.distillation.lelp import Projections, Splitter, assign, lelp, need_room, whole
 from hidden_structure.frame import params
 from hidden_structure.frame.distilling import Lelp
-from hidden_structure.frame.errors import about
+from hidden_structure.frame.errors import InputError, about
 from hidden_structure.networks.features import head
-from hidden_structure.recovery.clustering import kmeans
+from hidden_structure.recovery.clustering import TSNE_SAMPLES, kmeans
 from hidden_structure.seeding import numpy_generator, seed_of, torch_generator
 
 LOO = "Loo, Iliopoulos, Hu, Vee 2024"
 OURS = "ours: a control"
+CLUSTERED = ("kmeans", "kmeans-soft", "tsne-kmeans")  # with as many clusters in a class as subclasses
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _clusters(embeddings: Embeddings, choice: Choice) -> np.ndarray:
 def _kmeans_within(embeddings: Embeddings, points: np.ndarray, choice: Choice, name: str) -> np.ndarray:
     labels, count, pieces = embeddings.labels.cpu().numpy(), choice.subclasses, np.empty(len(points), np.int64)
     for label in np.unique(labels):
-        inside, seed = labels == label, seed_of("distill", name, count, int(label))
+        inside, seed = labels == label, seed_of("distill", name, embeddings.teacher, count, int(label))
         pieces[inside] = kmeans(points[inside], count, embeddings.cluster.restarts, seed)
     return pieces
 
@@ -226,6 +227,23 @@ def check_room(settings: params.Distill, teacher: nn.Module) -> None:
         if METHODS[method].axes:
             with _about(method, subclasses):
                 need_room(subclasses, layer.in_features, read)
+
+
+def check_samples(settings: params.Distill, fewest: int) -> None:
+    """Raises InputError, before anything is trained, if a method needs more training samples of a class than the
+    smallest class has."""
+    most = max(settings.subclasses)
+    for method in settings.methods:
+        if method in CLUSTERED and most > fewest:
+            raise InputError(
+                f"distill.subclasses: {most} are more than the {fewest} training samples of a class: {method}"
+            )
+        needed = TSNE_SAMPLES if method == "tsne-kmeans" else 2 if METHODS[method].axes else 1
+        if needed > fewest:
+            raise InputError(
+                f"distill.methods: {method} needs {needed} training samples of each class, and one has {fewest}: leave "
+                "it out"
+            )
 
 
 def candidates(settings: params.Distill, best: Choice, name: str) -> list[Choice]:

@@ -19,6 +19,7 @@ from hidden_structure.training import loop, resume, run
 from hidden_structure.training.batches import evaluation_batches
 from hidden_structure.training.device import autocast, place
 from hidden_structure.training.inputs import Inputs, read
+from hidden_structure.training.whitening import whiten
 
 PRETRAINED, INITIAL, OTHER = "pretrained", "initial", "other"  # what a network begins as
 BATCH_SIZE = 500  # images at once when a network decides; changes no number
@@ -72,7 +73,7 @@ def beginning(begins: str, seed: int, settings: params.Finetune, network: params
         load_state(made, artifacts.read_state(pretrained_file(seed, settings), made))
         return place(made, inputs.device)
     made = place(made, inputs.device)
-    run.whiten(made, inputs.images["train"])  # by images of all classes: else the tasks would have other filters
+    whiten(made, inputs.images["train"])  # by images of all classes: else the tasks would have other filters
     return made
 
 

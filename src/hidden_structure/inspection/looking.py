@@ -24,6 +24,7 @@ from hidden_structure.recovery.recovery import probe_accuracy, recover_and_probe
 from hidden_structure.seeding import numpy_generator, seed_of
 from hidden_structure.training.given import restored
 from hidden_structure.training.inputs import Inputs, read
+from hidden_structure.training.whitening import whiten
 
 SOURCES = ("given", "pixels", "untrained")  # of what is clustered
 FLAT = 2  # dimensions of the map
@@ -45,6 +46,7 @@ def look(
     inputs, file = read(hardware, settings.labels), settings.checkpoints[place - 1]
     given, row = restored(file, network, inputs)
     untrained = inputs.initialise(network, "inspect").to(inputs.device)
+    whiten(untrained, inputs.images["train"])  # as networks are that begin to be trained
     features = {
         name: [inputs.features(of, split, [PENULTIMATE], batch_size)[PENULTIMATE] for split in ("train", "test")]
         for name, of in (("given", given), ("untrained", untrained))
@@ -70,7 +72,9 @@ def _collapse(network: nn.Module, features: Tensor, labels: Tensor) -> dict:
 
 def _pixels(inputs: Inputs) -> np.ndarray:
     images = inputs.data["train_images"]
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+    pixels = images.reshape(len(images), -1).astype(np.float32)
+    pixels /= 255
+    return pixels
 
 
 def _reduced(clustered: np.ndarray, inputs: Inputs, cluster: params.Cluster, source: str, place: int) -> np.ndarray:

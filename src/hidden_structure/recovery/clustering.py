@@ -14,6 +14,7 @@ from hidden_structure.frame.progress import track
 from hidden_structure.recovery.kmeans import cluster
 from hidden_structure.seeding import Name, seed_of
 
+TSNE_SAMPLES = 4  # in a super-class, at least
 TSNE_INPUT = 50  # components kept before t-SNE, as its authors do: its neighbour search slows down with dimension
 WIDE = 100  # features from which that is done
 
@@ -41,7 +42,9 @@ def _principal_components(features: np.ndarray, components: int, seed: int) -> n
     points = np.zeros((len(features), components), features.dtype)
     kept = min(components, *features.shape)
     if (features != features[0]).any():  # of constant features the shares of variance would be 0 / 0
-        points[:, :kept] = PCA(kept, random_state=seed).fit_transform(features)
+        # Of collapsed features nothing would be left in float32 once the squares of their mean are taken away.
+        centred = (features - features.mean(0, dtype=np.float64)).astype(features.dtype)
+        points[:, :kept] = PCA(kept, random_state=seed).fit_transform(centred)
     return points
 
 
@@ -49,8 +52,10 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     from hidden_structure.recovery.tsne import embed
 
     samples, dimension = features.shape
-    if samples < 4:
-        raise InputError(f"t-SNE needs 4 samples in each super-class, got {samples}: drop tsne from cluster.reducers")
+    if samples < TSNE_SAMPLES:
+        raise InputError(
+            f"t-SNE needs {TSNE_SAMPLES} samples in each super-class, got {samples}: drop tsne from cluster.reducers"
+        )
     if not (features != features[0]).any():
         raise InputError("t-SNE got one point only, all features of a super-class agree: is the network dead?")
     if dimension > WIDE or dimension == 1:

@@ -136,7 +136,9 @@ def _source(source: str, seed: int) -> np.ndarray:
     if source != PIXELS:
         return _features(source, seed)[0].numpy()
     images = artifacts.read_arrays(paths.DATA, paths.IMAGES)["train_images"]
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+    pixels = images.reshape(len(images), -1).astype(np.float32)
+    pixels /= 255  # in place: they are most of what a task holds
+    return pixels
 
 
 def _map(folder: Path, source: str, seed: int, group: int) -> Path:

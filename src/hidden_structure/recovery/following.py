@@ -14,6 +14,7 @@ from torch.nn.functional import one_hot
 
 from hidden_structure.collapse.metrics import class_distances
 from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 from hidden_structure.seeding import Name
 
@@ -45,6 +46,8 @@ def separation(distances: Tensor, coarse_of: np.ndarray) -> dict[str, float]:
     Args:
         distances: float64 (C, C), mean squared distances of samples as `collapse.metrics.class_distances` gives them.
         coarse_of: int64 (C,), the super-class of each class.
+
+    Raises InputError if the means of all super-classes agree.
     """
     within = distances.diagonal() / 2
     apart = (distances - within[:, None] - within).fill_diagonal_(0)  # squared distances of class means
@@ -55,9 +58,11 @@ def separation(distances: Tensor, coarse_of: np.ndarray) -> dict[str, float]:
     between = (inside @ gram @ inside.T).diagonal().mean().clamp(min=0)
     coarse = _centred(_centred(average.T @ gram @ average).T).diagonal().mean().clamp(min=0)
     whole = between + within.mean()
+    if not coarse > 0:
+        raise InputError("the means of all super-classes agree: the network is dead, lower train.lr")
     return {
         "explained": (between / whole).item() if whole > 0 else 0.0,
-        "spread": (between / coarse).item() if coarse > 0 else float("inf"),
+        "spread": (between / coarse).item(),
     }
 
 

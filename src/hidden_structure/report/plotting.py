@@ -244,10 +244,11 @@ def logarithmic_axis(*panels: Axes, floor: float = 0.0) -> None:
     logarithm."""
     values = np.concatenate([np.empty(0), *(line.get_ydata() for axes in panels for line in axes.lines)])
     values = values[values > floor]
+    if not len(values):  # a scale without a value could not be drawn
+        return
     for axes in panels:
         axes.set_yscale("log")
-        if len(values):
-            axes.set_ylim(values.min() / 2, values.max() * 2)
+        axes.set_ylim(values.min() / 2, values.max() * 2)
 
 
 def epochs_axis(axes: Axes, last: int) -> None:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame.params import Train
-from hidden_structure.seeding import Name, torch_generator
+from hidden_structure.seeding import Name
 from hidden_structure.training import averaging, distributed, loop, resume
 from hidden_structure.training.batches import Images
 from hidden_structure.training.loop import Objective, TrainingState, nothing
+from hidden_structure.training.whitening import whiten
 
-WHITENED = 5000  # images whose patches the first layer whitens; as Jordan 2024
 SECONDS = 5.0  # between two states that are kept: what a kill may cost
 
 
@@ -65,14 +65,6 @@ def train(
     distributed.check_same(state.epoch, "epochs to resume from: share artifacts/resume between the machines")
     loop.fit(state, images, labels, recipe, noise, precision, (rank, processes), kept, objective, section, stepped)
     return state
-
-
-def whiten(network: nn.Module, images: Images) -> None:
-    """Let layers that whiten their inputs (`networks.speedrun`) see some training images: the same in every network."""
-    for module in network.modules():
-        if hasattr(module, "whiten"):
-            chosen = torch.randperm(len(images.pixels), generator=torch_generator("whitening"))[:WHITENED]
-            module.whiten(images.normalise(images.pixels[chosen.to(images.pixels.device)]))
 
 
 def evaluate(

@@ -33,6 +33,8 @@ from hidden_structure.unconstrained import descent
 from hidden_structure.unconstrained.model import GRADIENT_AT_MOST, Point, Problem, closed_form
 from hidden_structure.unconstrained.two_groups import bounded_merging_ratio
 
+LOSS_FROM = 1e3 * GRADIENT_AT_MOST  # below it a gradient vanishes everywhere
+
 
 @dataclass(frozen=True)
 class Peeled:
@@ -138,6 +140,11 @@ def solve(problem: Peeled, start: Point) -> Point:
     step, vector = descent.descend(function, pack(start))[-1]
     point = unpack(vector)
     norm = descent.gradient(function, pack(point)).norm().item()
+    if loss(problem, point) < LOSS_FROM:
+        raise InputError(
+            "unconstrained: under bounds of these norms the loss is less than float64 tells from 0: raise weight_decay "
+            "or feature_decay"
+        )
     if not norm <= GRADIENT_AT_MOST:
         raise InputError(
             f"unconstrained: under bounds the gradient's norm is {norm:.2g} after {step} steps, no minimum"

@@ -13,17 +13,20 @@ singular values, and stand before the losses alone.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from hidden_structure.unconstrained.descent import descend
 
 ZERO_BELOW = 1e-9  # norm of a row that counts as zero
 RATIO_AT_MOST = 1e12  # no data has so many samples
+SMALL = -17.0  # of which e squared is less than float64 tells from 0
 
 
 @dataclass(frozen=True)
@@ -96,17 +99,24 @@ def bounded_merging_ratio(
         groups = TwoGroups(majority, minority, math.exp(logarithm), 1.0)
         numbers = _minimum(_bounded(groups, whole, bias), merged=True)
         scale = torch.tensor(whole, dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad(_bounded(groups, scale, bias)(numbers), scale)
-        return math.log(-slope.item() * groups.samples)
+        logarithm_of_loss = _bounded(groups, scale, bias)(numbers)
+        (slope,) = torch.autograd.grad(logarithm_of_loss, scale)
+        multiplier = max(-slope.item(), sys.float_info.min)  # no bound worth mentioning, where nothing is left of it
+        return logarithm_of_loss.item() + math.log(multiplier * groups.samples)
 
     end = math.log(RATIO_AT_MOST)
     return None if too_far(end) < 0 else math.exp(brentq(too_far, 0.0, end, xtol=1e-12, rtol=1e-12))
 
 
 def _bounded(groups: TwoGroups, whole: float | Tensor, bias: bool) -> Callable[[Tensor], Tensor]:
+    """The logarithm of the loss under bounds: of large ones the loss itself is less than float64 tells from 0."""
+
     def function(numbers: Tensor) -> Tensor:
         scale = whole / _nuclear(groups, numbers, (1, 1)).sum()
-        return _loss(groups, numbers, scale, numbers[5] if bias else 0.0)
+        each = _excesses(groups, numbers, scale, numbers[5] if bias else 0.0)
+        weights = groups.majority * groups.large, groups.minority * groups.small
+        terms = [math.log(weight / groups.samples) + _log_log1p(t) for weight, t in zip(weights, each, strict=True)]
+        return torch.logsumexp(torch.stack(terms), 0)
 
     return function
 
@@ -122,19 +132,31 @@ def _minimum(function: Callable[[Tensor], Tensor], merged: bool = False) -> Tens
 
 def _loss(groups: TwoGroups, numbers: Tensor, scale: float | Tensor, bias: float | Tensor) -> Tensor:
     """Cross-entropy, Z times the scale."""
+    large, small = (softplus(t, threshold=700) for t in _excesses(groups, numbers, scale, bias))
+    return (groups.majority * groups.large * large + groups.minority * groups.small * small) / groups.samples
+
+
+def _excesses(groups: TwoGroups, numbers: Tensor, scale: float | Tensor, bias: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Of a majority and of a minority sample, Z times the scale, the t of which the cross-entropy is log(1 + e^t)."""
     a, e, p, q, g = numbers[:5]
     s, m, u, v = (scale * value for value in (a * a, e * e, -p * g, -q * g))
     own_large = ((groups.majority - 1) * s - groups.minority * u) / groups.majority
     own_small = ((groups.minority - 1) * m - groups.majority * v) / groups.minority
     large = _log_total(groups.majority - 1, -s, groups.minority, u - own_large - bias)
     small = _log_total(groups.minority - 1, -m, groups.majority, v - own_small + bias)
-    return (groups.majority * groups.large * large + groups.minority * groups.small * small) / groups.samples
+    return large, small
 
 
 def _log_total(siblings: int, sibling: Tensor, others: int, other: Tensor) -> Tensor:
-    """log(1 + siblings e^sibling + others e^other)."""
-    terms = [torch.zeros_like(other), math.log(others) + other]
-    return torch.logsumexp(torch.stack([*terms, *([math.log(siblings) + sibling] if siblings else [])]), 0)
+    """log(siblings e^sibling + others e^other)."""
+    terms = [math.log(others) + other, *([math.log(siblings) + sibling] if siblings else [])]
+    return torch.logsumexp(torch.stack(terms), 0)
+
+
+def _log_log1p(t: Tensor) -> Tensor:
+    """log(log(1 + e^t)), to all digits: t less half e^t where e^t is small."""
+    small = t < SMALL
+    return torch.where(small, t - t.clamp(max=SMALL).exp() / 2, softplus(t.clamp(min=SMALL), threshold=700).log())
 
 
 def _nuclear(groups: TwoGroups, numbers: Tensor, sizes: tuple[float, float]) -> Tensor:

@@ -154,7 +154,9 @@ def error_axis(axes: Axes) -> None:
 
 
 def plain_ticks(axes: Axes) -> None:
-    """Ticks of a logarithmic axis at 1, 2 and 5 times a power of ten (1 and 3 over decades), written out."""
+    """Ticks of an axis that is logarithmic at 1, 2 and 5 times a power of ten (1 and 3 over decades), written out."""
+    if axes.get_yscale() != "log":  # where nothing is above 0
+        return
     low, high = axes.get_ylim()
     steps = (1, 2, 5) if high < 30 * low else (1, 3) if high < 1e3 * low else (1,)
     axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=6))

@@ -202,7 +202,8 @@ def together(features: Rows, walked: Rows) -> Figure:
             places = [row["bend"] for row in own], [barriers[_key(row)] for row in own]
             axes.plot(*places, one.marker, color=one.colour, markerfacecolor=face, markersize=4, clip_on=False)
         handles.append(Line2D([], [], linestyle="", marker=one.marker, color=one.colour, label=one.label))
-    axes.set_xscale("log")
+    if any(row["bend"] > 0 for row in features):  # of networks that are the same nothing bends
+        axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     error_axis(axes)
     low, high = axes.get_xlim()
