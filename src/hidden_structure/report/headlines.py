@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from hidden_structure.frame import git, paths, tables
 from hidden_structure.frame.errors import InputError
 
-STUDIES = {"digits": "digits", "cifar10": "CIFAR-10"}  # -> head of its column
+STUDIES = {  # -> head of its column
+    "digits": "digits",
+    "cifar10": "CIFAR-10",
+    "cifar10-recovery": "CIFAR-10, wide network",
+}
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3"),
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
