@@ -216,7 +216,7 @@ def _agreement(
 ) -> Claim:
     level = chance(superclasses)
     criterion = Criterion(
-        f"agreement of recovered with original labels over the training set, from the {level:.3f} of shuffled labels "
+        "agreement of recovered with original labels over the training set, from that of shuffled labels "
         "(0) to all (1)",
         at_least=AGREEMENT_FROM,
         origin="ours",
@@ -251,7 +251,7 @@ def _outlasting(following: Sequence[Mapping], level: float, unmet: str) -> Itera
     claims = {
         "agreement": (
             "clusters of the coarse network's features find of the merged classes",
-            f"agreement of recovered with original labels over the training set, from the {level:.3f} of shuffled "
+            f"agreement of recovered with original labels over the training set, from that of shuffled "
             f"labels (0) to all (1), {words}",
             1 / (1 - level),
         ),
