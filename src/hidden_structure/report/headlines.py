@@ -10,6 +10,7 @@ STUDIES = {  # -> head of its column
     "digits": "digits",
     "cifar10": "CIFAR-10",
     "cifar10-recovery": "CIFAR-10, wide network",
+    "cifar10-mlp": "CIFAR-10, perceptrons",
 }
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3"),
