@@ -121,7 +121,7 @@ def test_the_readme_must_show_the_committed_claims_and_what_it_names(repository)
     assert "make readme" in TOOL["check_readme"]()[0]
     runpy.run_path(str(tiny.ROOT / "tools/readme.py"), run_name="__main__")
     assert TOOL["check_readme"]() == []
-    assert "**supported**: 0.5 ± 0.01 (n = 3)" in Path("README.md").read_text()
+    assert "digits: **supported**, 0.5 ± 0.01 (n = 3)" in Path("README.md").read_text()
     tables.write(Path("reports/digits/claims.csv"), [ROW | {"measured": 0.6}])
     assert TOOL["check_readme"]() == [], "a study that was made again is compared with nothing"
     Path("reports/digits/claims.csv").unlink()
@@ -141,4 +141,14 @@ def test_what_is_asked_by_two_criteria_stands_on_two_lines():
     row |= {"standard_error": 0.01, "verdict": "supported"}
     merged, repaired = (row | {"criterion": f"barrier, {how}: at most 1 (ours)"} for how in ("merged", "with REPAIR"))
     lines = headlines.table({"digits": [merged], "cifar10": [repaired]}).splitlines()[2:]
-    assert [line.split(" | ")[1] for line in lines] == ["barrier, merged: at most 1", "barrier, with REPAIR: at most 1"]
+    asked = [line.split("<sub>")[1].split("</sub>")[0] for line in lines]
+    assert asked == ["barrier, merged: at most 1", "barrier, with REPAIR: at most 1"]
+
+
+def test_the_headlines_are_what_a_study_decides_and_name_those_that_cannot_say():
+    row = ROW | {"criterion": "NC1: at most 1"}
+    undecided, nothing = row | {"verdict": "undecided", "n": 1}, row | {"verdict": "not assessable", "measured": None}
+    assert len(headlines.table({"digits": [undecided], "cifar10": [nothing]}).splitlines()) == 2
+    found = headlines.table({"digits": [row], "cifar10": [nothing], "cifar10-mlp": [undecided]}).splitlines()[2]
+    for words in ("digits: **supported**, 0.5", "perceptrons: **undecided**, 0.5", "<br>not assessable: CIFAR-10 |"):
+        assert words in found

@@ -6,39 +6,44 @@ from collections.abc import Mapping, Sequence
 from hidden_structure.frame import git, paths, tables
 from hidden_structure.frame.errors import InputError
 
-STUDIES = {  # -> head of its column
+STUDIES = {  # -> as the table calls it
     "digits": "digits",
     "cifar10": "CIFAR-10",
     "cifar10-recovery": "CIFAR-10, wide network",
     "cifar10-mlp": "CIFAR-10, perceptrons",
+    "cifar10-binary": "CIFAR-10, two classes",
+    "cifar100-tasks": "CIFAR-100",
 }
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3"),
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
-    *("linearity.parted", "linearity.matched.weights"),
+    *("linearity.parted", "linearity.matched.weights", "finetune.linear", "finetune.addition", "finetune.kept"),
 )
+NOTHING = "not assessable"
+DECIDED = frozenset({"supported", "contradicted"})
 BEGIN, END = "<!-- headlines -->\n", "<!-- end of headlines -->"
 
 
 def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
-    """In Markdown, a claim a line: statement, criterion, what is published, and a cell a study.
+    """In Markdown, a claim a line: what is claimed and asked for, what is published, and what the studies found.
 
     What is claimed of one study need not be claimed of another, as that networks part, or not by the same criterion, as
-    with REPAIR and without: then each has its line.
+    with REPAIR and without: then each has its line. What no study decides is left to the reports.
 
-    claims: study -> rows of its claims.csv. A claim that no study has is left out.
+    claims: study -> rows of its claims.csv.
     """
-    lines = [["claim", "asked for", "published", *(STUDIES[study] for study in claims)]]
-    lines.append(["---"] * len(lines[0]))
+    lines = [["claim", "published", "found"], ["---"] * 3]
     for name in CLAIMS:
         posed = {study: row for study, rows in claims.items() for row in rows if row["id"] == name}
         for asked in dict.fromkeys(_asked(row) for row in posed.values()):
             alike = {study: row for study, row in posed.items() if _asked(row) == asked}
+            if DECIDED.isdisjoint(row["verdict"] for row in alike.values()):
+                continue
             (first, *_) = alike.values()
-            cells = [_cell(alike[study]) if study in alike else "" for study in claims]
-            lines.append([*asked, first["published"] or "", *cells])
+            asked_for = f"{asked[0]}<br><sub>{asked[1]}</sub>"
+            lines.append([asked_for, first["published"] or "", "<br>".join(_found(alike))])
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
 
 
@@ -51,15 +56,18 @@ def _bound(criterion: str) -> str:
     return re.sub(r"(: (?:at least|at most|from) [-\d.e]+(?: to [-\d.e]+)?)(?: \(.*\))?$", r"\1", criterion)
 
 
-def _cell(row: Mapping | None) -> str:
-    if row is None:
-        return ""
-    if row["measured"] is None:
-        return f"**{row['verdict']}**"
+def _found(rows: Mapping[str, Mapping]) -> list[str]:
+    """A line a study, and one of those that can say nothing."""
+    lines = [f"{STUDIES[study]}: {_verdict(row)}" for study, row in rows.items() if row["verdict"] != NOTHING]
+    without = [STUDIES[study] for study, row in rows.items() if row["verdict"] == NOTHING]
+    return [*lines, f"{NOTHING}: {', '.join(without)}"] if without else lines
+
+
+def _verdict(row: Mapping) -> str:
     error = row["standard_error"]
     measured = 0 if error and abs(row["measured"]) < error / 1000 else row["measured"]  # what rounding leaves of 0
     spread = "" if error is None else f" ± {error:.2g}"
-    return f"**{row['verdict']}**: {measured:.3g}{spread} (n = {row['n']})"
+    return f"**{row['verdict']}**, {measured:.3g}{spread} (n = {row['n']})"
 
 
 def insert(document: str, claims: Mapping[str, Sequence[Mapping]]) -> str:
