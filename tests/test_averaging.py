@@ -7,12 +7,13 @@ import pytest
 import tiny
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from hidden_structure.connectivity.averaging import groups, lost_in_cycles, match_pairs, mean_state, merge
 from hidden_structure.connectivity.repair import recompute_batch_norm, repair_mean, repairer
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.networks.build import initialise
-from hidden_structure.permutation.permuting import apply, compose, draw, invert
+from hidden_structure.permutation.permuting import apply, compose, draw, identity, invert
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.seeding import torch_generator
 from hidden_structure.training.batches import on_device
@@ -106,6 +107,27 @@ def test_what_pairs_lose_in_cycles():
     own = match_pairs(symmetry, [one.state_dict() for one in networks(3)], 1, 0)
     assert 0 < lost_in_cycles(symmetry, own, 3) < 1
     assert all(torch.equal(invert(symmetry, own[0, 1])[name], entries) for name, entries in own[1, 0].items())
+
+
+class Heads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, tokens):
+        return self.head(self.layer(tokens, tokens, tokens, need_weights=False)[0].mean(1))
+
+
+def test_units_of_a_head_that_moves_move_with_it():
+    symmetry = derive(Heads(), torch.randn(3, 4, 8))
+    (heads,) = (name for name, group in symmetry.groups.items() if group.parent is None and group.size == 2)
+    inside = [name for name, group in symmetry.groups.items() if group.parent == heads]
+    stay = identity(symmetry)
+    swapped = stay | {heads: torch.tensor([1, 0])}
+    pairwise = dict.fromkeys(itertools.permutations(range(3), 2), stay) | {(0, 1): swapped}
+    others = sum(group.size for name, group in symmetry.groups.items() if name not in (heads, *inside))
+    moved = sum(stay[name].numel() for name in inside)
+    assert lost_in_cycles(symmetry, pairwise, 3) == moved / (moved + others)
 
 
 def test_groups_of_one_size_share_no_network():

@@ -2,6 +2,7 @@
 
 import pytest
 import synthetic_recovery
+import torch
 from torch import nn
 
 from hidden_structure.frame import params
@@ -19,6 +20,41 @@ def test_layers_cost_six_times_their_multiplications():
     assert training_flop(linear, SHAPE) == 6 * (inputs * hidden + hidden * classes)
     convolution = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.BatchNorm2d(5), nn.Flatten())
     assert training_flop(convolution, SHAPE) == 6 * (8 * 8 * 3 * 5 * 9)
+
+
+class Tokens(nn.Module):
+    """A layer for sequences, on patches of 2 x 2 pixels."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.patches, self.layer, self.head = nn.Conv2d(3, 32, 2, stride=2), layer, nn.Linear(32, 10)
+
+    def forward(self, images):
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        queries = [tokens] * (3 if isinstance(self.layer, nn.MultiheadAttention) else 1)
+        found = self.layer(*queries)
+        return self.head((found[0] if isinstance(found, tuple) else found).mean(1))
+
+
+TOKENS = 16
+ATTENTION = TOKENS * 32 * 4 * 32 + 2 * TOKENS**2 * 32
+
+
+@pytest.mark.parametrize(
+    ("layer", "multiplications"),
+    [
+        (nn.MultiheadAttention(32, 4, batch_first=True), ATTENTION),
+        (nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), ATTENTION + 2 * TOKENS * 32 * 64),
+        (nn.LSTM(32, 32, batch_first=True), TOKENS * 4 * 32 * (32 + 32)),
+        (nn.GRU(32, 32, batch_first=True), TOKENS * 3 * 32 * (32 + 32)),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_layers_that_torch_computes_at_a_stroke_cost_all_their_products(layer, multiplications):
+    others = TOKENS * 12 * 32 + 32 * 10
+    fast = torch.backends.mha.get_fastpath_enabled()
+    assert training_flop(Tokens(layer), SHAPE) == 6 * (multiplications + others)
+    assert torch.backends.mha.get_fastpath_enabled() == fast
 
 
 def test_the_mode_of_the_network_and_its_statistics_stay_what_they_were():

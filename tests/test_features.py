@@ -9,7 +9,7 @@ from hidden_structure import seeding
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
-from hidden_structure.networks.features import activations, extract, head
+from hidden_structure.networks.features import activations, extract, head, head_tensors
 
 SMALL = {
     "mlp": (2, 12, "batch"),
@@ -148,6 +148,23 @@ def test_a_network_that_does_not_end_in_a_linear_layer_has_no_penultimate_featur
         activations(network, images, ["penultimate"])
 
 
+@pytest.mark.parametrize(
+    "parametrised",
+    [
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.spectral_norm,  # by hooks
+        nn.Identity(),
+    ],
+)
+def test_the_heads_tensors_are_what_it_computes_with(parametrised):
+    network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), parametrised(nn.Linear(5, 3))).eval()
+    found, images = head_tensors(network), torch.randn(4, 6)
+    assert found.keys() == {"weight", "bias"}
+    logits = activations(network, images, ["1"])["1"] @ found["weight"].T + found["bias"]
+    torch.testing.assert_close(logits, network(images))
+
+
 def test_gradients_flow_through_activations():
     network = network_of("resnet")
     activations(network, images_of(2), ["stages.0"])["stages.0"].sum().backward()
@@ -186,6 +203,22 @@ def test_bfloat16_activations_come_out_as_float32():
     with torch.autocast("cpu", torch.bfloat16):
         found = extract(network_of("mlp"), [images_of(3)], ["hidden.relu1"], 3)
     assert found["hidden.relu1"].dtype == torch.float32
+
+
+class Sequences(nn.Module):
+    """Its tokens first, as torch's own layers have them unless told otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Linear(2, 4), nn.Linear(4, 3)
+
+    def forward(self, images):
+        return self.head(self.layer(images.flatten(1).unflatten(1, (-1, 2)).transpose(0, 1)).mean(0))
+
+
+def test_a_layer_that_has_its_images_elsewhere_is_refused():
+    with pytest.raises(InputError, match="the output of layer holds 6 of something along its first axis for 4 images"):
+        extract(Sequences(), [torch.randn(4, 12)], ["layer"], 4)
 
 
 @pytest.mark.parametrize("samples", [5, 7])

@@ -58,6 +58,13 @@ def test_a_part_is_learnt_in_as_many_steps_as_the_whole_but_for_half_an_epoch_of
     assert longer.model_copy(update={"epochs": 30}) == recipe
 
 
+def test_of_a_part_as_large_a_share_of_training_is_without_augmentation():
+    recipe = RECIPE.model_copy(update={"epochs": 20, "batch_size": 64, "clean": 10})
+    longer = as_many_steps(recipe, 1437, 300, "merges.train")
+    assert longer.clean / longer.epochs == pytest.approx(0.5, abs=0.01)
+    assert as_many_steps(recipe.model_copy(update={"clean": 0}), 1437, 300, "merges.train").clean == 0
+
+
 def test_a_part_of_less_than_a_batch_is_told():
     with pytest.raises(InputError, match=r"merges\.train\.batch_size: 64 is more than the 63 images of a part"):
         as_many_steps(RECIPE.model_copy(update={"batch_size": 64}), 1437, 63, "merges.train")

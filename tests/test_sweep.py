@@ -8,7 +8,7 @@ import tiny
 
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError
-from hidden_structure.merges import sweep
+from hidden_structure.merges import sweep, variants
 
 DECAY = 1e-4
 SWEEP = {"seeds": [0], "train": None, "lrs": [0.1, 0.05, 0.02], "weight_decays": [DECAY]}
@@ -134,6 +134,24 @@ def test_what_cannot_be_measured_any_more_leaves_what_could(tmp_path, monkeypatc
         assert row["error"] == "k-means found 1 different points"
         assert row["agreement"] is row["probe_accuracy"] is None
         assert None not in (row["test_accuracy"], row["nc1"], row["oracle_accuracy"])
+
+
+def test_a_damaged_file_is_no_finding(tmp_path, monkeypatch):
+    train = variants.train
+
+    def damaging(variant, inputs, folder, epochs):
+        rows = train(variant, inputs, folder, epochs)
+        file = variants.features_file(folder, variant.name, variant.seed, epochs[-1])
+        file.write_bytes(file.read_bytes()[:100])
+        return rows
+
+    monkeypatch.setattr(variants, "train", damaging)
+    prepare(tmp_path)
+    stopped, _ = stage(tmp_path)
+    assert stopped.returncode == 1
+    assert f"{CELLS[0].name}: " in stopped.stderr
+    assert "is damaged" in stopped.stderr
+    assert not list((tmp_path / paths.RESUME).rglob("tasks/*.json"))
 
 
 def test_without_a_grid_there_are_no_rows(tmp_path):

@@ -26,7 +26,7 @@ from hidden_structure.merges.price import affordable, as_many_steps
 from hidden_structure.merges.split import draw
 from hidden_structure.networks import checkpoints
 from hidden_structure.networks.build import initialise
-from hidden_structure.networks.features import PENULTIMATE, activations, evaluation_mode
+from hidden_structure.networks.features import PENULTIMATE, extract
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.recovery.clustering import TSNE_SAMPLES
 from hidden_structure.rehearsal import READ, rehearse, rehearse_matching
@@ -35,6 +35,8 @@ from hidden_structure.training.device import pick_device
 from hidden_structure.training.inputs import built_for
 from hidden_structure.training.loop import check_sizes, snapshot_epochs
 from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
+
+FEW = 5  # images, of which an axis that holds something else is hardly as long
 
 
 def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:
@@ -145,11 +147,9 @@ def _runnable(network: params.Network, image_shape: tuple[int, ...], classes: in
     return made
 
 
-@torch.no_grad()
 def _run(network: nn.Module, image_shape: tuple[int, ...], layers: Sequence[str]) -> None:
     height, width, channels = image_shape
-    with evaluation_mode(network):
-        activations(network, torch.zeros(2, channels, height, width), layers)
+    extract(network, [torch.zeros(FEW, channels, height, width)], layers, FEW)
 
 
 def _recipe(told: list[str], study: params.Study, train: params.Train, key: str, shape: tuple[int, ...]) -> None:

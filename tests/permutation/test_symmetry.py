@@ -582,6 +582,31 @@ KNOWN = {
         {"c": conv(3, 6, 3), "d": lin(6, 4)},
         6,
     ),
+    "the largest of each unit's places": (
+        lambda m, x: m.d(m.c(x).flatten(2).max(2)[0]),
+        {"c": conv(3, 6, 3), "d": lin(6, 4)},
+        6,
+    ),
+    "the least of each unit's places, by name": (
+        lambda m, x: m.d(m.c(x).flatten(2).min(dim=2).values),
+        {"c": conv(3, 6, 3), "d": lin(6, 4)},
+        6,
+    ),
+    "the larger of two": (
+        lambda m, x: m.d(torch.max(m.c(x.flatten(1)), m.e(x.flatten(1)))),
+        {"c": lin(192, 6), "e": lin(192, 6), "d": lin(6, 4)},
+        6,
+    ),
+    "variances and means": (
+        lambda m, x: m.d(torch.cat(torch.var_mean(m.c(x), (2, 3)), 1)),
+        {"c": conv(3, 6, 3), "d": lin(12, 4)},
+        6,
+    ),
+    "channels of zeros around a shortcut": (
+        lambda m, x: m.d((m.e(m.c(x)) + F.pad(m.c(x), (0, 0, 0, 0, 2, 2))).relu().mean((2, 3))),
+        {"c": conv(3, 4, 3), "e": conv(4, 8, 1), "d": lin(8, 4)},
+        4 + 2 + 2,
+    ),
     "tokens mixed, with a residual": (
         lambda m, x: m.d((m.c(x.flatten(1)).view(-1, 2, 4) + m.w @ m.c(x.flatten(1)).view(-1, 2, 4)).flatten(1)),
         {"c": lin(192, 8), "w": parameter(2, 2), "d": flat_linear(8)},
@@ -822,6 +847,22 @@ MIXING = {
     "a norm of weights": (
         lambda m, x: m.d(m.c(x.flatten(1)).relu()),
         {"c": nn.utils.parametrizations.weight_norm(lin(192, 5)), "d": lin(5, 4)},
+    ),
+    "where the largest unit stands": (
+        lambda m, x: m.d(m.c(x.flatten(1)).max(1, keepdim=True)[1] * m.c(x.flatten(1))),
+        {"c": lin(192, 6), "d": lin(6, 4)},
+    ),
+    "the largest unit, and where it stands": (
+        lambda m, x: m.d(m.c(x.flatten(1)) + sum(m.c(x.flatten(1)).max(dim=1, keepdim=True))),
+        {"c": lin(192, 6), "d": lin(6, 4)},
+    ),
+    "units reflected": (
+        lambda m, x: m.d(F.pad(m.c(x.flatten(1))[:, None], (1, 1), mode="reflect").flatten(1)),
+        {"c": lin(192, 6), "d": lin(8, 4)},
+    ),
+    "units cut off": (
+        lambda m, x: m.d(F.pad(m.c(x.flatten(1)), (1, -1))),
+        {"c": lin(192, 6), "d": lin(6, 4)},
     ),
     # attn_mask's own axes stay free, and heads are not tied to it
     "attention with a learned bias": (

@@ -86,6 +86,31 @@ def test_the_objective_is_the_sum_of_products(independent):
     assert objective(symmetry, a, b, permutation) == pytest.approx(expected, rel=1e-5)
 
 
+class Tied(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again = nn.Linear(12, 6), nn.Linear(6, 6, bias=False)
+        self.twice, self.head = nn.Linear(6, 6, bias=False), nn.Linear(6, 4)
+        self.twice.weight = self.again.weight
+
+    def forward(self, x):
+        return self.head(self.twice(self.again(self.first(x).relu()).relu()).relu())
+
+
+def test_a_tied_weight_counts_once_whether_its_names_share_memory_or_not():
+    networks = [randomise(Tied(), f"tied {index}") for index in range(2)]
+    symmetry = derive(networks[0], tensors(3, 12))
+    stay = permuting.identity(symmetry)
+    own = [[weight for weight in network.parameters() if weight.dim() > 1] for network in networks]
+    expected = sum((a * b).sum().item() for a, b in zip(*own, strict=True))
+    shared = [network.state_dict() for network in networks]
+    apart = [{name: tensor.clone() for name, tensor in state.items()} for state in shared]
+    for a, b in (shared, apart):
+        assert objective(symmetry, a, b, stay) == pytest.approx(expected, rel=1e-5)
+
+
 def test_matching_raises_the_objective_that_it_reports(independent):
     symmetry, (a, b, _) = independent
     found = match_weights(symmetry, a, b, generator())

@@ -18,6 +18,7 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Average, Hardware, Study
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import as_state, copy_of, load_state
+from hidden_structure.permutation.families import stand
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.many import match_together
 from hidden_structure.permutation.permuting import Permutation, apply, compose, identity, invert
@@ -104,13 +105,13 @@ def match_pairs(symmetry: Symmetry, states: Sequence[State], restarts: int, *noi
 
 def lost_in_cycles(symmetry: Symmetry, pairwise: Pairwise, count: int) -> float | None:
     """The share of units that come back elsewhere when they go round three networks by the matchings of every two;
-    None of two networks."""
+    None of two networks. Units inside others, as in heads, move with these, and count in their place."""
     lost = units = 0
     for i, j, k in itertools.combinations(range(count), 3):
         around = compose(symmetry, compose(symmetry, pairwise[k, i], pairwise[j, k]), pairwise[i, j])
-        for name, stay in identity(symmetry).items():
-            lost += (around[name] != stay).sum().item()
-            units += stay.numel()
+        for came in stand(symmetry, around).values():
+            lost += (came != torch.arange(len(came))).sum().item()
+            units += len(came)
     return lost / units if units else None
 
 

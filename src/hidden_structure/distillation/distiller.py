@@ -29,7 +29,7 @@ from hidden_structure.distillation.students import (
 )
 from hidden_structure.frame import artifacts, params
 from hidden_structure.networks.build import initialise
-from hidden_structure.networks.features import head
+from hidden_structure.networks.features import head, head_tensors
 from hidden_structure.seeding import Name, global_seed, numpy_generator
 
 
@@ -173,7 +173,7 @@ class Distiller:
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """A student's accuracy on every task, and its number of outputs; for its file its embeddings of every task's
         images, its last layer, and the piece of each training image that it was taught."""
-        found, tensors = {}, dict(head(network).named_parameters()) | {"pieces": self.pieces(method, choice)}
+        found, tensors = {}, head_tensors(network) | {"pieces": self.pieces(method, choice)}
         for name, task in tasks.items():
             tensors[name], logits = forward_all(network, task)
             found[f"{name}_accuracy"] = merged_accuracy(logits, task, METHODS[method].temperature(choice))

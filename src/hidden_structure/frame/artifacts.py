@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hidden_structure.frame import locking, paths
-from hidden_structure.frame.errors import InputError, memory_is_short
+from hidden_structure.frame.errors import Damaged, InputError, memory_is_short
 
 WRITING = ".writing-"  # how the names of files begin that are not finished
 # What a file's content can raise where it is not what the reader takes it for.
@@ -216,14 +216,14 @@ def content_of(files: Iterable[Path]) -> Iterator[None]:
         yield
     except InputError as error:
         named = any(str(file) in str(error) for file in files)
-        raise error if named else InputError(f"{error} (in {', '.join(map(str, dict.fromkeys(files)))})") from error
+        raise error if named else Damaged(f"{error} (in {', '.join(map(str, dict.fromkeys(files)))})") from error
     except UNFIT as error:
         raise unfit(f"what cannot be worked with ({type(error).__name__}: {error})", *files) from error
 
 
 def _read(path: Path, read: Callable[[], Any]) -> Any:
     if not path.is_file():
-        raise InputError(f"{path} is missing: run `dvc repro` to make it")
+        raise Damaged(f"{path} is missing: run `dvc repro` to make it")
     try:
         return read()
     except Exception as error:  # the readers raise a dozen types; nearly all mean the same to the user
@@ -231,17 +231,17 @@ def _read(path: Path, read: Callable[[], Any]) -> Any:
             raise MemoryError(f"{path}: {error}") from error
         if isinstance(error, OSError) and error.errno is not None:  # the file itself may be sound
             raise OSError(error.errno, error.strerror, str(path)) from error
-        raise InputError(f"{path} is damaged ({error}): {_mend(path)}") from error
+        raise Damaged(f"{path} is damaged ({error}): {_mend(path)}") from error
 
 
-def unfit(found: str, *files: Path) -> InputError:
+def unfit(found: str, *files: Path) -> Damaged:
     """What to say of a file, or of one of several, whose content is not what a stage of this study writes."""
     first, *others = dict.fromkeys(files)
     if not others:
-        return InputError(f"{first} is not what its stage writes, it holds {found}: {_mend(first)}")
+        return Damaged(f"{first} is not what its stage writes, it holds {found}: {_mend(first)}")
     where = ", ".join(map(str, (first, *others)))
     mend = "`dvc status` says which, and `dvc checkout` or `dvc repro -f` mends it"
-    return InputError(f"one of {where} is not what its stage writes, it holds {found}: {mend}")
+    return Damaged(f"one of {where} is not what its stage writes, it holds {found}: {mend}")
 
 
 def _mend(path: Path) -> str:

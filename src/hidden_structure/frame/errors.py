@@ -18,6 +18,10 @@ class InputError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class Damaged(InputError):
+    """A file is missing, or is not what its stage writes."""
+
+
 @contextmanager
 def about(what: str) -> Iterator[None]:
     """Begin the message of every InputError inside the block with what it is about."""

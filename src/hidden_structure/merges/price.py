@@ -52,4 +52,6 @@ def as_many_steps(recipe: Train, whole: int, part: int, section: str) -> Train:
             f"{section}.batch_size: {recipe.batch_size} is more than the {part} images of a part: lower it"
         )
     steps = recipe.epochs * (whole // recipe.batch_size)
-    return recipe.model_copy(update={"epochs": max(recipe.epochs, round(steps / (part // recipe.batch_size)))})
+    epochs = max(recipe.epochs, round(steps / (part // recipe.batch_size)))
+    clean = round(recipe.clean * epochs / recipe.epochs)
+    return recipe.model_copy(update={"epochs": epochs, "clean": clean})

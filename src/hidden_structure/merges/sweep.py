@@ -11,7 +11,7 @@ import torch
 
 from hidden_structure.collapse import metrics
 from hidden_structure.frame import artifacts, params, paths
-from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.errors import Damaged, InputError
 from hidden_structure.merges import variants
 from hidden_structure.recovery.recovery import Merged, cluster_and_probe, probe_accuracy
 from hidden_structure.training import inputs
@@ -92,6 +92,8 @@ def compute(plan: Plan, cell: Cell) -> dict:
         names = plan.cluster.reducers[0], "coarse", cell.seed
         recovered = cluster_and_probe(train.numpy(), train, test, merged, plan.cluster, *names)
         found |= {name: recovered.row[name] for name in SCORES}
+    except Damaged:
+        raise
     except InputError as raised:
         error = str(raised)
     measured = ", ".join(f"{name} {found[name]:.4g}" for name in TOLD if found[name] is not None)

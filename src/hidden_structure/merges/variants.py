@@ -9,7 +9,7 @@ import torch
 
 from hidden_structure.frame import artifacts, params
 from hidden_structure.networks.build import initialise
-from hidden_structure.networks.features import LOGITS, PENULTIMATE, head
+from hidden_structure.networks.features import LOGITS, PENULTIMATE, head_tensors
 from hidden_structure.training import loop, run
 from hidden_structure.training.inputs import Inputs
 
@@ -69,7 +69,7 @@ def features_file(folder: Path, name: str, seed: int, epoch: int) -> Path:
 
 
 def _write(state: loop.TrainingState, variant: Variant, inputs: Inputs, file: Path) -> dict[str, float]:
-    tensors, accuracies = dict(head(state.network).named_parameters()), {}
+    tensors, accuracies = head_tensors(state.network), {}
     for split in inputs.images:
         found = inputs.features(state.network, split, [PENULTIMATE, LOGITS], BATCH_SIZE)
         tensors[split] = found[PENULTIMATE]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.weights import computed
 
 LOGITS = "logits"
 PENULTIMATE = "penultimate"
@@ -31,6 +32,16 @@ def head(network: nn.Module) -> nn.Linear:
     if not linears:
         raise InputError(f"network.name: {type(network).__name__} has no linear layer, hence no penultimate features")
     return linears[-1]
+
+
+def head_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """The head's weight, and bias if it has one, as its forward pass uses them: what a parametrised one computes.
+
+    Raises InputError as `head` does.
+    """
+    last = head(network)
+    names = (name for name in ("weight", "bias") if getattr(last, name, None) is not None)
+    return {name: computed(last, name).detach() for name in names}
 
 
 def activations(network: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -79,7 +90,8 @@ def extract(network: nn.Module, batches: Iterable[Tensor], layers: Sequence[str]
     batches: float images (b, channels, H, W) where the network is, `samples` of them in all: with the number known,
     the outputs are the only memory that grows. The network runs in evaluation mode and gets its modes back.
 
-    Raises InputError as `activations` does, and ValueError if the batches hold more or fewer images.
+    Raises InputError as `activations` does, or if a layer has its images elsewhere than along its first axis, and
+    ValueError if the batches hold more or fewer images.
     """
     outputs: dict[str, Tensor] = {}
     end = 0
@@ -89,6 +101,9 @@ def extract(network: nn.Module, batches: Iterable[Tensor], layers: Sequence[str]
             if end > samples:
                 raise ValueError(f"the batches hold more than the {samples} images announced")
             for layer, values in activations(network, images, layers).items():
+                if len(values) != len(images):
+                    what = f"{len(values)} of something along its first axis for {len(images)} images"
+                    raise InputError(f"the output of {layer} holds {what}: name a layer that has its images there")
                 if layer not in outputs:
                     outputs[layer] = torch.empty(samples, *values.shape[1:])
                 outputs[layer][start:end] = values

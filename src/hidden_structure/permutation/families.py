@@ -31,8 +31,8 @@ class Family:
     parents: int  # entries of the root, or of the fixed parent
 
     @property
-    def members(self) -> set[str]:
-        return {*self.children, self.root} - {None}
+    def members(self) -> tuple[str, ...]:
+        return self.children if self.root is None else (self.root, *self.children)
 
 
 def families(symmetry: Symmetry) -> list[Family]:
@@ -192,6 +192,15 @@ def chosen(family: Family, name: str, entries: int, moved: Relative) -> Tensor:
     size = entries // family.parents
     inner = moved.get(name, torch.arange(size).repeat(family.parents, 1))
     return (order[:, None] * size + inner).flatten()
+
+
+def stand(symmetry: Symmetry, permutation: Relative) -> dict[str, Tensor]:
+    """Of every group without children which of its entries, counted over all parents, comes to each place."""
+    return {
+        name: chosen(family, name, permutation[name].numel(), permutation)
+        for family in families(symmetry)
+        for name in family.children or (family.root,)
+    }
 
 
 def gain(family: Family, scores: Mapping[str, Tensor], moved: Relative) -> float:

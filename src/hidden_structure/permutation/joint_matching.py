@@ -74,12 +74,11 @@ def voting(
 def votes_of_weights(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, float]:
     """The most that weights with units of each group can add to the sum of <A, pi(B)>: |A| |B| each."""
     votes = dict.fromkeys(symmetry.groups, 0.0)
-    for name, layouts in symmetry.layouts.items():
-        if a[name].dim() > 1:
-            largest = (a[name].double().norm() * b[name].double().norm()).item()
-            factors = {factor.group for layout in layouts for segment in layout for factor in segment}
-            for group in factors & symmetry.groups.keys():
-                votes[group] += largest
+    for name in weight_matching.distinct(symmetry, a, b):
+        largest = (a[name].double().norm() * b[name].double().norm()).item()
+        factors = {factor.group for layout in symmetry.layouts[name] for segment in layout for factor in segment}
+        for group in factors & symmetry.groups.keys():
+            votes[group] += largest
     return votes
 
 

@@ -9,7 +9,7 @@ units are permuted; heads are paired by what the best maps inside each pair reac
 of Theus et al. 2025 (arXiv 2506.22712), balancing and the order of the ascent are our reading.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,7 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     return vectors @ (values.clamp_min(0) ** exponent)[..., None].mul(vectors.mT)
 
 
-def _terms(maps: LinearMaps, state: Mapping[str, Tensor], groups: set[str]) -> list[Term]:
+def _terms(maps: LinearMaps, state: Mapping[str, Tensor], groups: Collection[str]) -> list[Term]:
     """Where these groups lie in weights, the tensors of two or more dimensions."""
     symmetry = maps.symmetry
     return [

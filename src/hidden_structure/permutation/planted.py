@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import copy_of, load_state
 from hidden_structure.permutation.activation_matching import Reader
-from hidden_structure.permutation.families import chosen, families, places
+from hidden_structure.permutation.families import places, stand
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, apply, compose, draw
 
@@ -46,10 +46,7 @@ def elsewhere(
     came = permutations[0]
     for permutation in permutations[1:]:
         came = compose(symmetry, came, permutation)
-    stood = {}
-    for family in families(symmetry):
-        for name in family.children or (family.root,):
-            stood[name] = chosen(family, name, came[name].numel(), came)
+    stood = stand(symmetry, came)
     moved = {name: units != torch.arange(len(units)) for name, units in stood.items()}
     if not any(units.any() for units in moved.values()):
         return moved

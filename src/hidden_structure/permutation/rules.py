@@ -44,6 +44,7 @@ POINTWISE = """relu relu6 gelu silu sigmoid tanh elu selu celu leakyrelu hardtan
     softshrink hardshrink nantonum identity add sub mul truediv div iadd imul isub itruediv ipow maximum minimum rsub
     truedivide multiply subtract addcmul addcdiv lerp where maskedfill eq ne lt le gt ge logicaland logicalor logicalnot
     invert bitwisenot isnan isinf isfinite zeroslike oneslike fulllike""".split()
+EXTREME = ("values", "indices")
 REDUCTIONS = "mean sum amax amin var std logsumexp prod all any".split()
 POOLINGS = [
     f"{kind}{dims}d"
@@ -77,6 +78,32 @@ def reduction(call: Call) -> Labels:
     return _reduced(call, None if isinstance(dims, bool) else dims)  # var(False) is over all, with no correction
 
 
+def extreme(call: Call) -> Labels:
+    """The larger of two tensors, entry by entry, or the largest along a dimension and where it is, or of all."""
+    other, dim = call.get(1, "dim", "other"), call.get(1, "dim")
+    if isinstance(other, Tensor):
+        return pointwise(call)
+    if isinstance(call.value, Tensor):
+        return _reduced(call, None)
+    if not all(user.args[1:2] in ((0,), ("values",)) for user in call.node.users):
+        axes.fix(call.labels()[dim])  # where the largest entry stands goes by their order
+    found = _reduced(call, dim, call.value[0])
+    return found, found
+
+
+def moments(call: Call) -> Labels:
+    """Variance and mean."""
+    dims = call.get(1, "dim")
+    found = _reduced(call, None if isinstance(dims, bool) else dims, call.value[0])
+    return found, found
+
+
+def attribute(call: Call) -> Labels:
+    """Of a named tuple, as an extreme along a dimension is."""
+    labels, name = call.apart(call.source()), call.get(1)
+    return labels[EXTREME.index(name)] if isinstance(labels, tuple) and name in EXTREME else call.unknown()
+
+
 def vector_norm(call: Call) -> Labels:
     order, dims = call.get(1, "p", "ord"), call.get(2, "dim")
     both = dims is None or (isinstance(dims, list | tuple) and len(dims) == 2)
@@ -85,9 +112,9 @@ def vector_norm(call: Call) -> Labels:
     return _reduced(call, dims)
 
 
-def _reduced(call: Call, dims: int | list[int] | None) -> Labels:
+def _reduced(call: Call, dims: int | list[int] | None, value: Tensor | None = None) -> Labels:
     labels = call.mix(call.labels(), range(len(call.labels())) if dims is None else dims)
-    return operations.reduction(labels, dims, call.value)
+    return operations.reduction(labels, dims, call.value if value is None else value)
 
 
 def pooling(call: Call) -> Labels:
@@ -95,14 +122,22 @@ def pooling(call: Call) -> Labels:
 
 
 def pad(call: Call) -> Labels:
-    """Only axes that something is added to or cut off from change, the last named first: windows of a fitting size pad
-    by nothing, channels included."""
-    labels, fixed = call.labels(), operations.all_fixed(call.value)
-    padded = {len(labels) - 1 - place // 2 for place, amount in enumerate(call.get(1, "pad")) if amount}
-    call.mix(labels, padded)
-    for dim in padded:
-        axes.fix(labels[dim])
-    return [fixed[dim] if dim in padded else label for dim, label in enumerate(labels)]
+    """Only axes that something is added to or cut off from change, the last named first.
+
+    Constant entries are all the same, in whatever order, on either side: the shortcuts of He et al. 2016 for CIFAR.
+    """
+    labels, fixed, amounts = list(call.labels()), operations.all_fixed(call.value), call.get(1, "pad")
+    constant = call.get(2, "mode", default="constant") == "constant"
+    for place, (before, after) in enumerate(zip(amounts[::2], amounts[1::2], strict=True), start=1):
+        dim = len(labels) - place
+        if constant and before >= 0 and after >= 0:
+            around = [axes.free_axis(amount) if amount else [] for amount in (before, after)]
+            labels[dim] = [*around[0], *labels[dim], *around[1]]
+        elif before or after:
+            call.mix(labels, dim)
+            axes.fix(labels[dim])
+            labels[dim] = fixed[dim]
+    return labels
 
 
 def _pooled(call: Call, dims: int) -> Labels:
@@ -221,6 +256,8 @@ MIXING: dict[str, Rule] = {
     **_named(["softmax", "logsoftmax", "softmin"], softmax),
     "normalize": normalize,
     **_named(REDUCTIONS, reduction),
+    **_named(["max", "min"], extreme),
+    **_named(["varmean", "stdmean"], moments),
     **_named(["norm", "linalgnorm", "linalgvectornorm"], vector_norm),
     **_named([*POOLINGS, "interpolate", "upsample"], pooling),
     "pad": pad,
@@ -249,6 +286,7 @@ MIXING: dict[str, Rule] = {
 }
 KEEPING: dict[str, Rule] = {
     **_named(POINTWISE, pointwise),
+    "getattr": attribute,
     "prelu": slopes,
     "embedding": embedding,
     "glu": gated_linear_unit,

@@ -108,7 +108,8 @@ def _reordered_slices(call: Call, labels: Stacked) -> Stacked:
 
 
 def concatenated(call: Call) -> Labels:
-    parts = [part for part in map(call.of, call.source(0, "tensors")) if part]
+    tensors = call.source(0, "tensors")
+    parts = [part for part in (call.apart(tensors) if isinstance(tensors, fx.Node) else map(call.of, tensors)) if part]
     return operations.concatenated(parts, call.get(1, "dim", "axis", default=0))
 
 

@@ -49,6 +49,16 @@ class Matched:
     after: float
 
 
+def distinct(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> list[str]:
+    """The weights of two states: a tied one, which a state dict, and a file all the more, holds several times, once."""
+    found: list[str] = []
+    for name, layouts in symmetry.layouts.items():
+        alike = (other for other in found if symmetry.layouts[other] == layouts)
+        if a[name].dim() > 1 and not any(all(torch.equal(s[name], s[other]) for s in (a, b)) for other in alike):
+            found.append(name)
+    return found
+
+
 @dataclass(frozen=True, eq=False)  # each is its own key
 class Term:
     """One place of one group in one weight: its share of the group's scores."""
@@ -70,7 +80,7 @@ class Ascent:
             check_state(symmetry, state)
             if broken := [name for name in symmetry.layouts if not state[name].isfinite().all()]:
                 raise InputError(f"units cannot be matched: {broken[0]} is not finite: did the training diverge?")
-        names = [name for name in symmetry.layouts if a[name].dim() > 1]
+        names = distinct(symmetry, a, b)
         self.a, self.b = ({name: _weight(state[name]) for name in names} for state in (a, b))
         self.families = families(symmetry)
         self.terms = self._terms()
