@@ -10,6 +10,7 @@ import tiny
 from hidden_structure.cli.main import main
 from hidden_structure.cli.schema import schema
 from hidden_structure.frame import params, studies, yaml_files
+from hidden_structure.frame.locking import alone
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,16 @@ def test_edits_are_kept_under_no_name_that_is_no_study_s(repository, name):
         "params.yaml",
         "selected.yaml",
     }
+
+
+@pytest.mark.parametrize("command", [["select", "two"], ["keep", "three"]])
+def test_no_study_is_selected_while_a_stage_runs(command, repository):
+    selected("one")
+    before = {path: path.read_bytes() for path in repository.rglob("*.yaml")}
+    with alone("train@fine"), pytest.raises(SystemExit, match=r"error: train@fine runs by params\.yaml"):
+        main(command)
+    assert {path: path.read_bytes() for path in repository.rglob("*.yaml")} == before
+    main(command)
 
 
 def test_what_git_has_is_no_edit(repository):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.workplace import workplace
 
 STAGES = YAML(typ="safe", pure=True).load((tiny.ROOT / "dvc.yaml").read_text())["stages"]
 COMMANDS = {
@@ -93,6 +95,55 @@ def test_a_failure_inside_releases_the_lock(tmp_path, monkeypatch):
         with pytest.raises(tiny.Killed), alone("spawn"):
             raise tiny.Killed
     assert not list(paths.ARTIFACTS.iterdir())
+
+
+PIPELINE = """
+stages:
+  train:
+    foreach: [fine, coarse]
+    do:
+      deps: [stages/train.py, src/training, artifacts/data.npz]
+      params: [train, features.batch_size]
+"""
+PARAMS = "train: {lr: 0.1}\nfeatures: {batch_size: 500, layers: []}\n"
+
+
+@pytest.fixture
+def pipeline(tmp_path, monkeypatch):
+    """A folder with one stage, its code and its params."""
+    monkeypatch.chdir(tmp_path)
+    for file, text in {
+        "dvc.yaml": PIPELINE,
+        "params.yaml": PARAMS,
+        "stages/train.py": "",
+        "src/training/loop.py": "rate = 1",
+        "src/other.py": "",
+        "artifacts/data.npz": "",
+    }.items():
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "named"),
+    [
+        ("params.yaml", PARAMS.replace("0.1", "0.01"), r"params\.yaml: train"),
+        ("params.yaml", PARAMS.replace("500", "50"), r"params\.yaml: features\.batch_size"),
+        ("params.yaml", "train: {lr: 0.1}", r"params\.yaml: features\.batch_size"),
+        ("src/training/loop.py", "rate = 0.1", r"src/training/loop\.py"),
+        ("params.yaml", f"# a remark\n{PARAMS}".replace("[]", "[conv1]"), None),
+        ("src/other.py", "other = 1", None),
+    ],
+)
+def test_what_a_stage_depends_on_must_not_change_while_it_runs(pipeline, file, text, named):
+    """DVC records what is there once the stage has ended. What it has computed by then is not lost."""
+    refused = pytest.raises(InputError, match=f"^{named} changed while train@fine ran") if named else nullcontext()
+    with refused, alone("train@fine"), workplace("train@fine", {}, ()) as folder:
+        folder.mkdir(parents=True)
+        (folder / "done").touch()
+        Path(file).write_text(text)
+    assert (folder / "done").exists() == (named is not None)
+    assert not paths.lock("train@fine").exists()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
-from hidden_structure.frame import git, paths, studies, yaml_files
+from hidden_structure.frame import git, locking, paths, studies, yaml_files
 from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import PARAMS, load
@@ -18,8 +18,9 @@ def select(name: str) -> None:
     """Write the completion of studies/<name>.yaml to params.yaml.
 
     Raises InputError if there is no such file or it makes no study; or if params.yaml holds edits: values that are
-    neither what a file of studies/ gives, nor what was selected last, nor what git has.
+    neither what a file of studies/ gives, nor what was selected last, nor what git has; or a stage runs.
     """
+    _nothing_runs()
     names = [file.stem for file in sorted(studies.STUDIES.glob("*.yaml"))]
     if name not in names:
         raise InputError(f"there is no {studies.STUDIES}/{name}.yaml: choose one of {', '.join(names)}")
@@ -37,8 +38,9 @@ def select(name: str) -> None:
 def keep(name: str) -> Path:
     """Write what params.yaml says beyond the defaults, and the file's preset, to studies/<name>.yaml, and select it.
 
-    Raises InputError if params.yaml is no valid study, or the file is another study's.
+    Raises InputError if params.yaml is no valid study, the file is another study's, or a stage runs.
     """
+    _nothing_runs()
     load()
     current, file = yaml_files.read(PARAMS), studies.STUDIES / f"{name}.yaml"
     studies.check(current | {"study": name}, PARAMS)
@@ -49,6 +51,11 @@ def keep(name: str) -> Path:
     write_text(file, studies.dump(short, brief=True))
     _write(studies.read(file))
     return file
+
+
+def _nothing_runs() -> None:
+    if running := locking.running():
+        raise InputError(f"{running[0]} runs by {PARAMS}: let it finish, or end it, before another study is selected")
 
 
 def _write(whole: dict[str, Any]) -> None:

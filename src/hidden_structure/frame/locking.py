@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hidden_structure.frame import paths
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.workplace import unchanged
 
 try:
     import fcntl
@@ -25,7 +26,8 @@ def alone(stage: str) -> Iterator[None]:
 
     Under torchrun the first process takes the lock for all of them.
 
-    Raises InputError if another process has it: who, since when, and how to mend it.
+    Raises InputError if another process has it: who, since when, and how to mend it; or if at the end params or code of
+    the stage are not what they were.
     """
     if int(os.environ.get("RANK", "0")) > 0:
         yield
@@ -44,11 +46,17 @@ def alone(stage: str) -> Iterator[None]:
             os.ftruncate(descriptor, 0)  # of a holder that was killed
             now = time.strftime("%Y-%m-%d %H:%M:%S")
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}".encode())
-            yield
+            with unchanged(stage):
+                yield
         finally:
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def running() -> list[str]:
+    """The stages that living processes run in this folder."""
+    return [path.stem for path in sorted(paths.lock("*").parent.glob("*.lock")) if _held(path)]
 
 
 def hold(descriptor: int, path: Path) -> bool:
@@ -81,6 +89,17 @@ def _open(path: Path) -> tuple[int, bool]:
         if taken or _is_at(descriptor, path):
             return descriptor, taken
         os.close(descriptor)  # its holder, who was just about to finish, has removed it
+
+
+def _held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # removed meanwhile, or another user's
+        return False
+    try:
+        return _taken(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _taken(descriptor: int) -> bool:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from hidden_structure.frame import yaml_files
+from hidden_structure.frame import paths, yaml_files
 from hidden_structure.frame.distilling import Distill
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.finetune import Finetune
@@ -39,7 +39,7 @@ from hidden_structure.frame.sections import (
 from hidden_structure.frame.spawn import Spawn
 from hidden_structure.frame.values import Name, Seed, Some
 
-PARAMS = Path("params.yaml")
+PARAMS = paths.PARAMS
 R = TypeVar("R", bound=Section)
 
 

@@ -6,6 +6,7 @@
 import re
 from pathlib import Path
 
+PARAMS = Path("params.yaml")
 ARTIFACTS = Path("artifacts")
 DATA = ARTIFACTS / "data.npz"
 DOWNLOADS = ARTIFACTS / "downloads"  # raw files a source fetched; not an output, so that a rerun fetches nothing

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import hidden_structure
 from hidden_structure.frame import paths, yaml_files
+from hidden_structure.frame.errors import InputError
 
 
 @contextmanager
@@ -32,9 +34,53 @@ def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray]) -> Iter
     """
     code = [*code_of(stage), *code_of_networks(described)]
     folder = paths.RESUME / f"{stage}-{fingerprint(described, code, arrays)}"
-    yield folder
+    with unchanged(stage, code):
+        yield folder
     if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first
         _forget(folder)
+
+
+@contextmanager
+def unchanged(stage: str, code: Iterable[Path] | None = None) -> Iterator[None]:
+    """What the stage depends on is at the end of the block what it was when it began: DVC records what it is then.
+
+    code: its files; None: those of `code_of`.
+
+    Raises InputError, which names what is not, so that DVC records nothing; what the stage keeps is there still.
+    """
+    own = _entry(stage).get("params", [])
+    keys = [key for key in own if isinstance(key, str)]
+    files = [*(code_of(stage) if code is None else code)]
+    before = _content(keys, files)
+    yield
+    after = _content(keys, files)
+    if changed := [name for name, content in before.items() if after[name] != content]:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise InputError(
+            f"{changed[0]}{more} changed while {stage} ran: what it computed is not of what is there now. Put it back"
+            " and start again, which takes up what is computed; or start again as it is, which computes it anew"
+        )
+
+
+def _content(keys: Iterable[str], files: Iterable[Path]) -> dict[str, Any]:
+    """Of each key its value in params.yaml, of each file its hash; None where there is none."""
+    values = yaml_files.read(paths.PARAMS) if keys and paths.PARAMS.is_file() else None
+    found: dict[str, Any] = {}
+    for key in keys:
+        value = values
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        found[f"{paths.PARAMS}: {key}"] = value
+    hashes = {str(file): hashlib.sha256(file.read_bytes()).digest() if file.is_file() else None for file in files}
+    return found | hashes
+
+
+def _entry(stage: str, pipeline: Path = Path("dvc.yaml")) -> dict[str, Any]:
+    """What dvc.yaml says of a stage; nothing where there is no such file."""
+    if not pipeline.is_file():
+        return {}
+    entry = yaml_files.read(pipeline)["stages"].get(stage.partition("@")[0], {})
+    return entry.get("do", entry)
 
 
 def code_of(stage: str, pipeline: Path = Path("dvc.yaml")) -> list[Path]:
@@ -43,11 +89,8 @@ def code_of(stage: str, pipeline: Path = Path("dvc.yaml")) -> list[Path]:
 
     Half a run by other code would be no run of either, but code that the stage does not use may change meanwhile.
     """
-    dependencies: list[Path] = []
-    if pipeline.is_file():
-        entry = yaml_files.read(pipeline)["stages"][stage.partition("@")[0]]
-        deps = entry.get("do", entry)["deps"]
-        dependencies = [pipeline.parent / path.replace("${item}", stage.partition("@")[2]) for path in deps]
+    deps = _entry(stage, pipeline).get("deps", [])
+    dependencies = [pipeline.parent / path.replace("${item}", stage.partition("@")[2]) for path in deps]
     if not dependencies or not all(path.exists() for path in dependencies):
         dependencies = [Path(hidden_structure.__file__).parent]
     inside = [file for path in dependencies if path.is_dir() for file in path.rglob("*.py")]
