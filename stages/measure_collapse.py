@@ -20,7 +20,7 @@ from hidden_structure.networks.weights import load_state
 from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 from hidden_structure.training.loop import snapshot_epochs
-from hidden_structure.unconstrained.bridge import beside, head_decay
+from hidden_structure.unconstrained.bridge import beside
 
 
 class Reads(Section):
@@ -63,7 +63,7 @@ def measure_network(study: Reads, supervision: str, seed: int) -> list[dict]:
         bias = None if last.bias is None else last.bias.detach().cpu()
         with about(f"epoch {epoch}"):
             measured = features, targets, last.weight.detach().cpu(), bias
-            metrics = asdict(measure(*measured)) | beside(*measured, head_decay(study.train))
+            metrics = asdict(measure(*measured)) | beside(*measured, study.train)
         own = {"supervision": supervision, "seed": seed, "epoch": epoch, "dimension": features.shape[1]}
         rows.append(own | metrics)
     return rows

@@ -209,6 +209,9 @@ IMPOSSIBLE = {
     "train.flip": ["yes", 1],
     "cluster.reducers": [[], ["tsne", "tsne"], ["umap"]],
     "cluster.perplexity": [0],
+    "interpolate.spawned_points": [30, 1],
+    "interpolate.permuted_points": [4],
+    "linearity.alphas": [[0.25], []],
 }
 
 

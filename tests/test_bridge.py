@@ -9,18 +9,39 @@ from hidden_structure.unconstrained.bridge import beside, head_decay, measure
 from hidden_structure.unconstrained.model import Problem, closed_form, random_start, solve
 
 
+def recipe(weight_decay: float, smoothing: float = 0.0) -> params.Train:
+    """By plain SGD."""
+    changes = {"optimizer": "sgd", "weight_decay": weight_decay, "label_smoothing": smoothing}
+    return params.load().train.model_copy(update=changes)
+
+
 @pytest.mark.parametrize(("classes", "each"), [(3, 5), (10, 4), (2, 7)])
 @pytest.mark.parametrize("bias", [False, True])
 def test_at_the_optimum_the_model_says_what_is(classes, each, bias):
     problem = Problem((each,) * classes, 12, "cross-entropy", bias, 3e-3, 2e-3, 1e-2)
     point = solve(problem, random_start(problem, torch_generator("bridge"))).point
-    found = beside(point.features, problem.labels, point.weight, point.bias, problem.weight_decay)
+    found = beside(point.features, problem.labels, point.weight, point.bias, recipe(problem.weight_decay))
     optimum = closed_form(problem)
     assert found["wrong"] == pytest.approx(optimum.wrong, rel=1e-6)
     assert found["wrong_model"] == pytest.approx(optimum.wrong, rel=1e-6)
     assert found["gap"] == pytest.approx(found["gap_model"], rel=1e-6)
     assert found["row_norm"] == pytest.approx(optimum.row_norm, rel=1e-6)
     assert found["feature_norm"] == pytest.approx(optimum.feature_norm, rel=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("classes", [3, 10])
+def test_smoothed_labels_leave_wrong_classes_what_they_give_them(classes, smoothing):
+    """Where a simplex is stationary under a decay, which the loss's own gradient tells."""
+    simplex = torch.eye(classes, dtype=torch.float64) - 1 / classes
+    features, weight = 2.0 * simplex, (1.2 * simplex).requires_grad_()
+    labels = torch.arange(classes)
+    torch.nn.functional.cross_entropy(features @ weight.T, labels, label_smoothing=smoothing).backward()
+    decay = -(weight.grad / weight)[0, 0].item()
+    torch.testing.assert_close(weight.grad, -decay * weight.detach())
+    found = beside(features, labels, weight.detach(), None, recipe(decay, smoothing))
+    assert found["wrong_model"] == pytest.approx(found["wrong"], rel=1e-9)
+    assert found["gap_model"] == pytest.approx(found["gap"], rel=1e-9)
 
 
 def test_measured_by_chunks_it_is_what_all_at_once_gives_wherever_features_lie():

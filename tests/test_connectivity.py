@@ -211,7 +211,7 @@ def test_the_loss_over_a_plane_has_a_row_for_each_y():
 def prepare(folder, network, methods):
     """A study of untrained networks, the second of each independent pair a permuted copy of the first."""
     spawn = {"network": network, "seeds": [0, 1], "spawned": 1, "epochs": [0, 5], "widths": [], "weight_decays": []}
-    interpolate = {"spawned_points": 3, "permuted_points": 4, "plane_points": 3, "train_samples": 100}
+    interpolate = {"spawned_points": 3, "permuted_points": 5, "plane_points": 3, "train_samples": 100}
     tiny.write_params(
         folder, spawn=spawn, permute={"methods": methods}, interpolate=interpolate | {"repair_samples": 200}
     )
@@ -255,7 +255,7 @@ def test_the_stage_measures_every_pair_plain_and_repaired(tmp_path, monkeypatch,
     assert [(row["kind"], row["k"]) for row in rows][:5] == expected
     assert [row["repaired"] for row in rows] == [False, True] * 3
     for row in rows:
-        assert len(row["alphas"]) == (3 if row["k"] is not None else 4)
+        assert len(row["alphas"]) == (3 if row["k"] is not None else 5)
         assert (row["width"], row["method"]) == (1.0, "none")
         measured = [
             f"{split}_{name}" for split in ("train", "test") for name in ("loss", "accuracy", "calibrated_loss")

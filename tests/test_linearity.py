@@ -603,6 +603,41 @@ def test_filters_that_are_given_and_not_trained_have_no_depth():
     assert [depth[name] for name in ("0", "1", "2", "6", "8", "11")] == [0, 0, 1, 2, 3, 4]
 
 
+class Standardised(nn.Conv2d):
+    """Its weights are made anew at every pass, so that torch.fx sees a function and no module."""
+
+    def forward(self, images):
+        mean, std = (of(self.weight, (1, 2, 3), keepdim=True) for of in (torch.mean, torch.std))
+        return nn.functional.conv2d(images, (self.weight - mean) / std, self.bias)
+
+
+class OwnWeights(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix, self.place = nn.Parameter(torch.randn(6, 6)), nn.Parameter(torch.randn(6, 36))
+
+    def forward(self, images):
+        return self.matrix @ (images.flatten(2) + self.place)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: (Standardised(3, 6, 3), nn.ReLU(), Standardised(6, 6, 1), nn.ReLU()),
+        lambda: (nn.ConvTranspose2d(3, 6, 3), nn.ReLU(), nn.ConvTranspose2d(6, 6, 3, groups=2), nn.ReLU()),
+        lambda: (nn.Conv2d(3, 6, 3), nn.ReLU(), OwnWeights(), nn.ReLU()),
+    ],
+    ids=["standardised", "transposed", "of its own"],
+)
+def test_whatever_multiplies_by_trained_weights_counts_in_the_depth(layers):
+    networks = [nn.Sequential(*layers(), nn.Flatten(), nn.LazyLinear(4)) for _ in range(2)]
+    for network in networks:
+        network(torch.zeros(2, 3, 8, 8))
+        network.double()
+    depth = {layer["name"]: layer["depth"] for layer in measured(networks, split_of(5))["layers"]}
+    assert [depth[name] for name in ("1", "3", "5")] == [1, 2, 3]
+
+
 def test_features_without_biases_are_homogeneous_of_the_layers_depth():
     network = network_of(0)
     with torch.no_grad():

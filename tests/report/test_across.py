@@ -60,6 +60,17 @@ def test_one_verdict_over_the_networks_of_all_studies_and_the_paper_that_it_spea
     assert len(set(claim.seeds)) == len(claim.values) == 3 * followed
 
 
+def test_who_counts_does_not_depend_on_how_it_came_out():
+    """Untrained networks that keep as much say that nothing can be told, of networks that keep it and that do not."""
+    easy = [
+        changed(lambda row: row["agreement"] if row["epoch"] else 0.99),
+        changed(lambda row: lost(row) if row["epoch"] else 0.99),
+    ]
+    for results in ([easy[0]], [easy[1]], easy):
+        (chapter,), _ = across(*results)
+        assert chapter.claims[0].verdict == "not assessable"
+
+
 def test_each_study_has_its_own_verdict_beside_that_over_all():
     (chapter,), left_out = across(KEPT, LOST, UNFOLLOWED)
     (numbers,) = chapter.numbers

@@ -43,6 +43,14 @@ def test_more_replications_of_the_same_scatter_decide_more():
     assert claim(many).verdict == "supported"
 
 
+def test_one_case_that_fails_contradicts_what_is_claimed_of_every_case():
+    assert claim((0.01, 0.02, 0.03), every=True).verdict == "supported"
+    assert claim((0.01, 0.02, 0.3), every=True).judge() == ("contradicted", "1 of 3 do not")
+    assert claim((0.3,), every=True).verdict == "contradicted"
+    assert claim((0.01,), every=True).verdict == "undecided"  # of others nothing is known
+    assert claim((0.3,), every=True, unmet="no").verdict == "not assessable"
+
+
 def test_where_a_precondition_fails_nothing_is_said_whatever_was_measured():
     failed = claim((0.5, 0.01), kind="precondition")
     assert "1 of 2" in failed.judge()[1]

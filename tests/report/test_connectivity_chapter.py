@@ -83,6 +83,15 @@ def test_no_barrier_is_left_to_claim_where_there_was_none_before(plan, found):
     assert kept["matched.weights"].verdict == "contradicted"
 
 
+def test_a_pair_without_a_barrier_says_nothing_of_repair_and_hides_no_other(plan, found):
+    def repaired(row, first):
+        return flat(row, first if row["seeds"] == [0, 1] else 0.42 if row["repaired"] else 0.4)
+
+    kept = verdicts(plan, changed(found, lambda row: repaired(row, 0.001) if row["k"] is None else row))
+    assert kept["repair"].seeds == kept["repair.control"].seeds == ("2-3",)
+    assert kept["repair"].values == pytest.approx([-0.05])
+
+
 def test_pairs_that_share_a_network_count_once(plan, found):
     """Three pairs of three networks are one replication, whatever their order."""
     ring = [[0, 1], [1, 2], [2, 0]]

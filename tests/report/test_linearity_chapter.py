@@ -208,8 +208,22 @@ def test_the_union_bound_is_shown_of_every_kind_of_pair_beside_the_sum_on_the_wh
 
 def test_findings_say_first_where_llfc_fails(plan, found):
     said = chapter(plan, found.__getitem__).findings
-    assert said[0].startswith("LLFC fails between independent networks, not aligned")
-    assert not any("fails" in sentence for sentence in said[1:8])
+    assert said[0].startswith("LLFC between independent networks, not aligned: ")
+    assert said[0].endswith("(contradicted).")
+    assert not any("contradicted" in sentence for sentence in said[1:8])
+
+
+def test_a_finding_says_no_more_than_its_interval_does(plan, found):
+    """The mean of two pairs may lie below the bound while their interval holds it."""
+    rows = [
+        row | {"bend": 0.1 if row["seeds"][0] % 2 else 0.25} if row["k"] is not None else row
+        for row in found["features"]
+    ]
+    said = chapter(plan, (found | {"features": rows}).__getitem__).findings
+    assert any("networks that part" in sentence and "(undecided: " in sentence for sentence in said)
+    rows = [row | {"test_accuracy": [row["guess"] for _ in row["test_accuracy"]]} for row in found["networks"]]
+    said = chapter(plan, (found | {"networks": rows}).__getitem__).findings
+    assert all("(not assessable: " in sentence for sentence in said if sentence.startswith("LLFC between"))
 
 
 def test_a_study_without_connectivity_has_no_chapter(plan):

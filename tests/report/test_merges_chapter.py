@@ -49,8 +49,19 @@ def test_nothing_can_be_said_of_networks_that_are_not_trained():
         row["test_accuracy"] = 0.3
     found = claims(results)
     assert found.pop("trained").verdict == "contradicted"
+    assert found.pop("original").verdict == "supported"
     found.pop("control")
     assert {claim.verdict for claim in found.values()} == {"not assessable"}
+
+
+def test_no_share_is_told_of_networks_on_original_labels_that_learnt_little():
+    results = synthetic.results(SEEDS)
+    for row in results["train-fine"]:
+        row["test_accuracy"] = 0.3
+    found = claims(results)
+    assert found["original"].verdict == "contradicted"
+    rest = [claim.verdict for name, claim in found.items() if name.startswith(("supervision", "control", "likeness"))]
+    assert set(rest) == {"not assessable"}
 
 
 def test_labels_are_worth_their_price_where_they_beat_original_ones_for_the_same_bits():

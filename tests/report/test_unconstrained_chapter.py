@@ -71,6 +71,18 @@ def test_descents_that_end_elsewhere_contradict_it(name: str, quantity: str):
     assert {claim.verdict for claim in found.values()} == {"supported"}
 
 
+def test_one_start_of_several_that_ends_elsewhere_contradicts_it():
+    solutions = synthetic.result()["solutions"]
+    last = max(row["start"] for row in solutions)
+    worse = [
+        row | {"optimum": row["optimum"] | {"objective": row["optimum"]["objective"] | {"difference": 0.7}}}
+        if row["start"] == last
+        else row
+        for row in solutions
+    ]
+    assert claims(solutions=worse)["size"].verdict == "contradicted"
+
+
 def test_one_start_decides_nothing():
     assert claims(solutions=synthetic.result(1)["solutions"])["size"].verdict == "undecided"
 
@@ -83,8 +95,8 @@ def test_minority_collapse_must_be_a_transition_on_both_sides():
         "ratio-35",
     )  # near the threshold, not where all is plain
     assert minority().verdict == "supported"
-    assert minority(ratio_19=0.995).verdict != "supported"  # gradual: one before the threshold
-    assert minority(ratio_21=0.9999).verdict != "supported"  # gradual: not one after it
+    assert minority(ratio_19=0.995).verdict == "contradicted"  # gradual: one before the threshold
+    assert minority(ratio_21=0.9999).verdict == "contradicted"  # gradual: not one after it
     assert minority(ratio_1=1.0).verdict == "supported"
 
 

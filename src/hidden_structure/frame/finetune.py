@@ -6,7 +6,7 @@ from pydantic import Field
 
 from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Train
-from hidden_structure.frame.values import Classes, Epochs, Inside, Seed, Set, Size, Some, Text
+from hidden_structure.frame.values import Alphas, Classes, Epochs, Seed, Set, Size, Some, Text
 
 Classmates = Annotated[Set[Text], Field(min_length=2)]
 
@@ -20,7 +20,7 @@ class Finetune(Section):
     from_scratch: Train
     parts: Classes
     tasks: Annotated[list[Classmates], Field(min_length=2, max_length=2)] | None
-    alphas: Some[Inside]
+    alphas: Alphas
     coefficients: Some[Annotated[float, Field(gt=0, le=10)]]
     samples: Size | None
     repair_samples: Annotated[int, Field(ge=2, le=10**6)] | None

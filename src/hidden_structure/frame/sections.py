@@ -10,6 +10,7 @@ from hidden_structure.frame.style import Style
 from hidden_structure.frame.values import (
     FREE_FEATURES,
     MATCHINGS,
+    Alphas,
     Classes,
     Epochs,
     Inside,
@@ -205,7 +206,7 @@ class Average(Section):
 
 
 class Linearity(Section):
-    alphas: Some[Inside]
+    alphas: Alphas
     samples: Size | None
     repair_samples: Size | None
 

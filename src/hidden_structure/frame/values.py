@@ -28,6 +28,18 @@ def ascending(values: list) -> list:
     return values
 
 
+def odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd, so that one of the points is halfway")
+    return value
+
+
+def halfway(values: list) -> list:
+    if 0.5 not in values:
+        raise ValueError("must hold 0.5: claims speak of networks halfway")
+    return values
+
+
 def plain(values: dict) -> dict:
     try:
         written = json.dumps(values, allow_nan=False)
@@ -47,9 +59,10 @@ Size = Annotated[int, Field(ge=1, le=10**6)]  # of a batch, or a number of image
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Restarts = Annotated[int, Field(ge=1, le=10_000)]
 Classes = Annotated[int, Field(ge=2, le=100_000)]
-Points = Annotated[int, Field(ge=3, le=1000)]  # on a line between two networks, each a pass over the images
+Points = Annotated[int, Field(ge=3, le=1001), AfterValidator(odd)]  # on a line between two networks, a pass each
 Width = Annotated[int, Field(ge=1, le=WIDEST)]
 Inside = Annotated[float, Field(gt=0, lt=1)]
+Alphas = Annotated[Some[Inside], AfterValidator(halfway)]
 Rate = Annotated[float, Field(gt=0, le=1e3)]  # of learning
 Weight = Annotated[float, Field(ge=0, le=1e3)]  # of a term of the loss, such as weight decay
 Pieces = Annotated[int, Field(ge=2, le=1000)]  # of a class

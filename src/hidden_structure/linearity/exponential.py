@@ -5,8 +5,16 @@ remains of l interpolated layers whose cross terms, weights of one network on fe
 """
 
 from collections.abc import Collection, Iterable
+from operator import attrgetter
 
-from torch import fx
+from torch import Tensor, fx, nn
+
+from hidden_structure.permutation.call import name_of
+
+PRODUCTS = frozenset(
+    """linear bilinear matmul bmm mm imatmul addmm baddbmm einsum conv1d conv2d conv3d convtranspose1d convtranspose2d
+    convtranspose3d scaleddotproductattention""".split()
+)
 
 
 def depths(nodes: Iterable[fx.Node], weighted: Collection[fx.Node]) -> dict[fx.Node, int]:
@@ -20,6 +28,32 @@ def depths(nodes: Iterable[fx.Node], weighted: Collection[fx.Node]) -> dict[fx.N
     found: dict[fx.Node, int] = {}
     for node in nodes:
         found[node] = max((found[before] for before in node.all_input_nodes), default=0) + (node in weighted)
+    return found
+
+
+def weighted(nodes: Iterable[fx.Node], module: nn.Module, of_images: Collection[fx.Node]) -> set[fx.Node]:
+    """Those of a graph's nodes that multiply by trained weights: modules of torch's own that have a weight of two or
+    more dimensions, whatever they do inside, and sums of products with what the network makes of such weights itself.
+
+    Filters that are given, as those of `speedrun` are, are the same all along a line.
+
+    of_images: the nodes whose values depend on the images.
+    """
+    found, trained = set(), set()
+    for node in nodes:
+        if node.op == "call_module":
+            own = module.get_submodule(node.target).parameters()
+            if any(parameter.requires_grad and parameter.dim() > 1 for parameter in own):
+                found.add(node)
+        elif node.op == "get_attr":
+            value = attrgetter(node.target)(module)
+            if isinstance(value, Tensor) and value.requires_grad and value.dim() > 1:
+                trained.add(node)
+        elif not trained.isdisjoint(node.all_input_nodes):
+            if node not in of_images:
+                trained.add(node)
+            elif name_of(node, None) in PRODUCTS:
+                found.add(node)
     return found
 
 

@@ -23,7 +23,7 @@ from hidden_structure.connectivity.line import Repair, Split, State, interpolate
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
-from hidden_structure.linearity.exponential import depths, exponential_weights
+from hidden_structure.linearity.exponential import depths, exponential_weights, weighted
 from hidden_structure.linearity.formulas import FORMULAS, distance
 from hidden_structure.linearity.in_step import InStep, first_argument
 from hidden_structure.linearity.samples import FEW, Samples, samples_in
@@ -140,8 +140,7 @@ class _Layers:
         names = [name for name, module in ends[0].named_modules() if isinstance(module, WEIGHTED)]
         self.weights = {name: [computed(end.get_submodule(name), "weight") for end in ends] for name in names}
         self.differences = {name: a - b for name, (a, b) in self.weights.items()}
-        trained = {name for name in names if _is_trained(ends[0].get_submodule(name))}
-        counted = {node for node in in_step.nodes if node.op == "call_module" and node.target in trained}
+        counted = weighted(in_step.nodes, in_step.module, in_step.of_images)
         self.depths = {in_step.names[node]: depth for node, depth in depths(in_step.nodes, counted).items()}
 
     def _module(self, node: fx.Node) -> nn.Module | None:
@@ -246,11 +245,6 @@ class _Decisions:
     def errors(self) -> dict[str, Any]:
         single = {name: count / self.count for name, count in self.wrong.items()}
         return single | {name: [count / self.count for count in counts] for name, counts in self.along.items()}
-
-
-def _is_trained(module: nn.Module) -> bool:
-    """Whether its weights are: filters that are given, as those of `speedrun` are, are the same all along a line."""
-    return any(parameter.requires_grad for parameter in module.parameters() if parameter.dim() > 1)
 
 
 def _with_sum(p: float, q: float, x: Tensor, ends: tuple, products: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -85,7 +85,7 @@ def compute(plan: Plan, cell: Cell) -> dict:
         tensors = artifacts.read_tensors(file, paths.FEATURES)
         train, test = tensors["train"], tensors["test"]
         head = train, torch.from_numpy(coarse["train"]), tensors["weight"], tensors.get("bias")
-        beside = bridge.beside(*head, bridge.head_decay(recipe))
+        beside = bridge.beside(*head, recipe)
         found |= asdict(metrics.measure(*head)) | {name: beside[name] for name in BESIDE}
         found["oracle_accuracy"] = probe_accuracy(merged.fine, train, test, merged, plan.cluster.l2)
         # Generators named as in the stage cluster, so that a cell with the study's own recipe is one of its networks.

@@ -74,10 +74,12 @@ class Claim:
     source: str = ""  # paper
     published: Published | None = None
     unmet: str = ""  # the precondition that failed, in words; then nothing can be said
+    every: bool = False  # it speaks of every case, and the values are these: one that fails contradicts it
+    passing: str = ""  # controls that fulfil the criterion as well, whatever was measured
 
     def judge(self) -> tuple[Verdict, str]:
         """The verdict, and why it is no plain yes or no ("" where it is)."""
-        return decide(self.criterion, self.values, self.unmet, each=self.kind == "precondition")
+        return decide(self.criterion, self.values, self.unmet, self.kind == "precondition", self.every)
 
     @property
     def verdict(self) -> Verdict:
@@ -89,9 +91,10 @@ class Claim:
 
     def p_value(self) -> float | None:
         """Two-sided, of Student's t-test of the mean against the bound that decides: below .05 where the verdict is
-        decided. None where no interval decides, as of preconditions and of one replication, or where the values do not
-        vary, as counts and shares may by their kind: such a test would be infinitely sure of them."""
-        if self.kind == "precondition" or self.verdict == "not assessable":
+        decided. None where no interval decides, as of preconditions, of what is claimed of every case and of one
+        replication, or where the values do not vary, as counts and shares may by their kind: such a test would be
+        infinitely sure of them."""
+        if self.kind == "precondition" or self.every or self.verdict == "not assessable":
             return None
         low, high = self.criterion.at_least, self.criterion.at_most
         each = {bound: statistics.p_value(self.values, bound) for bound in (low, high) if bound is not None}
@@ -126,21 +129,26 @@ class Claim:
         }
 
 
-def decide(criterion: Criterion, values: Sequence[float], unmet: str = "", each: bool = False) -> tuple[Verdict, str]:
+def decide(
+    criterion: Criterion, values: Sequence[float], unmet: str = "", each: bool = False, every: bool = False
+) -> tuple[Verdict, str]:
     """The verdict, and why it is no plain yes or no ("" where it is).
 
     Supported: the whole 95 % interval of the mean fulfils the criterion. Contradicted: none of it does. Undecided: a
     part of it does, or there is one replication. Not assessable: a precondition failed, or nothing was measured.
 
     each: of the very networks at hand, not of others like them, as preconditions are: every value must fulfil it.
+    every: of all cases, these and others: one that does not fulfil it contradicts it, and the interval may support it.
     """
     if unmet:
         return "not assessable", unmet
     if not values:
         return "not assessable", "not measured in this study"
+    failing = sum(not criterion.meets((value, value)) for value in values)
+    if failing and (each or every):
+        return "contradicted", f"{failing} of {len(values)} do not"
     if each:
-        failing = sum(not criterion.meets((value, value)) for value in values)
-        return ("contradicted", f"{failing} of {len(values)} do not") if failing else ("supported", "")
+        return "supported", ""
     interval = statistics.interval(values)
     if interval is None:
         return "undecided", "one replication has no interval"

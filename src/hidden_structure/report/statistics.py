@@ -12,6 +12,7 @@ import numpy as np
 from hidden_structure.frame.errors import InputError
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-6  # of tables: an accuracy has six digits
 Interval = tuple[float, float]
 
 
@@ -56,9 +57,10 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
 
 
 def p_value(values: Sequence[float], bound: float) -> float | None:
-    """Two-sided, of Student's t-test of the mean against the bound; None of one value, and where values do not vary."""
+    """Two-sided, of Student's t-test of the mean against the bound; None of one value, and where values do not vary
+    but for the rounding of the tables that they come from."""
     error = standard_error(values)
-    if not error:
+    if error is None or error <= ROUNDING * max(1.0, *map(abs, values)):
         return None
     from scipy.stats import t
 

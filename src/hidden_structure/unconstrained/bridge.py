@@ -15,12 +15,14 @@ from hidden_structure.frame.params import Train
 CHUNK_VALUES = 2**18  # features read at once
 
 
-def beside(
-    features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None, weight_decay: float
-) -> dict[str, float]:
-    """What `measure` finds and, as `wrong_model` and `gap_model`, what the model predicts of these norms."""
+def beside(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None, train: Train) -> dict[str, float]:
+    """What `measure` finds and, as `wrong_model` and `gap_model`, what the model predicts of these norms.
+
+    train: by which the network was trained.
+    """
     found = measure(features, labels, weight, bias)
-    model = predicted(len(weight), found["row_norm"], found["feature_norm"], weight_decay)
+    norms = found["row_norm"], found["feature_norm"]
+    model = predicted(len(weight), *norms, head_decay(train), train.label_smoothing)
     return found | {f"{name}_model": value for name, value in model.items()}
 
 
@@ -56,12 +58,15 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
     }
 
 
-def predicted(classes: int, row_norm: float, feature_norm: float, weight_decay: float) -> dict[str, float]:
-    """The model's `gap` of these norms, and its probability of a `wrong` class at this decay of the last layer."""
-    return {
-        "gap": row_norm * feature_norm * classes / (classes - 1),
-        "wrong": weight_decay * row_norm / feature_norm if feature_norm else float("inf"),
-    }
+def predicted(
+    classes: int, row_norm: float, feature_norm: float, weight_decay: float, smoothing: float = 0.0
+) -> dict[str, float]:
+    """The model's `gap` of these norms, and its probability of a `wrong` class at this decay of the last layer.
+
+    smoothing: of labels, spread over all classes: what it gives a wrong one is what the decay's pull comes on top of.
+    """
+    pull = weight_decay * row_norm / feature_norm if feature_norm else float("inf")
+    return {"gap": row_norm * feature_norm * classes / (classes - 1), "wrong": smoothing / classes + pull}
 
 
 def head_decay(train: Train) -> float:

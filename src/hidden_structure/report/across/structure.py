@@ -110,8 +110,11 @@ def outlasting(study: Study, tables: Tables) -> Claim | None:
 
 
 def overall(claims: Mapping[str, Claim]) -> Claim:
-    """The same over the networks of all studies in which it can be asked; claims: study -> its own."""
-    asked = {study: claim for study, claim in claims.items() if claim.values and not claim.unmet}
+    """The same over the networks of all studies in which it can be asked; claims: study -> its own.
+
+    Which these are must not depend on how it came out: so none in which controls fulfil it, even if networks do not.
+    """
+    asked = {study: claim for study, claim in claims.items() if claim.values and not (claim.unmet or claim.passing)}
     return Claim(
         id=f"{IDEA}.outlasting",
         idea=IDEA,

@@ -203,8 +203,9 @@ def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
         return []
     bare = [lines.independent(lines.of_repair(rows, on), UNALIGNED) for on in (False, True)]
     known = published(study)
-    quantity = "share of the barrier in test error that REPAIR closes"
-    nothing = min(lines.heights(merged)) < STABLE_AT_MOST
+    quantity = f"share of a barrier in test error of {STABLE_AT_MOST:g} or more that REPAIR closes"
+    repaired, names = _closed(merged, mended)
+    without, control = _closed(*bare)
     found = [
         Claim(
             id=f"{IDEA}.repair",
@@ -212,11 +213,11 @@ def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
             kind="published",
             statement="REPAIR closes most of the barrier between networks whose units are matched by correlations.",
             criterion=Criterion(quantity, at_least=MOST, origin="ours: more than half"),
-            values=() if nothing else _closed(merged, mended),
-            seeds=lines.names(merged),
+            values=repaired,
+            seeds=names,
             source=JORDAN,
             published=Published(1 - (known[0] - known[2]) / (known[0] - known[1]), known[3]) if known else None,
-            unmet=unless(trained) or ("matched pairs have no barrier to be closed" if nothing else ""),
+            unmet=unless(trained) or ("" if repaired else "matched pairs have no barrier to be closed"),
         ),
         Claim(
             id=f"{IDEA}.repair.control",
@@ -224,10 +225,10 @@ def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
             kind="control",
             statement="REPAIR alone does not close most of the barrier between the same networks, not aligned.",
             criterion=Criterion(quantity, at_most=MOST, origin="ours: less than half"),
-            values=_closed(*bare),
-            seeds=lines.names(bare[0]),
+            values=without,
+            seeds=control,
             source=JORDAN,
-            unmet=unless(trained) or ("" if min(lines.heights(bare[0])) else "there is no barrier to be closed"),
+            unmet=unless(trained) or ("" if without else "there is no barrier to be closed"),
         ),
     ]
     if known:
@@ -284,6 +285,8 @@ def moment(fork: Mapping) -> str:
     return lines.after(fork["k"]) + share
 
 
-def _closed(merged: Rows, mended: Rows) -> tuple[float, ...]:
-    pairs = zip(lines.heights(merged), lines.heights(mended), strict=True)
-    return tuple(1 - after / before for before, after in pairs if before)
+def _closed(merged: Rows, mended: Rows) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Of the pairs that have a barrier, and their names: of others a share says nothing."""
+    pairs = zip(lines.names(merged), lines.heights(merged), lines.heights(mended), strict=True)
+    found = [(name, 1 - after / before) for name, before, after in pairs if before >= STABLE_AT_MOST]
+    return tuple(share for _, share in found), tuple(name for name, _ in found)

@@ -16,6 +16,7 @@ from hidden_structure.report.merges.measured import (
     spent,
     unrelated,
 )
+from hidden_structure.report.preconditions import trained as trained_networks
 from hidden_structure.report.preconditions import trained_from
 from hidden_structure.report.statistics import interval
 
@@ -33,12 +34,14 @@ ORIGIN = "ours: midway from the share of the bits to all"
 
 def claims(study: Study, merges: Sequence[Mapping], merged: Sequence[Mapping], classes: int) -> list[Claim]:
     """merges, merged: rows of the tables of these names; classes: that the study's own merge makes."""
-    trained = _trained(study, merges)
+    trained, original = _trained(study, merges), _original(study, merges)
+    both = unless(trained) or unless(original)
     return [
         trained,
+        original,
         _unrelated(merges, unless(trained)),
-        _likeness(merged, classes, unless(trained)),
-        *_supervision(merges, unless(trained)),
+        _likeness(merged, classes, both),
+        *_supervision(merges, both, unless(original)),
         *_worth(merges, unless(trained)),
         *(_counts(merged, method, unless(trained)) for method in ESTIMATES),
     ]
@@ -59,6 +62,18 @@ def _trained(study: Study, merges: Sequence[Mapping]) -> Claim:
         ),
         values=tuple(row["trained"]["test"] - floor for row, floor in zip(rows, floors, strict=True)),
         seeds=tuple(f"{row['name']}/{row['seed']}" for row in rows),
+    )
+
+
+def _original(study: Study, merges: Sequence[Mapping]) -> Claim:
+    rows = [row for row in merges if row["method"] == "none"]
+    return trained_networks(
+        f"{IDEA}.original",
+        "the networks on original labels are",
+        [row["accuracy"] for row in rows],
+        [str(row["seed"]) for row in rows],
+        study.data.source,
+        rows[0]["classes"],
     )
 
 
@@ -103,7 +118,7 @@ def _likeness(merged: Sequence[Mapping], classes: int, unmet: str) -> Claim:
     )
 
 
-def _supervision(merges: Sequence[Mapping], unmet_trained: str) -> list[Claim]:
+def _supervision(merges: Sequence[Mapping], unmet_trained: str, unmet_original: str) -> list[Claim]:
     """What controls of the study's own merge reach says what counts: where they pass, no network can show anything."""
     controls = [row for row in merges if row["method"] == "control"]
     found, control = [], None
@@ -125,6 +140,7 @@ def _supervision(merges: Sequence[Mapping], unmet_trained: str) -> list[Claim]:
             ),
             values=tuple(kept(merges, rows)),
             seeds=tuple(str(row["seed"]) for row in rows),
+            unmet=unmet_original,
         )
         found.append(control)
     passed = unless(control) if control else "no control was measured"

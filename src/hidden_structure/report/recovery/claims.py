@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hidden_structure.frame.params import Study
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
 from hidden_structure.report.collapse import claims as collapse
-from hidden_structure.report.controls import unless_control
+from hidden_structure.report.controls import fulfilling, unless_control
 from hidden_structure.report.recovery.controls import CONTROLS, IDEA, YANG, assessable, controls
 from hidden_structure.report.statistics import differences, mean
 
@@ -265,7 +265,8 @@ def _outlasting(following: Sequence[Mapping], level: float, unmet: str) -> Itera
         criterion = Criterion(quantity, at_least=-LOST[name], origin="ours: hardly less; the source gives no curve")
         best, end = best_and_end(following, name)
         values = tuple(scale * change for change in differences(end, best))
-        untrained = [scale * change for change in differences([row[name][0] for row in following], best)]
+        untrained = differences([row[name][0] for row in following], best)
+        controls = {"the untrained networks": [scale * change for change in untrained]}
         yield Claim(
             id=f"{IDEA}.outlasting-{name}",
             idea=IDEA,
@@ -275,5 +276,6 @@ def _outlasting(following: Sequence[Mapping], level: float, unmet: str) -> Itera
             values=values,
             seeds=tuple(str(row["seed"]) for row in following),
             source=YANG,
-            unmet=unmet or unless_control(criterion, values, {"the untrained networks": untrained}),
+            unmet=unmet or unless_control(criterion, values, controls),
+            passing=fulfilling(criterion, controls),
         )

@@ -65,6 +65,7 @@ def claims(
         seeds=tuple(map(str, measured)),
         source=YANG,
         published=Published(1.0, SETTING),
+        every=True,
         unmet=unless(precondition) or unless_control(criterion, values, passing),
     )
     return [precondition, everywhere]

@@ -38,6 +38,7 @@ def claims(
             values=tuple(max(row["size"] for row in ends if row["start"] == start) for start in starts),
             seeds=tuple(map(str, starts)),
             source=ZHU,
+            every=True,
         ),
         Claim(
             id=f"{IDEA}.shape",
@@ -56,6 +57,7 @@ def claims(
             ),
             seeds=tuple(map(str, starts)),
             source=ZHU,
+            every=True,
         ),
         _minority(
             "minority",
@@ -84,6 +86,7 @@ def _bounds(ends: Sequence[Mapping], imbalance: Sequence[Mapping]) -> list[Claim
             values=tuple(max(row["size"], row["shape"]) for row in ends),
             seeds=tuple(str(row["start"]) for row in ends),
             source=FANG,
+            every=True,
         ),
         _minority(
             "bounds-minority",
@@ -111,6 +114,7 @@ def _minority(name: str, statement: str, imbalance: Sequence[Mapping]) -> Claim:
         values=tuple(float(on_its_side(row)) for row in near),
         seeds=tuple(f"ratio-{row['ratio']:g}" for row in near),
         source=FANG,
+        every=True,
         unmet="" if len(sides) == 2 else "no ratio is near the threshold on one of its sides",
     )
 
