@@ -161,7 +161,9 @@ def unit_scores(moments: Moments, score: Score) -> dict[str, Tensor]:
 
 
 def match_activations(symmetry: Symmetry, moments: Moments, score: Score) -> Matched:
-    """The optimal assignment of every group.
+    """The optimal assignment of every group, where others stand as they did when the moments were taken.
+
+    Where groups lie across one another (`group.crossed`) that is a step only, of which `matching.match` takes several.
 
     score: what is summed over matched units, and over the readings of a group.
 

@@ -32,6 +32,7 @@ class Reading:
 
     attention: None, or the attention module that computes them from the node's output, and "q", "k" or "v". parents:
     None, or the dimension along which the parents of its units lie, as heads do; the layout is of both, theirs first.
+    crossed: whether units of another group lie along other dimensions of these activations.
     """
 
     node: str
@@ -39,6 +40,7 @@ class Reading:
     layout: Layout
     attention: tuple[str, str] | None
     parents: int | None = None
+    crossed: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,13 @@ def segment_length(segment: Segment) -> int:
 
 def layout_length(layout: Layout) -> int:
     return sum(map(segment_length, layout))
+
+
+def crossed(symmetry: Symmetry) -> bool:
+    """Whether some activations hold units of several groups at once, each unit of one at each of another."""
+    for reading in symmetry.readings:
+        for segment in reading.layout:
+            names = {factor.group for factor in segment} & symmetry.groups.keys()
+            if reading.crossed or len(names - {symmetry.groups[name].parent for name in names}) > 1:
+                return True
+    return False

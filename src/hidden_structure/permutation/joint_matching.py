@@ -4,8 +4,9 @@ What a layer of the network half-way lacks of the mean of the ends' outputs is (
 (Zhou et al. 2023, arXiv 2307.08286, commutativity). Weight matching makes the first factor small, activation
 matching the second; here both vote (O): of each group's votes, weights have half and correlations of activations half.
 
-Correlations do not depend on how other layers are permuted, so they enter weight matching as one more weight of each
-group: A's is the identity, and B's, one row a unit, holds the correlations with A's units.
+Correlations do not depend on how other layers are permuted, unless their units lie along the same activations
+(`group.crossed`), so they enter weight matching as one more weight of each group: A's is the identity, and B's, one row
+a unit, holds the correlations with A's units.
 """
 
 from collections import Counter

@@ -167,7 +167,9 @@ def _named(
     def reading(node: str, dim: int, axis: axes.Axis, how: tuple[str, str] | None) -> Reading:
         parents = None if how else _parents_beside(outputs[node], dim)
         whole = axis if parents is None else axes.merged([outputs[node][parents], axis])
-        return Reading(node, dim, layout(whole), how, parents)
+        others = (labels for place, labels in enumerate(outputs[node]) if place not in (dim, parents))
+        crossed = any(node.size > 1 and not node.fixed for labels in others for node in axes.atoms(labels))
+        return Reading(node, dim, layout(whole), how, parents, crossed)
 
     readings = dict.fromkeys(reading(*found) for found in tracer.readings)
     moving = {name: found for name, found in layouts.items() if _has_groups(found, groups)}
