@@ -329,6 +329,27 @@ def efficientnet() -> nn.Module:
     return tv.EfficientNet(settings, dropout=0.1, num_classes=4)
 
 
+class ZeroPadded(nn.Module):
+    """A residual block; where its shortcut gains channels, these are zero (He et al. 2016, option A)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.more, stride = (outputs - inputs) // 2, 1 if inputs == outputs else 2
+        self.conv1, self.norm1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.norm2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inside = self.norm2(self.conv2(self.norm1(self.conv1(x)).relu()))
+        shortcut = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more)) if self.more else x
+        return (inside + shortcut).relu()
+
+
+def zero_padded_resnet() -> nn.Module:
+    blocks = [ZeroPadded(*sizes) for sizes in ((4, 4), (4, 8), (8, 8), (8, 16))]
+    stem = nn.Conv2d(3, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4))
+
+
 def swin(**options: object) -> nn.Module:
     return tv.SwinTransformer([2, 2], 8, [2, 2], [2, 4], [2, 2], num_classes=4, **options)
 
@@ -392,6 +413,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "`nn.LSTM`, last state": (lambda: Recurrent(nn.LSTM, last=True), TOKENS),
     "`nn.LSTM`, both ways, 2 layers": (lambda: Recurrent(nn.LSTM, num_layers=2, bidirectional=True), TOKENS),
     "`nn.LSTM`, projected": (lambda: Recurrent(nn.LSTM, proj_size=3), TOKENS),
+    "ResNet, shortcuts padded with zeros (He et al. for CIFAR)": (zero_padded_resnet, PIXELS),
     "ConvNeXt (torchvision)": (convnext, (2, 3, 32, 32)),
     "MobileNetV3, squeeze and excite (torchvision)": (mobilenet_v3, (2, 3, 16, 16)),
     "EfficientNet (torchvision)": (efficientnet, (2, 3, 16, 16)),
