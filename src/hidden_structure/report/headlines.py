@@ -9,13 +9,14 @@ from hidden_structure.frame.errors import InputError
 STUDIES = {  # -> as the table calls it
     "digits": "digits",
     "cifar10": "CIFAR-10",
+    "cifar10-collapse": "CIFAR-10, without augmentation",
     "cifar10-recovery": "CIFAR-10, wide network",
     "cifar10-mlp": "CIFAR-10, perceptrons",
     "cifar10-binary": "CIFAR-10, two classes",
     "cifar100-tasks": "CIFAR-100",
 }
 CLAIMS = (
-    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3"),
+    *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
