@@ -61,7 +61,7 @@ def _found(rows: Mapping[str, Mapping]) -> list[str]:
     """A line a study, and one of those that can say nothing."""
     lines = [f"{STUDIES[study]}: {_verdict(row)}" for study, row in rows.items() if row["verdict"] != NOTHING]
     without = [STUDIES[study] for study, row in rows.items() if row["verdict"] == NOTHING]
-    return [*lines, f"{NOTHING}: {', '.join(without)}"] if without else lines
+    return [*lines, f"{NOTHING}: {'; '.join(without)}"] if without else lines
 
 
 def _verdict(row: Mapping) -> str:
