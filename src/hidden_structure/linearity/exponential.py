@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from torch import Tensor, fx, nn
 
-from hidden_structure.permutation.call import name_of
+from hidden_structure.linearity.in_step import function_of
 
 PRODUCTS = frozenset(
     """linear bilinear matmul bmm mm imatmul addmm baddbmm einsum conv1d conv2d conv3d convtranspose1d convtranspose2d
@@ -52,7 +52,7 @@ def weighted(nodes: Iterable[fx.Node], module: nn.Module, of_images: Collection[
         elif not trained.isdisjoint(node.all_input_nodes):
             if node not in of_images:
                 trained.add(node)
-            elif name_of(node, None) in PRODUCTS:
+            elif function_of(node) in PRODUCTS:
                 found.add(node)
     return found
 

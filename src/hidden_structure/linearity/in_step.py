@@ -104,6 +104,12 @@ class InStep:
                 values.pop(used, None)
 
 
+def function_of(node: fx.Node) -> str:
+    """The name of the function or method that is called, in lower case and without underscores."""
+    name = node.target.__name__ if callable(node.target) else node.target
+    return name.replace("_", "").lower()
+
+
 def first_argument(node: fx.Node) -> Any:
     return node.args[0] if node.args else node.kwargs["input"]
 

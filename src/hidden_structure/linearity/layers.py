@@ -25,7 +25,7 @@ from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
 from hidden_structure.linearity.exponential import depths, exponential_weights, weighted
 from hidden_structure.linearity.formulas import FORMULAS, distance
-from hidden_structure.linearity.in_step import InStep, first_argument
+from hidden_structure.linearity.in_step import InStep, first_argument, function_of
 from hidden_structure.linearity.samples import FEW, Samples, samples_in
 from hidden_structure.networks.weights import computed, copy_of, load_state
 from hidden_structure.seeding import torch_generator
@@ -48,8 +48,7 @@ def is_activation(module: nn.Module, node: fx.Node) -> bool:
     """Whether the operation is a nonlinearity, the same for every unit and without parameters."""
     if node.op == "call_module":
         return type(module.get_submodule(node.target)).__name__.lower() in ACTIVATIONS
-    name = node.target.__name__ if callable(node.target) else node.target
-    return node.op.startswith("call") and name.replace("_", "") in ACTIVATIONS
+    return node.op.startswith("call") and function_of(node) in ACTIVATIONS
 
 
 def with_state(network: nn.Module, state: State) -> nn.Module:
