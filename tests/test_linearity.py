@@ -626,8 +626,9 @@ class OwnWeights(nn.Module):
         lambda: (Standardised(3, 6, 3), nn.ReLU(), Standardised(6, 6, 1), nn.ReLU()),
         lambda: (nn.ConvTranspose2d(3, 6, 3), nn.ReLU(), nn.ConvTranspose2d(6, 6, 3, groups=2), nn.ReLU()),
         lambda: (nn.Conv2d(3, 6, 3), nn.ReLU(), OwnWeights(), nn.ReLU()),
+        lambda: (nn.Conv2d(3, 6, 3), nn.LayerNorm((6, 6, 6)), nn.Conv2d(6, 6, 1), nn.ReLU()),
     ],
-    ids=["standardised", "transposed", "of its own"],
+    ids=["standardised", "transposed", "of its own", "normed"],
 )
 def test_whatever_multiplies_by_trained_weights_counts_in_the_depth(layers):
     networks = [nn.Sequential(*layers(), nn.Flatten(), nn.LazyLinear(4)) for _ in range(2)]

@@ -132,6 +132,7 @@ def pipeline(tmp_path, monkeypatch):
         ("params.yaml", "train: {lr: 0.1}", r"params\.yaml: features\.batch_size"),
         ("src/training/loop.py", "rate = 0.1", r"src/training/loop\.py"),
         ("params.yaml", f"# a remark\n{PARAMS}".replace("[]", "[conv1]"), None),
+        ("src/training/new.py", "", r"src/training/new\.py"),
         ("src/other.py", "other = 1", None),
     ],
 )

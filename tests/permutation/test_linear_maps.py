@@ -17,7 +17,20 @@ from hidden_structure.permutation.linear_symmetry import derive_maps
 from hidden_structure.seeding import torch_generator
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "symmetries.md"
-WITHOUT = ("Swin", "Mixer", "RNN", "GRU", "LSTM", "ConvNeXt", "Mobile", "Efficient", "DenseNet", "Shuffle", "RegNet")
+WITHOUT = (
+    "Swin",
+    "Mixer",
+    "RNN",
+    "GRU",
+    "LSTM",
+    "ConvNeXt",
+    "Mobile",
+    "Efficient",
+    "DenseNet",
+    "Shuffle",
+    "RegNet",
+    "ResNet",
+)
 MAPPED = [name for name in NETWORKS if not any(word in name for word in WITHOUT)]
 
 

@@ -17,7 +17,7 @@ STUDY = synthetic.studied(params.load(), teachers=[0, 1, 2, 3], seeds=[0, 1])
 GAINS = ("kd", "lelp", "rival", "oracle", "soft", "soft-oracle")
 
 
-def made(levels: dict | None = None, study=STUDY, teacher: float = 0.97, gap: float = 0.1):
+def made(levels: dict | None = None, study=STUDY, teacher: float = 0.97, gap: float = 0.1, wider: float = 0.0):
     """levels: method -> test accuracy about which its students scatter, instead of the synthetic ones."""
     found, draw = copy.deepcopy(synthetic.distill(study)), numpy_generator("students")
     for row in found["teachers"]:
@@ -26,7 +26,7 @@ def made(levels: dict | None = None, study=STUDY, teacher: float = 0.97, gap: fl
         if levels:
             shared = 0.02 * row["seed"] + 0.01 * row["teacher"]
             row["test_accuracy"] = levels[row["method"]] + shared + 0.001 * float(draw.normal())
-        row["train_accuracy"] = row["test_accuracy"] + gap
+        row["train_accuracy"] = row["test_accuracy"] + gap + wider * (row["teacher"] % 2)
     labels = {"fine": {"train_counts": {"a": 1000}}}
     tables = tabulate(study, {"distill": found, "students": synthetic.students(study), "labels": labels}.get)
     return chapter(study, lambda name: tables.get(name, []))
@@ -82,6 +82,13 @@ def test_a_poor_teacher_leaves_nothing_to_say_and_without_a_gap_nothing_is_the_s
     assert not any("a question of our own" in sentence for sentence in made().findings)
     assert any("Not every teacher is properly trained" in sentence for sentence in made(teacher=0.6).findings)
     assert not any("properly trained" in sentence for sentence in made().findings)
+
+
+def test_a_gap_that_is_not_decided_is_not_the_sources_either():
+    results = made(gap=0.01, wider=0.015)
+    assert {claim.id: claim.verdict for claim in results.claims}["distillation.gap"] == "undecided"
+    assert {claim.id: claim.kind for claim in results.claims}["distillation.lelp"] == "ours"
+    assert any("are not shown to be students" in sentence for sentence in results.findings)
 
 
 def test_the_gap_is_that_of_students_alone_where_there_are_any():

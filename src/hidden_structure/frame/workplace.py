@@ -10,8 +10,9 @@ import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray]) -> Iter
         described: JSON-able: all params that the results depend on, and what computes (`device.describe`).
         arrays: the data that they depend on.
     """
-    code = [*code_of(stage), *code_of_networks(described)]
-    folder = paths.RESUME / f"{stage}-{fingerprint(described, code, arrays)}"
+
+    def code() -> list[Path]:
+        return [*code_of(stage), *code_of_networks(described)]
+
+    folder = paths.RESUME / f"{stage}-{fingerprint(described, code(), arrays)}"
     with unchanged(stage, code):
         yield folder
     if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first
@@ -41,20 +45,20 @@ def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray]) -> Iter
 
 
 @contextmanager
-def unchanged(stage: str, code: Iterable[Path] | None = None) -> Iterator[None]:
+def unchanged(stage: str, code: Callable[[], Iterable[Path]] | None = None) -> Iterator[None]:
     """What the stage depends on is at the end of the block what it was when it began: DVC records what it is then.
 
-    code: its files; None: those of `code_of`.
+    code: gives its files, as they are by then; None: those of `code_of`.
 
     Raises InputError, which names what is not, so that DVC records nothing; what the stage keeps is there still.
     """
     own = _entry(stage).get("params", [])
     keys = [key for key in own if isinstance(key, str)]
-    files = [*(code_of(stage) if code is None else code)]
-    before = _content(keys, files)
+    files = code or partial(code_of, stage)
+    before = _content(keys, files())
     yield
-    after = _content(keys, files)
-    if changed := [name for name, content in before.items() if after[name] != content]:
+    after = _content(keys, files())
+    if changed := [name for name in before | after if before.get(name) != after.get(name)]:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise InputError(
             f"{changed[0]}{more} changed while {stage} ran: what it computed is not of what is there now. Put it back"

@@ -13,8 +13,9 @@ from hidden_structure.linearity.in_step import function_of
 
 PRODUCTS = frozenset(
     """linear bilinear matmul bmm mm imatmul addmm baddbmm einsum conv1d conv2d conv3d convtranspose1d convtranspose2d
-    convtranspose3d scaleddotproductattention""".split()
+    convtranspose3d tensordot inner mv addmv addbmm scaleddotproductattention multiheadattentionforward""".split()
 )
+NORMS = (nn.LayerNorm, nn.RMSNorm)  # whose scales have as many dimensions as what they norm
 
 
 def depths(nodes: Iterable[fx.Node], weighted: Collection[fx.Node]) -> dict[fx.Node, int]:
@@ -42,8 +43,9 @@ def weighted(nodes: Iterable[fx.Node], module: nn.Module, of_images: Collection[
     found, trained = set(), set()
     for node in nodes:
         if node.op == "call_module":
-            own = module.get_submodule(node.target).parameters()
-            if any(parameter.requires_grad and parameter.dim() > 1 for parameter in own):
+            called = module.get_submodule(node.target)
+            trained_ones = (parameter for parameter in called.parameters() if parameter.requires_grad)
+            if not isinstance(called, NORMS) and any(parameter.dim() > 1 for parameter in trained_ones):
                 found.add(node)
         elif node.op == "get_attr":
             value = attrgetter(node.target)(module)

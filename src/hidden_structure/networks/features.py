@@ -101,8 +101,9 @@ def extract(network: nn.Module, batches: Iterable[Tensor], layers: Sequence[str]
             if end > samples:
                 raise ValueError(f"the batches hold more than the {samples} images announced")
             for layer, values in activations(network, images, layers).items():
-                if len(values) != len(images):
-                    what = f"{len(values)} of something along its first axis for {len(images)} images"
+                if values.shape[:1] != images.shape[:1]:
+                    held = f"{len(values)} of something along its first axis" if values.dim() else "one number"
+                    what = f"{held} for {len(images)} images"
                     raise InputError(f"the output of {layer} holds {what}: name a layer that has its images there")
                 if layer not in outputs:
                     outputs[layer] = torch.empty(samples, *values.shape[1:])

@@ -6,6 +6,7 @@ axes the operation mixes: that is all that a permutation inside each entry of a 
 mixes stands in MIXING.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,8 @@ def extreme(call: Call) -> Labels:
         return pointwise(call)
     if isinstance(call.value, Tensor):
         return _reduced(call, None)
-    if not all(user.args[1:2] in ((0,), ("values",)) for user in call.node.users):
+    taken = (operator.getitem, getattr)
+    if not all(user.target in taken and user.args[1] in (0, "values") for user in call.node.users):
         axes.fix(call.labels()[dim])  # where the largest entry stands goes by their order
     found = _reduced(call, dim, call.value[0])
     return found, found

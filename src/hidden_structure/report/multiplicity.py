@@ -42,6 +42,6 @@ def told(claims: Sequence[Claim]) -> str:
     )
     return (
         f"Each verdict is of its own claim. Of {counted} claims that a t-test can be asked of, those of more than one "
-        f"replication and of values that vary, it decides {decided}; counting all {counted}, "
+        f"replication and of values that vary that speak of a mean, it decides {decided}; counting all {counted}, "
         f"{sum(map(bool, found))} of these verdicts stand (Holm 1979, 5 %; column holm of claims.csv)."
     )

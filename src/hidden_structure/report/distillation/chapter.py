@@ -43,10 +43,11 @@ def _unmet(claim_of: Mapping[str, Claim]) -> Iterator[str]:
             f"Not every teacher is properly trained: the worst has a test accuracy of {min(taught.values):.3f}, and "
             f"{taught.criterion.at_least:.3f} is asked for; so what students learn cannot be judged."
         )
-    if gap.verdict == "contradicted":
+    if gap.verdict != "supported":
+        are = "are not" if gap.verdict == "contradicted" else "are not shown to be"
         yield (
             f"Students without pieces leave {100 * gap.measured:.1f} percentage points between training and test "
-            f"accuracy, and {100 * gap.criterion.at_least:.0f} are asked for; so these are not students as the "
+            f"accuracy, and {100 * gap.criterion.at_least:.0f} are asked for; so these {are} students as the "
             "source's, which pieces help to close a gap, and what pieces gain is a question of our own."
         )
 

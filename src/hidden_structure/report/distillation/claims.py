@@ -57,7 +57,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
         seeds=seeds,
     )
     # Without a gap students are not those of the source: what pieces gain there is judged all the same, as our own.
-    kind: Kind = "ours" if gap.verdict == "contradicted" else "published"
+    kind: Kind = "published" if gap.verdict == "supported" else "ours"
     return [
         taught,
         gap,

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
-from hidden_structure.report.claim import Claim, Criterion, unless
 from hidden_structure.report.connectivity import lines
 from hidden_structure.report.connectivity.chapter import percent
-from hidden_structure.report.connectivity.claims import STABLE_AT_MOST, has_learnt, moment
+from hidden_structure.report.connectivity.claims import STABLE_AT_MOST, moment
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.findings import in_order
 from hidden_structure.report.linearity import claims, given, laws, laws_figures
@@ -48,18 +47,25 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
 
 
 def _findings(study: Study, tables: Tables) -> list[str]:
-    """What LLFC asks and is not so first."""
+    """Of pairs on which a claim rests its verdict; what is contradicted first."""
     rows, cuts = lines.plain(study, tables("features")), lines.plain(study, tables("stitching"))
     merged, repaired = lines.of_repair(rows, False), lines.repairs(study)
-    learnt, judged = has_learnt(study, tables), []
+    claim_of = {claim.id: claim for claim in claims.claims(study, tables)}
+    judged, others = [], []
     for method, label in lines.methods(rows).items():
         found = {on: lines.independent(lines.of_repair(rows, on), method) for on in REPAIRED}
         who = f"independent networks, {label if method == UNALIGNED else f'aligned by {label}'}"
-        judged.append(_judge(who, found, repaired, learnt))
+        claim = claim_of.get(f"{claims.IDEA}.matched.{method}")
+        judged += [(claim, _bends(who, found))] if claim else []
+        others += [] if claim else [f"{_bends(who, found)}."]
     forks = lines.moments(tables("forks"))
     for fork in forks:
         found = {on: lines.spawned(lines.of_repair(rows, on), fork["k"]) for on in REPAIRED}
-        judged.append(_judge(f"networks that part after {moment(fork)}", found, False, learnt))
+        said = _bends(f"networks that part after {moment(fork)}", found)
+        if fork is forks[-1]:
+            judged.append((claim_of[f"{claims.IDEA}.parted"], said))
+        else:
+            others.append(f"{said}.")
 
     last = forks[-1]["k"]
     pairs = {"parted": lines.spawned(merged, last), "bare": lines.independent(merged, UNALIGNED)}
@@ -73,6 +79,7 @@ def _findings(study: Study, tables: Tables) -> list[str]:
     distances = "; ".join(f"{name} {a} and {b}" for name, (a, b) in spread.items())
     return [
         *in_order(judged),
+        *others,
         f"Stitching costs at its worst cut {cost['parted']} of the test set between networks that part after "
         f"{lines.after(last)}, {cost['bare']} between independent networks that are not aligned.",
         f"At the worst alpha the merged network's test error, less the share of images on which at least one end errs, "
@@ -100,17 +107,12 @@ def _after_matching(rows: Rows, cuts: Rows, repaired: bool) -> list[str]:
     return [f"After matching, that excess ({how}) and the cost of stitching are {'; '.join(said)}."] if said else []
 
 
-def _judge(who: str, found: Mapping[bool, Rows], repaired: bool, learnt: Claim) -> tuple[Claim, str]:
-    """What is asked of every kind of pairs, whether a claim rests on it or not, and what was measured.
-
-    found: by REPAIR; repaired: with which of the two the pairs are judged.
-    """
+def _bends(who: str, found: Mapping[bool, Rows]) -> str:
+    """found: by REPAIR."""
     ratios = {
         on: [statistics.finite(row["bend"], f"bend of {row['pair']}") for row in own] for on, own in found.items()
     }
-    bent = Criterion(claims.BEND, at_most=claims.BENT_AT_MOST, origin=claims.A_FIFTH)
-    asked = Claim("", claims.IDEA, "ours", "", bent, tuple(ratios[repaired]), unmet=unless(learnt))
-    return asked, (
+    return (
         f"LLFC between {who}: at the worst layer the merged features lie {_number(ratios[False])} times as far "
         f"from the interpolated ones as the two networks' features from each other, {_number(ratios[True])} times with "
         "REPAIR"
