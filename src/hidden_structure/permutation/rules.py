@@ -6,13 +6,12 @@ axes the operation mixes: that is all that a permutation inside each entry of a 
 mixes stands in MIXING.
 """
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, fx
 
-from hidden_structure.permutation import axes, operations, recurrent, windows
+from hidden_structure.permutation import axes, operations, recurrent, reductions, windows
 from hidden_structure.permutation.attention import attention
 from hidden_structure.permutation.axes import Axis
 from hidden_structure.permutation.call import Call
@@ -45,7 +44,6 @@ POINTWISE = """relu relu6 gelu silu sigmoid tanh elu selu celu leakyrelu hardtan
     softshrink hardshrink nantonum identity add sub mul truediv div iadd imul isub itruediv ipow maximum minimum rsub
     truedivide multiply subtract addcmul addcdiv lerp where maskedfill eq ne lt le gt ge logicaland logicalor logicalnot
     invert bitwisenot isnan isinf isfinite zeroslike oneslike fulllike""".split()
-EXTREME = ("values", "indices")
 REDUCTIONS = "mean sum amax amin var std logsumexp prod all any".split()
 POOLINGS = [
     f"{kind}{dims}d"
@@ -72,51 +70,9 @@ def normalize(call: Call) -> Labels:
     return call.mix(call.labels(), call.get(2, "dim", default=1))
 
 
-def reduction(call: Call) -> Labels:
-    if not isinstance(call.value, Tensor):
-        return call.unknown()
-    dims = call.get(1, "dim", "axis")
-    return _reduced(call, None if isinstance(dims, bool) else dims)  # var(False) is over all, with no correction
-
-
 def extreme(call: Call) -> Labels:
     """The larger of two tensors, entry by entry, or the largest along a dimension and where it is, or of all."""
-    other, dim = call.get(1, "dim", "other"), call.get(1, "dim")
-    if isinstance(other, Tensor):
-        return pointwise(call)
-    if isinstance(call.value, Tensor):
-        return _reduced(call, None)
-    taken = (operator.getitem, getattr)
-    if not all(user.target in taken and user.args[1] in (0, "values") for user in call.node.users):
-        axes.fix(call.labels()[dim])  # where the largest entry stands goes by their order
-    found = _reduced(call, dim, call.value[0])
-    return found, found
-
-
-def moments(call: Call) -> Labels:
-    """Variance and mean."""
-    dims = call.get(1, "dim")
-    found = _reduced(call, None if isinstance(dims, bool) else dims, call.value[0])
-    return found, found
-
-
-def attribute(call: Call) -> Labels:
-    """Of a named tuple, as an extreme along a dimension is."""
-    labels, name = call.apart(call.source()), call.get(1)
-    return labels[EXTREME.index(name)] if isinstance(labels, tuple) and name in EXTREME else call.unknown()
-
-
-def vector_norm(call: Call) -> Labels:
-    order, dims = call.get(1, "p", "ord"), call.get(2, "dim")
-    both = dims is None or (isinstance(dims, list | tuple) and len(dims) == 2)
-    if isinstance(order, str) or (call.name == "linalgnorm" and order is not None and both):
-        return call.unknown()  # a norm of matrices
-    return _reduced(call, dims)
-
-
-def _reduced(call: Call, dims: int | list[int] | None, value: Tensor | None = None) -> Labels:
-    labels = call.mix(call.labels(), range(len(call.labels())) if dims is None else dims)
-    return operations.reduction(labels, dims, call.value if value is None else value)
+    return pointwise(call) if isinstance(call.get(1, "dim", "other"), Tensor) else reductions.extreme(call)
 
 
 def pooling(call: Call) -> Labels:
@@ -257,10 +213,10 @@ CONVOLUTIONS = [f"conv{kind}{dims}d" for kind in ("", "transpose") for dims in (
 MIXING: dict[str, Rule] = {
     **_named(["softmax", "logsoftmax", "softmin"], softmax),
     "normalize": normalize,
-    **_named(REDUCTIONS, reduction),
+    **_named(REDUCTIONS, reductions.reduction),
     **_named(["max", "min"], extreme),
-    **_named(["varmean", "stdmean"], moments),
-    **_named(["norm", "linalgnorm", "linalgvectornorm"], vector_norm),
+    **_named(["varmean", "stdmean"], reductions.moments),
+    **_named(["norm", "linalgnorm", "linalgvectornorm"], reductions.vector_norm),
     **_named([*POOLINGS, "interpolate", "upsample"], pooling),
     "pad": pad,
     "linear": linear,
@@ -288,7 +244,7 @@ MIXING: dict[str, Rule] = {
 }
 KEEPING: dict[str, Rule] = {
     **_named(POINTWISE, pointwise),
-    "getattr": attribute,
+    "getattr": reductions.attribute,
     "prelu": slopes,
     "embedding": embedding,
     "glu": gated_linear_unit,
