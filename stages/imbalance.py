@@ -32,8 +32,10 @@ def main() -> None:
         return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"imbalance", "network"}) | hardware
-    with workplace("imbalance", described, inputs.arrays) as folder:
+    described = (
+        study.model_dump(include={"imbalance", "network"}, exclude={"imbalance": {"ratios", "seeds"}}) | hardware
+    )
+    with workplace("imbalance", described, inputs.arrays, study.tasks.keep) as folder:
         own = settings, study.network, study.hardware, folder
         networks = [(ratio, seed) for ratio in settings.ratios for seed in settings.seeds]
         named = {f"ratio {ratio}, seed {seed}": (ratio, seed, *own) for ratio, seed in networks}

@@ -39,8 +39,8 @@ def main() -> None:
         return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"cluster", "network", "split"}) | hardware
-    with workplace("split", described, inputs.arrays) as folder:
+    described = study.model_dump(include={"cluster", "network", "split"}, exclude={"split": {"seeds"}}) | hardware
+    with workplace("split", described, inputs.arrays, study.tasks.keep) as folder:
         own = settings, study.hardware, folder
         named: dict = {f"seed {seed}": (seed, *own, study.network) for seed in settings.seeds}
         trained = tasks.run("split", train_seed, named, folder, study.tasks, study.hardware)

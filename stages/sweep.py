@@ -36,7 +36,7 @@ def main() -> None:
     fine = artifacts.read_both_labels()[0]
     own = {"lr", "weight_decay"}  # of a cell, so that a cell finished for another grid is as good
     described = study.model_dump(include={"network", "cluster"}) | {"train": recipe.model_dump(exclude=own)} | hardware
-    with workplace("sweep", described, (*inputs.arrays, *fine.values())) as folder:
+    with workplace("sweep", described, (*inputs.arrays, *fine.values()), study.tasks.keep) as folder:
         plan = Plan(folder, study.hardware, study.network, recipe, study.cluster, "sweep.train")
         named = {cell.name: (plan, cell) for cell in cells}
         rows = list(tasks.run("sweep", compute, named, folder, study.tasks, study.hardware).values())

@@ -37,7 +37,7 @@ def train_every_seed(study: Reads, supervision: str) -> None:
     with distributed.process_group(inputs.device) as (rank, processes):
         hardware = describe(inputs.device, inputs.precision, processes)
         described = study.model_dump(include={"hardware", "network", "train"}) | hardware
-        with workplace(f"train@{supervision}", described, inputs.arrays) as folder:
+        with workplace(f"train@{supervision}", described, inputs.arrays, study.tasks.keep) as folder:
             named = {f"{supervision}, seed {seed}": (study, supervision, seed, folder) for seed in study.seeds}
             found = tasks.run(f"train@{supervision}", train, named, folder, study.tasks, study.hardware)
             if rank == 0:

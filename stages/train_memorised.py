@@ -34,7 +34,7 @@ def main() -> None:
     inputs, recipe = read(study.hardware, "coarse"), study.memorised.train
     hardware = describe(inputs.device, inputs.precision, 1)
     described = study.model_dump(include={"memorised", "network"}) | hardware
-    with workplace("train-memorised", described, inputs.arrays) as folder:
+    with workplace("train-memorised", described, inputs.arrays, study.tasks.keep) as folder:
         own = study.network, recipe, study.hardware, folder
         named = {f"shuffled labels, seed {seed}": (seed, *own) for seed in study.seeds}
         found = tasks.run("train-memorised", train_memorised, named, folder, study.tasks, study.hardware)

@@ -35,8 +35,9 @@ def main() -> None:
         return
     inputs = read(study.hardware)
     hardware = describe(inputs.device, inputs.precision, 1)
-    described = study.model_dump(include={"network", "merges"}) | hardware
-    with workplace("train-merges", described, inputs.arrays) as folder:
+    listed = {"kinds", "priced", "seeds"}
+    described = study.model_dump(include={"network", "merges"}, exclude={"merges": listed}) | hardware
+    with workplace("train-merges", described, inputs.arrays, study.tasks.keep) as folder:
         networks = [(merge_name(kind), seed, kind) for kind in settings.kinds for seed in settings.seeds]
         own = study.network, settings.train, study.hardware, folder
         named = {f"{name}, seed {seed}": (kind, seed, *own) for name, seed, kind in networks}

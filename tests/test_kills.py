@@ -172,6 +172,37 @@ def test_two_workers_write_the_bytes_of_one(tmp_path, stage):
     assert results(folders[0]) == results(folders[1])
 
 
+MORE = {
+    ("train.py", "coarse"): {"seeds": [0, 1, 2]},
+    ("train_memorised.py",): {"seeds": [0, 1, 2]},
+    ("train_merges.py",): {
+        "merges": SECTIONS["merges"]
+        | {
+            "seeds": [0, 1],
+            "kinds": [*SECTIONS["merges"]["kinds"], {"method": "random", "classes": 5, "groups": None, "seed": 0}],
+        }
+    },
+    ("split.py",): {"split": {"seeds": [0, 1, 2], "train": None}},
+    ("sweep.py",): {"sweep": {"seeds": [0, 1], "lrs": [0.1, 0.05], "weight_decays": [0.0, 0.001]}},
+    ("imbalance.py",): {"imbalance": {"train": None, "seeds": [0, 1], "ratios": [1, 2, 5]}},
+}
+
+
+@pytest.mark.parametrize("stage", MORE, ids=lambda stage: stage[0])
+def test_what_is_kept_is_not_trained_again_for_a_study_of_more(tmp_path, monkeypatch, stage):
+    kept, whole = prepare(tmp_path / "kept", tasks={"keep": True}), prepare(tmp_path / "whole", **MORE[stage])
+    assert tiny.in_process(kept, *stage).returncode == 0
+    tiny.write_params(kept, **(SECTIONS | MORE[stage] | {"tasks": {"keep": True}}))
+    trained, train = [], loop.fit
+    monkeypatch.setattr(loop, "fit", lambda *given, **named: trained.append(given) or train(*given, **named))
+    assert tiny.in_process(kept, *stage).returncode == 0
+    again = len(trained)
+    assert tiny.in_process(whole, *stage).returncode == 0
+    found = {name: content for name, content in results(kept).items() if not name.startswith(str(paths.RESUME))}
+    assert found == results(whole)
+    assert 0 < again < len(trained) - again
+
+
 def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone_on_with(tmp_path):
     undisturbed, killed = (
         prepare(tmp_path / name, seeds=[0], train=TRAIN | {"epochs": 40}) for name in ("undisturbed", "killed")

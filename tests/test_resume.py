@@ -58,6 +58,24 @@ def test_finished_work_is_removed_and_unfinished_work_is_found_again():
     assert not list(paths.RESUME.iterdir())
 
 
+def test_finished_work_that_is_to_be_kept_stays_until_other_work_of_its_stage_is_finished():
+    def work(stage: str, lr: float, keep: bool) -> Path:
+        with workplace(stage, {"lr": lr}, [], keep) as place:
+            place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    with pytest.raises(ZeroDivisionError), workplace("single", {"lr": 3}, []) as half:  # noqa: PT012
+        half.mkdir(parents=True)
+        raise ZeroDivisionError
+    first, other = work("single", 1, True), work("many@fine", 1, True)
+    assert work("single", 1, True) == first
+    assert {half, first, other} == set(paths.RESUME.iterdir())
+    second = work("single", 2, True)
+    assert {half, second, other} == set(paths.RESUME.iterdir())
+    work("single", 4, False)
+    assert {half, other} == set(paths.RESUME.iterdir())
+
+
 def test_other_params_data_or_stages_have_another_place():
     assert name_of() == name_of()
     assert len({name_of(), name_of({"lr": 0.2}), name_of(values=(1, 3)), name_of(stage="many@fine")}) == 4

@@ -192,8 +192,10 @@ def test_a_child_with_another_optimizer_than_its_trunk_is_refused(study):
     assert "optimizer" in done.stderr
 
 
-def test_a_lost_fork_is_one_line(study):
+def test_a_trunk_whose_fork_is_lost_is_trained_again(study, tmp_path_factory):
     """A trunk's fork was lost, with a child that has yet to leave there."""
+    whole = prepare(tmp_path_factory.mktemp("whole"))
+    run(whole)
     save = resume.save
 
     def dies(path, state):
@@ -207,10 +209,64 @@ def test_a_lost_fork_is_one_line(study):
             stage(study)
     for path in study.glob("artifacts/resume/*/*/0/fork-2*"):
         path.unlink()
-    done = stage(study)
-    assert done.returncode == 1
-    assert "delete the folder" in done.stderr
-    assert "\n" not in done.stderr
+    run(study)
+    assert results(study) == results(whole)
+
+
+FEWER = {"seeds": [0, 1], "spawned": 1, "epochs": [2], "steps": [6], "widths": [], "weight_decays": []}
+MORE = [
+    {"seeds": [0, 1, 2, 3]},
+    {"spawned": 2},
+    {"epochs": [0, 2]},
+    {"steps": [1, 6]},
+    {"widths": [0.5], "weight_decays": [0.01]},
+    {"recipes": [{"lr": 0.05}]},
+]
+
+
+@pytest.mark.parametrize("more", MORE, ids=str)
+def test_networks_that_are_kept_are_not_trained_again(tmp_path, monkeypatch, more):
+    """Whatever is asked for besides; and what comes out is what training all of them gives."""
+    kept, whole = tmp_path / "kept", tmp_path / "whole"
+    for folder in (kept, whole):
+        folder.mkdir()
+    run(prepare(kept, FEWER, tasks={"keep": True}))
+    children = results(kept)
+    prepare(kept, FEWER | more, tasks={"keep": True})
+    trained, train = [], loop.fit
+    monkeypatch.setattr(
+        loop, "fit", lambda state, *given, **named: trained.append(state) or train(state, *given, **named)
+    )
+    run(kept)
+    again = len(trained)
+    run(prepare(whole, FEWER | more))
+    assert results(kept) == results(whole)
+    assert len(children) < len(results(kept))
+    assert again < len(trained) - again  # a trunk at most, where children leave it elsewhere
+    run(kept)
+    assert results(kept) == results(whole)
+
+
+def test_a_trunk_that_was_cut_short_after_a_fork_that_is_asked_for_now_is_trained_again(tmp_path):
+    kept, whole = tmp_path / "kept", tmp_path / "whole"
+    for folder in (kept, whole):
+        folder.mkdir()
+        prepare(folder, {"epochs": [3]})
+    save = resume.save
+
+    def dies(path, state):
+        save(path, state)
+        if path.stem == TRUNK and state.epoch == 3:
+            raise tiny.Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resume, "save", dies)
+        patch.setattr("hidden_structure.training.run.SECONDS", 0)
+        with pytest.raises(tiny.Killed):
+            stage(kept)
+    for folder in (kept, whole):
+        run(prepare(folder, {"epochs": [1, 3]}))
+    assert results(kept) == results(whole)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from hidden_structure.seeding import Name
 
 TRUNK = "trunk"
 STEPS = "-steps"
+LISTED = {"seeds", "spawned", "epochs", "steps", "widths", "weight_decays", "recipes"}  # which networks there are
 K = int | str  # when two children part: after so many epochs, or "50-steps", after so many steps of the optimizer
 
 

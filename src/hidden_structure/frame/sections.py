@@ -43,6 +43,7 @@ class Tasks(Section):
 
     workers: Annotated[int, Field(ge=1, le=1024)] | None
     address: Text | None
+    keep: bool
 
 
 class Data(Section):

@@ -1,6 +1,7 @@
 """Where a stage keeps what it has done so far: a folder named after all that it depends on, until it is finished.
 
-So work that was cut short is gone on with, and never that of other params, code or data.
+So work that was cut short is gone on with, and never that of other params, code or data. What is finished may be kept
+as well, for a study that is to have more networks of the same kind.
 """
 
 import ast
@@ -23,15 +24,20 @@ import hidden_structure
 from hidden_structure.frame import paths, yaml_files
 from hidden_structure.frame.errors import InputError
 
+DIGITS = 16  # of the hash in its name
+FINISHED = "finished"  # a file in a folder that is kept
+
 
 @contextmanager
-def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray]) -> Iterator[Path]:
+def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray], keep: bool = False) -> Iterator[Path]:
     """The folder where a stage keeps what it has done so far, removed once the block has ended without an error.
 
     Args:
         stage: as DVC names it, and for each item of a foreach: "spawn", "train@fine".
-        described: JSON-able: all params that the results depend on, and what computes (`device.describe`).
+        described: JSON-able: all params that any one task's result depends on, and what computes (`device.describe`).
         arrays: the data that they depend on.
+        keep: not to remove it until the stage is next finished, by params under which it has another name or without
+            this. What only says which tasks there are must not be described then, and the tasks be named after it.
     """
 
     def code() -> list[Path]:
@@ -41,7 +47,13 @@ def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray]) -> Iter
     with unchanged(stage, code):
         yield folder
     if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first
-        _forget(folder)
+        for other in paths.RESUME.glob(f"{stage}-{'[0-9a-f]' * DIGITS}"):
+            if (other / FINISHED).is_file() and other != folder:
+                _forget(other)
+        if not keep:
+            _forget(folder)
+        elif folder.is_dir():
+            (folder / FINISHED).touch()
 
 
 @contextmanager
@@ -163,13 +175,13 @@ def _imports(file: Path, package: tuple[str, ...]) -> Iterator[str]:
 
 
 def fingerprint(described: dict, code: Iterable[Path], arrays: Iterable[np.ndarray]) -> str:
-    """16 hexadecimal digits that depend on a JSON-able description, and on the content of files and arrays."""
+    """DIGITS hexadecimal digits that depend on a JSON-able description, and on the content of files and arrays."""
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for file in code:
         digest.update(file.read_bytes())
     for array in arrays:
         digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:DIGITS]
 
 
 def _forget(folder: Path) -> None:
