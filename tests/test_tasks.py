@@ -27,7 +27,7 @@ NAMES = ("a", "b", "lr 0.1, seed 3", "µ/ü")
 
 
 def run(folder: Path, function, named: dict, workers: int | None = 2, address: str | None = None) -> dict:
-    return tasks.run("work", function, named, folder, Tasks(workers=workers, address=address), HARDWARE)
+    return tasks.run("work", function, named, folder, Tasks(workers=workers, address=address, keep=False), HARDWARE)
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -407,14 +407,18 @@ class Cluster:
     """Two nodes of one core each, on this machine, which end with the block."""
 
     def __init__(self, folder: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        with socket.socket() as free, socket.socket() as other:
+            for each in (free, other):
+                each.bind(("127.0.0.1", 0))
+            self.address, self.client = (f"127.0.0.1:{each.getsockname()[1]}" for each in (free, other))
         self.folder, self.nodes = folder, []
 
     def __enter__(self) -> "Cluster":
-        port = self.address.partition(":")[2]
-        self.start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self.folder}")
+        ports = [
+            f"--port={self.address.partition(':')[2]}",
+            f"--ray-client-server-port={self.client.partition(':')[2]}",
+        ]
+        self.start("--head", *ports, "--include-dashboard=false", f"--temp-dir={self.folder}")
         self.alive(1)
         self.start(f"--address={self.address}")
         self.alive(2)
@@ -455,10 +459,10 @@ class Cluster:
 @needs_ray
 def test_a_cluster_gives_the_same_bytes_and_outlives_a_machine(tmp_path, capfd):
     names = [f"task {number}" for number in range(6)]
-    folders = [tmp_path / name for name in ("errors", "ray", "local")]
+    folders = [tmp_path / name for name in ("errors", "ray", "client", "local")]
     for folder in folders:
         folder.mkdir()
-    errors, there, here = folders
+    errors, there, client, here = folders
 
     def lose_a_machine() -> None:
         while not (there / "log").is_file() or len({process for _, _, process in log(there)}) < 2:
@@ -478,5 +482,6 @@ def test_a_cluster_gives_the_same_bytes_and_outlives_a_machine(tmp_path, capfd):
         killer.join()
         started = [name for what, name, _ in log(there) if what == "start"]
         assert len(started) > len(set(started)) == len(names), "no task was lost with the machine"
-    assert found == run(here, compute, {name: (here, name) for name in names}, 1)
-    assert written(there) == written(here)
+        through = run(client, compute, {name: (client, name) for name in names}, address=f"ray://{cluster.client}")
+    assert found == through == run(here, compute, {name: (here, name) for name in names}, 1)
+    assert written(there) == written(client) == written(here)
