@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from hidden_structure.connectivity.pairing import aligned_pairs, content, named
-from hidden_structure.connectivity.spawning import Pair
+from hidden_structure.connectivity.pairing import aligned_pairs, digest, named
+from hidden_structure.connectivity.spawning import LISTED, Pair
 from hidden_structure.connectivity.walks import end, walk
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
@@ -35,17 +35,18 @@ def main() -> None:
         artifacts.write_json(paths.results("plane"), None)
         return
     inputs, pairs = read(study.hardware), aligned_pairs(study)
-    described = study.model_dump(include={"interpolate", "permute", "spawn"})
+    described = study.model_dump(include={"interpolate", "spawn"}, exclude={"spawn": LISTED})
     described |= describe(inputs.device, inputs.precision, 1)
-    lines = {f"{what} of {named(*pair)}": (what, *pair) for pair in pairs for what in LINES}
-    planes = [(f"plane of {named(*pair)}", ("plane", *pair)) for pair in pairs if pair[1] != "none"]
+    every = [(named(*pair), *pair) for pair in pairs]
+    lines = {f"{what} of {name}": (what, *pair) for name, *pair in every for what in LINES}
+    planes = [(f"plane of {name}", ("plane", pair, method)) for name, pair, method in every if method != "none"]
     planes = planes[:1] if study.interpolate.plane_points else []
     # The longest first: the plane, then the widest networks, repaired ones before the others.
     longest = sorted(lines, key=lambda name: (lines[name][1].cell.width, name.startswith("repaired")), reverse=True)
     order = dict(planes) | {name: lines[name] for name in longest}
     settings = study.hardware, study.interpolate
     shared = {name: (*of, *settings) for name, of in _shared(pairs).items()}
-    with workplace("interpolate", described, (*inputs.arrays, *content(pairs))) as folder:
+    with workplace("interpolate", described, inputs.arrays, study.tasks.keep) as folder:
         ends = tasks.run("ends of lines", end, shared, folder, study.tasks, study.hardware)
         arguments = {name: (*those, *settings, _known(ends, *those)) for name, those in order.items()}
         found = tasks.run("lines between networks", walk, arguments, folder, study.tasks, study.hardware)
@@ -61,8 +62,8 @@ def _shared(pairs: list[tuple[Pair, str]]) -> dict[str, tuple[str, Pair, int]]:
 
 
 def _named(what: str, pair: Pair, side: int) -> str:
-    seed, name = (pair.a, pair.b)[side]
-    return f"end of a {what}, {pair.cell.name}, {name} of seed {seed}"
+    seed, name = end = (pair.a, pair.b)[side]
+    return f"end of a {what}, {pair.cell.name}, {name} of seed {seed} ({digest(pair, [end])})"
 
 
 def _known(ends: dict[str, dict], what: str, pair: Pair, method: str) -> dict[float, dict]:

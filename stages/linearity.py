@@ -1,6 +1,7 @@
 """Measure how linearly features change along the lines between networks, why, and how well networks stitch."""
 
-from hidden_structure.connectivity.pairing import aligned_pairs, content, named
+from hidden_structure.connectivity.pairing import aligned_pairs, named
+from hidden_structure.connectivity.spawning import LISTED
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
@@ -30,15 +31,15 @@ def main() -> None:
             artifacts.write_json(paths.results(name), [])
         return
     inputs, pairs = read(study.hardware), aligned_pairs(study)
-    described = study.model_dump(include={"linearity", "permute", "spawn"})
+    described = study.model_dump(include={"linearity", "spawn"}, exclude={"spawn": LISTED})
     described |= describe(inputs.device, inputs.precision, 1)
-    names = [named(*pair) for pair in pairs]
-    widest = sorted(pairs, key=lambda pair: pair[0].cell.width, reverse=True)  # which take longest, first
-    arguments = {named(*pair): (*pair, study.hardware, study.linearity) for pair in widest}
-    with workplace("linearity", described, (*inputs.arrays, *content(pairs))) as folder:
+    every = {named(*pair): pair for pair in pairs}
+    widest = sorted(every.items(), key=lambda item: item[1][0].cell.width, reverse=True)  # which take longest, first
+    arguments = {name: (*pair, study.hardware, study.linearity) for name, pair in widest}
+    with workplace("linearity", described, inputs.arrays, study.tasks.keep) as folder:
         found = tasks.run("layers of pairs of networks", measure, arguments, folder, study.tasks, study.hardware)
-        artifacts.write_json(paths.results("linearity"), [row for name in names for row in found[name]["lines"]])
-        artifacts.write_json(paths.results("stitch"), [found[name]["stitched"] for name in names])
+        artifacts.write_json(paths.results("linearity"), [row for name in every for row in found[name]["lines"]])
+        artifacts.write_json(paths.results("stitch"), [found[name]["stitched"] for name in every])
 
 
 if __name__ == "__main__":

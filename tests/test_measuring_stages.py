@@ -71,11 +71,38 @@ def test_tasks_of_other_networks_are_not_taken_up(study, monkeypatch, script):
         patch.setattr(tasks, "write_json", dies)
         with pytest.raises(tiny.Killed):
             tiny.in_process(study, script)
-    (left,) = (study / paths.RESUME).iterdir()
     other = next(one for one in file.parent.parent.rglob("trunk.safetensors") if one != file)
     file.write_bytes(other.read_bytes())
     assert tiny.in_process(study, script).returncode == 0
-    assert list((study / paths.RESUME).iterdir()) == [left]
+    beside_what_was_left = results(study)
+    assert not list((study / paths.RESUME).iterdir())
+    assert tiny.in_process(study, script).returncode == 0
+    assert before != results(study) == beside_what_was_left
     file.write_bytes(networks)
     assert tiny.in_process(study, script).returncode == 0
     assert results(study) == before
+
+
+MORE = [{"widths": [0.5, 0.25]}, {"seeds": [0, 1, 2, 3]}, {"epochs": [0, 1]}]
+
+
+@pytest.mark.parametrize("more", MORE, ids=str)
+def test_pairs_that_are_kept_are_not_measured_again(tmp_path, monkeypatch, more):
+    """Neither matched, and what comes out is what measuring all of them gives."""
+    kept, whole = tmp_path / "kept", tmp_path / "whole"
+    computed, write = [], tasks.write_json
+    monkeypatch.setattr(tasks, "write_json", lambda path, content: computed.append(path) or write(path, content))
+    for folder, keep, parts in ((kept, True, {}), (kept, True, more), (whole, False, more)):
+        folder.mkdir(exist_ok=True)
+        tiny.write_params(folder, **(SECTIONS | {"spawn": SECTIONS["spawn"] | parts}), tasks={"keep": keep})
+        tiny.write_data(folder)
+        for script in ("spawn.py", *STAGES):
+            done = tiny.in_process(folder, script)
+            assert done.returncode == 0, done.stderr
+    assert results(kept) == results(whole)
+    of_kept = [path.relative_to(kept) for path in computed if path.is_relative_to(kept)]
+    of_whole = {path.relative_to(whole) for path in computed if path.is_relative_to(whole)}
+    # Those of the ends of lines that only one line has are measured with it; a trunk is, where children leave it anew.
+    assert {path for path in of_kept if path not in of_whole} == set()
+    again = [path for path in set(of_kept) if of_kept.count(path) > 1]
+    assert all("trunk" in path.name for path in again)

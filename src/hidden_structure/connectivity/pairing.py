@@ -1,9 +1,10 @@
 """The pairs of the connectivity study as its stages need them: which are measured, and their networks, to be aligned or
 aligned."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from hidden_structure.connectivity.spawning import Pair, pairs
 from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Hardware, Network, Permute, Study
+from hidden_structure.frame.workplace import fingerprint
 from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.matching import Problem
@@ -32,19 +34,22 @@ def aligned_pairs(study: Study) -> list[tuple[Pair, str]]:
 
 
 def named(pair: Pair, method: str) -> str:
-    """What the task is called that measures the pair."""
-    return f"the pair {pair.id}, permuted by {method}"
+    """What the task is called that measures the pair, after its networks and permutation: so it depends on no other
+    pair, and is told from that of other networks of the same names.
+
+    Raises InputError if a file is missing or damaged.
+    """
+    permutation = () if method == "none" else artifacts.read_arrays(paths.permutation(pair.id, method)).values()
+    return f"the pair {pair.id}, permuted by {method} ({digest(pair, (pair.a, pair.b), permutation)})"
 
 
-def content(pairs: Iterable[tuple[Pair, str]]) -> Iterator[np.ndarray]:
-    """All weights and permutations of these pairs. Raises InputError if a file is missing or damaged."""
-    pairs = list(pairs)
-    yield from artifacts.arrays_of(
-        {paths.spawned(pair.cell.name, *end): None for pair, _ in pairs for end in (pair.a, pair.b)}
-    )
-    for pair, method in pairs:
-        if method != "none":
-            yield from artifacts.read_arrays(paths.permutation(pair.id, method)).values()
+def digest(pair: Pair, ends: Iterable[tuple[int, str]], further: Iterable[np.ndarray] = ()) -> str:
+    """8 hexadecimal digits of the weights of the networks at these ends of the pair, and of what is given besides.
+
+    Raises InputError if a file is missing or damaged.
+    """
+    files = [paths.spawned(pair.cell.name, *end) for end in ends]
+    return fingerprint({}, (), chain(artifacts.arrays_of(files), further))[:8]
 
 
 def posed(pair: Pair, ends: tuple[tuple[int, str], ...], hardware: Hardware, settings: Permute) -> Problem:
