@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import synthetic_recovery as made
+import synthetic_results as synthetic
 
 from hidden_structure.report.claim import Claim, Criterion
 from hidden_structure.report.controls import unless_control
@@ -174,6 +175,31 @@ def test_what_is_lost_after_its_best_epoch_has_not_outlasted_collapse():
     assert judged["outlasting-agreement"].verdict == "contradicted"
     assert judged["outlasting-labels"].verdict == "supported"
     assert any("at its best epoch" in sentence for sentence in written(found).findings)
+
+
+def test_what_is_lost_before_training_error_is_zero_is_not_lost_to_collapse():
+    found, fit = made.results(), synthetic.EPOCHS[-2]
+    for row in found["train-coarse"]:
+        if row["epoch"]:
+            row["train_accuracy"] = 1.0 if row["epoch"] >= fit else 0.9
+    for row in found["follow-recovery"]:
+        if row["epoch"] >= fit:
+            row["agreement"] -= 0.3
+    judged = claims(found)
+    assert judged["outlasting-agreement"].verdict == "contradicted"
+    assert judged["outlasting-agreement.fitted"].verdict == "supported"
+    assert any("just fitted their training set" in sentence for sentence in written(found).findings)
+    for row in found["train-coarse"]:
+        row |= {"train_accuracy": 0.9} if row["epoch"] else {}
+    assert "outlasting-agreement.fitted" not in claims(found)
+
+
+def test_classes_recovered_before_training_error_is_zero_say_nothing_of_what_the_source_claims():
+    found = made.results()
+    assert {claims(found)[name].kind for name in ("gain", "gap")} == {"published"}
+    for row in found["train-coarse"]:
+        row |= {"train_accuracy": 0.98} if row["epoch"] else {}
+    assert {claims(found)[name].kind for name in ("gain", "gap")} == {"ours"}
 
 
 def test_nothing_outlasts_a_collapse_that_did_not_come_nor_what_was_never_found():

@@ -38,10 +38,12 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
             "them at its end alone and no verdict counts them."
         )
     word, speaks = structure.word(whole)
-    verdict = f"Structure inside super-classes, over all studies: {word}, which speaks for {speaks}"
+    asked = list(dict.fromkeys(_studies(whole)))
+    where = f"in {asked[0]} alone, whose report judges it" if len(asked) == 1 else "over all studies"
+    verdict = f"Structure inside super-classes, {where}: {word}, which speaks for {speaks}"
     if whole.values:
         change = f"{signed(whole.measured, 3)}{interval_of(whole, 1, 3)}"
-        size = f"{len(whole.values)} networks of {_listed(list(dict.fromkeys(_studies(whole))))}"
+        size = f"{len(whole.values)} networks of {_listed(asked)}"
         verdict += f". From its best epoch to the end agreement above chance changes by {change}, over {size}"
     return Chapter(
         idea=structure.IDEA,
@@ -49,7 +51,7 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
         question="Coarse networks are trained until their super-classes collapse. Are the merged classes still there "
         f"({structure.YANG}), or were they there for a while ({structure.RIVAL})?",
         findings=[*in_order([(whole, verdict)]), *_apart(networks), *_grids(networks)],
-        claims=[whole],
+        claims=[] if len(asked) == 1 else [whole],  # no claim twice
         pictures=[_structure_picture(networks)],
         numbers=[_verdicts(networks, own)],
     ), without
@@ -149,10 +151,11 @@ def _correlations(claims: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
     for claim in claims:
         where = claim.statement.partition(",")[0]
         if claim.values:
+            lines = "matched lines" if claim.id.endswith(".matched") else "all lines"
             groups = f"{len(claim.values)} group" + ("s" if len(claim.values) > 1 else "")
             yield (
                 claim,
-                f"{where} the rank correlation of barrier with bend over the lines of the same seeds is "
+                f"{where} the rank correlation of barrier with bend over {lines} of the same seeds is "
                 f"{signed(claim.measured)}{interval_of(claim)}, over {groups} of networks that share no line",
             )
 

@@ -15,7 +15,8 @@ from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion
 from hidden_structure.report.collapse.claims import of
 from hidden_structure.report.recovery import chapter as recovery
-from hidden_structure.report.recovery.claims import LOST, YANG, chance, guess
+from hidden_structure.report.recovery.claims import YANG, chance, guess
+from hidden_structure.report.recovery.outlasting import LOST
 from hidden_structure.report.statistics import finite
 
 IDEA = "structure"
@@ -23,8 +24,9 @@ RIVAL = "arXiv 2606.26749"
 VERDICTS = {  # of the claim -> what becomes of the structure, and which paper that speaks for
     "supported": ("survives", f"{YANG} (arXiv 2306.17105)"),
     "contradicted": ("transient", RIVAL),
+    "undecided": ("undecided", "neither paper"),
+    "not assessable": ("not asked", "no paper"),
 }
-UNDECIDED = ("undecided", "neither paper")
 FOLLOWED, ENDED, RECIPE = "followed", "ended", "recipe"  # over training; at its end alone; as a cell of a grid
 
 
@@ -138,7 +140,7 @@ def overall(claims: Mapping[str, Claim]) -> Claim:
 
 def word(claim: Claim | None) -> tuple[str, str]:
     """What becomes of the structure, and which paper that speaks for."""
-    return VERDICTS.get(claim.verdict, UNDECIDED) if claim else UNDECIDED
+    return VERDICTS[claim.verdict if claim else "not assessable"]
 
 
 def of_kind(made: Sequence[Network], *kinds: str) -> Iterator[Network]:

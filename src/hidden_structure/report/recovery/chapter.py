@@ -8,8 +8,8 @@ from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.collapse.claims import of
 from hidden_structure.report.findings import in_order, interval_of, signed
-from hidden_structure.report.recovery import figures, memorised
-from hidden_structure.report.recovery.claims import accuracies, best_and_end, chance, claims, guess
+from hidden_structure.report.recovery import figures, memorised, outlasting
+from hidden_structure.report.recovery.claims import accuracies, chance, claims, guess
 from hidden_structure.report.recovery.controls import IDEA, assessable
 from hidden_structure.report.statistics import mean, rounded
 
@@ -35,7 +35,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         "classes apart, so well that clusters of them can take the place of the labels it never saw?",
         findings=[
             *_collapsed(collapse, found),
-            *in_order(_sentences(study, accuracy, recovery, superclasses, following, shuffled, found)),
+            *in_order(_sentences(study, training, accuracy, recovery, superclasses, following, shuffled, found)),
             _spent(tables("bits")),
         ],
         claims=found,
@@ -61,6 +61,7 @@ def _collapsed(collapse: Sequence[Mapping], found: Sequence[Claim]) -> Iterator[
 
 def _sentences(
     study: Study,
+    training: Sequence[Mapping],
     accuracy: Mapping[str, Sequence[float]],
     recovery: Sequence[Mapping],
     superclasses: Sequence[Mapping],
@@ -96,23 +97,7 @@ def _sentences(
             f"layer's accuracy by {signed(100 * own.measured, 1)} percentage points{interval_of(own, 100, 1)}",
         )
     yield from memorised.sentences(claim, named["labels"], shuffled, len({row["superclass"] for row in superclasses}))
-    yield from _kept(claim, following)
-
-
-def _kept(claim: Mapping[str, Claim], following: Sequence[Mapping]) -> Iterator[tuple[Claim, str]]:
-    """What became of it from the epoch at which it was the highest to the end."""
-    words = {
-        "agreement": "Agreement of clusters with the original labels",
-        "labels": "Test accuracy of a linear layer on true labels",
-    }
-    for name, said in words.items():
-        if own := claim.get(f"outlasting-{name}"):
-            best, end = (with_error(values) for values in best_and_end(following, name))
-            first, last = (with_error(values) for values in best_and_end(following, "nc1", name))
-            yield (
-                own,
-                f"{said} is {best} at its best epoch, where NC1 is {first}, and {end} at the end, where it is {last}",
-            )
+    yield from outlasting.sentences(claim, training, following)
 
 
 def _first(study: Study, row: Mapping) -> bool:
