@@ -262,6 +262,22 @@ def test_widths_that_have_learnt_nothing_say_nothing_of_width(plan, found):
     assert {kept[f"calibrated.{name}"].verdict for name in ("width", "wide")} == {"not assessable"}
 
 
+def test_narrow_networks_that_have_learnt_nothing_are_no_reason_not_to_judge_wide_ones(plan, found):
+    narrowest, widest = (of(row["width"] for row in found["lines"]) for of in (min, max))
+
+    def guessing(row):
+        return row | {"test_accuracy": [row["guess"]] * len(row["seed"])} if row["width"] == narrowest else row
+
+    def bare(row):
+        return calibrated(row, 0.001 if row["width"] == widest else 0.3)
+
+    tables = {name: changed(found, change, name)(name) for name, change in (("lines", bare), ("networks", guessing))}
+    kept = verdicts(plan, (found | tables).__getitem__)
+    assert kept["calibrated.wide"].verdict == "supported"
+    widths = sorted({row["width"] for row in found["lines"]})
+    assert kept["calibrated.width"].verdict == ("supported" if len(widths) > 2 else "not assessable")
+
+
 def test_what_fitting_does_to_the_ends_themselves_is_told(plan, found):
     def said(temperature, factor):
         def ends(row):

@@ -36,6 +36,9 @@ def line(row):
 def linear(row):
     bare = is_bare(row)
     found = {"bend": 5.0 if bare else 0.2, "commutation": 2.0 if bare else 0.05, "union": 0.3 if bare else -0.01}
+    if "layers" in row:
+        ends = row["layers"]["ends"]
+        found["layers"] = row["layers"] | {"dissimilarity": [(5.0 if bare else 0.05) * end for end in ends]}
     return found | {"laws": {"linear": 5.0, "exponential": 0.5} if bare else {"linear": 0.05, "exponential": 0.2}}
 
 
@@ -129,7 +132,7 @@ def test_networks_that_have_learnt_nothing_pass_no_claim(plan, found):
 
 def test_independent_pairs_share_no_network(plan, found):
     for name, claim in verdicts(plan, found).items():
-        shared = name in ("connected.parted", "parted", "commutes", "union", "stitched", "law.parted")
+        shared = name in ("connected.parted", "parted", "parted.hidden", "commutes", "union", "stitched", "law.parted")
         assert claim.seeds == (tuple("0123") if shared else ("0-1", "2-3")), name
         assert len(claim.values) == len(claim.seeds)
 
@@ -232,3 +235,23 @@ def test_a_finding_says_no_more_than_its_interval_does(plan, found):
 
 def test_a_study_without_connectivity_has_no_chapter(plan):
     assert chapter(plan.model_copy(update={"spawn": None}), lambda name: []) is None
+
+
+def test_hidden_layers_are_judged_without_the_last_and_beside_networks_that_are_not_aligned(plan, found):
+    def bent(row, hidden, last):
+        if "layers" not in row:
+            return row
+        *ends, logits = row["layers"]["ends"]
+        return row | {
+            "bend": last,
+            "layers": row["layers"] | {"dissimilarity": [hidden * e for e in ends] + [last * logits]},
+        }
+
+    tables = found | {"features": [bent(row, 3.0 if is_bare(row) else 0.1, 5.0) for row in found["features"]]}
+    kept = verdicts(plan, tables)
+    assert kept["matched.weights"].verdict == "contradicted"
+    assert kept["matched.weights.hidden"].verdict == "supported"
+    assert "before the last layer, halfway, at most 0.1 ± " in " ".join(chapter(plan, tables.__getitem__).findings)
+    kept = verdicts(plan, found | {"features": [bent(row, 0.1, 5.0) for row in found["features"]]})
+    assert kept["matched.weights.hidden"].verdict == "not assessable"
+    assert "not aligned" in kept["matched.weights.hidden"].unmet

@@ -20,7 +20,8 @@ CLAIMS = (
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
-    *("linearity.parted", "linearity.matched.weights", "finetune.linear", "finetune.addition", "finetune.kept"),
+    *("linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
+    *("finetune.linear", "finetune.addition", "finetune.kept"),
 )
 NOTHING = "not assessable"
 DECIDED = frozenset({"supported", "contradicted"})

@@ -4,7 +4,7 @@ Ito et al. find that wide networks connect without one once the temperature is c
 beside the same pair not aligned, under the same REPAIR, and both at temperatures fitted on training samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report.claim import Claim, Criterion, unless
@@ -19,9 +19,11 @@ MOST = 0.5
 BARRIER = "barrier in test loss at fitted temperatures"
 
 
-def claims(idea: str, study: Study, every: Rows, trained: Claim, unlearnt: str = "") -> list[Claim]:
-    """None where temperatures were not fitted. every: lines of all widths and weight decays; unlearnt: why nothing can
-    be said of other widths, or ""."""
+def claims(
+    idea: str, study: Study, every: Rows, trained: Claim, unlearnt: Mapping[float, str] | None = None
+) -> list[Claim]:
+    """None where temperatures were not fitted. every: lines of all widths and weight decays; unlearnt: width -> why
+    nothing can be said of it, of those whose networks have not learnt the task."""
     if not lines.calibrated(every):
         return []
     plain = lines.plain(study, every)
@@ -49,7 +51,7 @@ def claims(idea: str, study: Study, every: Rows, trained: Claim, unlearnt: str =
                     unmet=unless(trained),
                 )
             )
-    return found + _wide(idea, study, every, unless(trained) or unlearnt)
+    return found + _wide(idea, study, every, unless(trained), unlearnt or {})
 
 
 def _share(idea: str, plain: Rows, repaired: bool, trained: Claim) -> Claim:
@@ -70,8 +72,9 @@ def _share(idea: str, plain: Rows, repaired: bool, trained: Claim) -> Claim:
     )
 
 
-def _wide(idea: str, study: Study, every: Rows, unmet: str) -> list[Claim]:
-    """That networks which are not aligned connect as they widen; where there are several widths."""
+def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[float, str]) -> list[Claim]:
+    """That networks which are not aligned connect as they widen; where there are several widths, of which the narrowest
+    that have learnt the task are compared."""
     repaired, decay = lines.repairs(study), study.spawn.train.weight_decay
     bare = lines.independent(
         [row for row in lines.of_repair(every, repaired) if row["weight_decay"] == decay], UNALIGNED
@@ -79,7 +82,9 @@ def _wide(idea: str, study: Study, every: Rows, unmet: str) -> list[Claim]:
     widths = sorted({row["width"] for row in bare})
     if len(widths) < 2:
         return []
-    narrow, wide = ([row for row in bare if row["width"] == width] for width in (widths[0], widths[-1]))
+    told = [width for width in widths[:-1] if width not in unlearnt]
+    narrow, wide = ([row for row in bare if row["width"] == width] for width in ((told or widths)[0], widths[-1]))
+    unmet = unmet or unlearnt.get(widths[-1], "")
     how = f"{REPAIRED[repaired]} (nats)"
     nothing = max(lines.heights(wide, of="test_loss")) <= CONNECTED_AT_MOST
     return [
@@ -90,14 +95,15 @@ def _wide(idea: str, study: Study, every: Rows, unmet: str) -> list[Claim]:
             statement="The wider independent networks that are not aligned are, the lower is their barrier in loss "
             "once the temperature is fitted.",
             criterion=Criterion(
-                f"{BARRIER} of the widest less that of the narrowest networks of the same seeds, {how}",
+                f"{BARRIER} of the widest less that of networks of the same seeds and {narrow[0]['width']:g} times the "
+                f"width, {how}",
                 at_most=-NOTICED_FROM,
                 origin="ours: 2 % of the images at a nat each",
             ),
             values=tuple(differences(heights(wide), heights(narrow))),
             seeds=lines.names(wide),
             source=ITO,
-            unmet=unmet,
+            unmet=unmet or ("" if told else unlearnt[widths[0]]),
         ),
         Claim(
             id=f"{idea}.calibrated.wide",

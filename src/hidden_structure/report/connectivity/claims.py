@@ -59,13 +59,14 @@ def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:
     return _learnt(lines.of_recipe(networks, recipe) if recipe else lines.plain(study, networks), recipe)
 
 
-def _unlearnt(study: Study, networks: Rows) -> str:
-    """Why nothing can be said of other widths by the study's own recipe: "" if all have learnt the task."""
+def _unlearnt(study: Study, networks: Rows) -> dict[float, str]:
+    """Width -> that its networks by the study's own recipe have not learnt the task; none of those that have."""
     own = [row for row in lines.of_recipe(networks) if row["weight_decay"] == study.spawn.train.weight_decay]
-    for width in dict.fromkeys(row["width"] for row in own):
-        if unless(_learnt([row for row in own if row["width"] == width])):
-            return f"networks of {width:g} times the width have not learnt the task"
-    return ""
+    return {
+        width: f"networks of {width:g} times the width have not learnt the task"
+        for width in dict.fromkeys(row["width"] for row in own)
+        if unless(_learnt([row for row in own if row["width"] == width]))
+    }
 
 
 def _learnt(networks: Rows, recipe: str = "") -> Claim:

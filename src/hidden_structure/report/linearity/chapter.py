@@ -112,10 +112,16 @@ def _bends(who: str, found: Mapping[bool, Rows]) -> str:
     ratios = {
         on: [statistics.finite(row["bend"], f"bend of {row['pair']}") for row in own] for on, own in found.items()
     }
+    inside = {on: [claims.hidden(row) for row in own] for on, own in found.items()}
+    before = (
+        ""
+        if None in inside[False]
+        else f"; before the last layer, halfway, at most {_number(inside[False])} and {_number(inside[True])} times"
+    )
     return (
         f"LLFC between {who}: at the worst layer the merged features lie {_number(ratios[False])} times as far "
         f"from the interpolated ones as the two networks' features from each other, {_number(ratios[True])} times with "
-        "REPAIR"
+        f"REPAIR{before}"
     )
 
 

@@ -1,8 +1,12 @@
 """The claims on layerwise linear feature connectivity (LLFC), its conditions, and stitching.
 
 LLFC is judged against the same pair's ends, at the layer where it fails most: a median layer hides where it fails, and
-what is small for one pair is large for another.
+what is small for one pair is large for another. That layer is mostly the last: logits of two good networks hardly
+differ, so that little is much of it. Hidden layers are therefore judged by themselves as well.
 """
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Tables
@@ -17,8 +21,10 @@ from hidden_structure.report.connectivity.claims import (
     moment,
 )
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
+from hidden_structure.report.controls import fulfilling, unless_control
 from hidden_structure.report.linearity import laws
 from hidden_structure.report.statistics import finite
+from hidden_structure.tables.linearity import FLOOR
 
 IDEA = "linearity"
 ZHOU = "Zhou, Yang, Yang, Yan, Hu 2023"
@@ -31,6 +37,10 @@ STITCHES = "what the source's ResNet-20 loses, rounded up"
 STITCHED_AT_MOST = 0.05  # as much of the test set as the authors' ResNet-20 loses at its worst cut, rounded up
 
 BEND = "1 - cos of merged with interpolated features over 1 - cos of the ends' features, at the worst layer and alpha"
+HIDDEN = (
+    "1 - cos of merged with interpolated features over 1 - cos of the ends' features, at the worst layer before the "
+    "last, halfway"
+)
 COMMUTATION = "distance between the sides of commutativity over the smaller of its factors', at the worst layer"
 UNION = "test error of the merged network less the share of images on which an end errs, at the worst alpha"
 STITCHED = "test error of stitched networks less that of the worse end, at the worst cut"
@@ -42,7 +52,8 @@ PUBLISHED = {("cifar10", "resnet", 20, 16, "batch"): (0.0869, 0.1335)}
 def claims(study: Study, tables: Tables) -> list[Claim]:
     """Spawned pairs are those of the last k, as merged; independent ones are judged with REPAIR where networks have
     BatchNorm. What rests on mode connectivity is posed where that holds."""
-    every, stitched = lines.plain(study, tables("features")), lines.plain(study, tables("stitching"))
+    every = [row | {"hidden": hidden(row)} for row in lines.plain(study, tables("features"))]
+    stitched = lines.plain(study, tables("stitching"))
     walked, repaired, last = (
         lines.plain(study, tables("lines")),
         lines.repairs(study),
@@ -62,6 +73,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     return [
         joined,
         _claim("parted", kind, f"LLFC holds between {parted}.", bent, own, "bend", unless(joined)),
+        _hidden("parted", parted, own, bare, unless(joined)),
         *_controls(every, repaired, unless(learnt)),
         *_matched(every, walked, stitched, repaired, unless(learnt)),
         _claim(
@@ -128,6 +140,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
 def _matched(every: Rows, walked: Rows, stitched: Rows, repaired: bool, unmet: str) -> list[Claim]:
     """LLFC after matching and what follows from it, method by method, and what all of it rests on."""
     found = []
+    bare = lines.independent(lines.of_repair(every, repaired), UNALIGNED)
     for method, label in lines.methods(every).items():
         if method == UNALIGNED:
             continue
@@ -137,8 +150,27 @@ def _matched(every: Rows, walked: Rows, stitched: Rows, repaired: bool, unmet: s
         criterion = Criterion(BEND, at_most=BENT_AT_MOST, origin=A_FIFTH)
         statement = f"LLFC holds between {who}, {REPAIRED[repaired]}."
         found += [joined, _claim(f"matched.{method}", "published", statement, criterion, own, "bend", unless(joined))]
+        found.append(_hidden(f"matched.{method}", f"{who}, {REPAIRED[repaired]}", own, bare, unless(joined)))
         found += _following(method, who, own, lines.independent(stitched, method), repaired, unless(joined))
     return found
+
+
+def _hidden(name: str, who: str, own: Rows, bare: Rows, unmet: str) -> Claim:
+    """LLFC of all layers but the last, which says nothing where networks that are not aligned have it as well."""
+    criterion = Criterion(HIDDEN, at_most=BENT_AT_MOST, origin=A_FIFTH)
+    found = _claim(
+        f"{name}.hidden", "ours", f"LLFC holds at the hidden layers between {who}.", criterion, own, "hidden", unmet
+    )
+    controls = {"networks that are not aligned": [row["hidden"] for row in bare if row["hidden"] is not None]}
+    unmet = unmet or unless_control(criterion, found.values, controls)
+    return replace(found, unmet=unmet, passing=fulfilling(criterion, controls))
+
+
+def hidden(row: Mapping) -> float | None:
+    """As `bend`, at alpha 1/2 and of the layers before the last; None where there is none."""
+    layers = row["layers"]
+    pairs = list(zip(layers["dissimilarity"], layers["ends"], strict=True))[:-1]
+    return max((merged / max(ends, FLOOR) for merged, ends in pairs), default=None)
 
 
 def _following(method: str, who: str, own: Rows, cuts: Rows, repaired: bool, unmet: str) -> list[Claim]:
