@@ -45,7 +45,8 @@ def results(plan: Study, layers: list[str] = synthetic.MLP) -> dict:
 
 
 def tabulated(plan: Study, found: dict) -> dict[str, list[dict]]:
-    return connectivity.tabulate(plan, found.get) | linearity.tabulate(plan, found.get)
+    classes = [{"class": str(index), "superclass": str(index % 5), "train": 100, "test": 100} for index in range(10)]
+    return connectivity.tabulate(plan, found.get) | linearity.tabulate(plan, found.get) | {"classes": classes}
 
 
 def read(folder: Path, plan: Study, found: dict):

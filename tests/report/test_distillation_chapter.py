@@ -17,7 +17,9 @@ STUDY = synthetic.studied(params.load(), teachers=[0, 1, 2, 3], seeds=[0, 1])
 GAINS = ("kd", "lelp", "rival", "oracle", "soft", "soft-oracle")
 
 
-def made(levels: dict | None = None, study=STUDY, teacher: float = 0.97, gap: float = 0.1, wider: float = 0.0):
+def made(
+    levels: dict | None = None, study=STUDY, teacher: float = 0.97, gap: float = 0.1, wider: float = 0.0, tested=1000
+):
     """levels: method -> test accuracy about which its students scatter, instead of the synthetic ones."""
     found, draw = copy.deepcopy(synthetic.distill(study)), numpy_generator("students")
     for row in found["teachers"]:
@@ -29,6 +31,7 @@ def made(levels: dict | None = None, study=STUDY, teacher: float = 0.97, gap: fl
         row["train_accuracy"] = row["test_accuracy"] + gap + wider * (row["teacher"] % 2)
     labels = {"fine": {"train_counts": {"a": 1000}}}
     tables = tabulate(study, {"distill": found, "students": synthetic.students(study), "labels": labels}.get)
+    tables["classes"] = [{"test": tested}]
     return chapter(study, lambda name: tables.get(name, []))
 
 
@@ -115,6 +118,13 @@ def test_what_was_published_stands_beside_its_own_labels_alone():
     published = {name: claim.published for name, claim in claims(study=type(STUDY).model_validate(content)).items()}
     assert published["lelp"].value == pytest.approx(0.0704)
     assert all("ResNet" in one.setting for one in published.values() if one)
+
+
+def test_a_gain_of_an_image_or_two_is_not_judged():
+    assert claims()["lelp"].verdict == "supported"
+    found = claims(tested=359)
+    assert {found[name].verdict for name in (*GAINS[1:], "random")} == {"not assessable"}
+    assert found["lelp"].unmet == "0.005 of 359 test images are 1.8, too few to tell"
 
 
 def test_a_study_without_students_has_no_chapter():

@@ -22,6 +22,14 @@ REFERENCES = {
 }
 OWN_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "mnist": 10, "fashion-mnist": 10}
 
+IMAGES_FROM = 3  # that a difference in accuracy must be of: ours; one or two are what a single odd image makes
+
+
+def too_few(images: int, difference: float) -> str:
+    """Why nothing can be said of such a difference in accuracy on so many test images: "" where it is of several."""
+    found = difference * images
+    return "" if found >= IMAGES_FROM else f"{difference:g} of {images} test images are {found:.2g}, too few to tell"
+
 
 def trained_from(source: str, classes: int) -> tuple[float, str]:
     """The test accuracy from which a network on so many classes counts as trained, and where that comes from.

@@ -9,6 +9,7 @@ from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
 from hidden_structure.report.connectivity import calibrated, lines, planted
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
+from hidden_structure.report.preconditions import too_few
 from hidden_structure.report.statistics import differences, finite
 
 FRANKLE = "Frankle, Dziugaite, Roy, Carbin 2020"
@@ -42,6 +43,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     """Every claim of the chapter, on pairs of the study's own width unless it says otherwise."""
     every, forks = tables("lines"), tables("forks")
     rows, repaired = lines.plain(study, every), lines.repairs(study)
+    tested = sum(row["test"] for row in tables("classes"))
     trained, known = has_learnt(study, tables), tables("planted")
     found = [trained, *planted.claims(IDEA, known, trained), apart(rows, False, trained)]
     if repaired:
@@ -50,7 +52,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     for on in dict.fromkeys((repaired, True)):  # the gain of a matching must not be what REPAIR gives without one
         aligned = [method for method in lines.methods(lines.of_repair(rows, on)) if method != UNALIGNED]
         found += [matched(rows, method, on, on != repaired, trained, known) for method in aligned]
-    found += [*_zero(study, every, trained, known), *_repair(study, rows, trained)]
+    found += [*_zero(study, every, trained, known, tested), *_repair(study, rows, trained)]
     return found + calibrated.claims(IDEA, study, every, trained, _unlearnt(study, tables("networks")))
 
 
@@ -163,8 +165,8 @@ def matched(rows: Rows, method: str, repaired: bool, beside: bool, trained: Clai
     )
 
 
-def _zero(study: Study, every: Rows, trained: Claim, known: Rows) -> list[Claim]:
-    """That no barrier is left after weight matching, for the networks of which the source says so."""
+def _zero(study: Study, every: Rows, trained: Claim, known: Rows, tested: int) -> list[Claim]:
+    """That no barrier is left after weight matching, for the networks of which the source says so; tested: images."""
     network = study.spawn.network
     widest = max(row["width"] for row in every)
     if network.name == "mlp" and study.data.source in EASY:
@@ -178,6 +180,7 @@ def _zero(study: Study, every: Rows, trained: Claim, known: Rows) -> list[Claim]
     own = lines.independent(lines.of_repair(rows, repaired), "weights")
     if not own:
         return []
+    images = min(tested, study.interpolate.test_samples or tested)
     return [
         Claim(
             id=f"{IDEA}.zero",
@@ -192,7 +195,8 @@ def _zero(study: Study, every: Rows, trained: Claim, known: Rows) -> list[Claim]
             published=Published(0, setting),
             unmet=unless(trained)
             or planted.unfound(IDEA, known, trained, "weights", width, decay)
-            or unless(apart(rows, repaired, trained)),
+            or unless(apart(rows, repaired, trained))
+            or too_few(images, ZERO_AT_MOST),
         )
     ]
 

@@ -21,7 +21,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
     if not students:
         return None
     teachers, lengths = tables("teacher"), tables("lengths")
-    own = claims(study, teachers, students)
+    own = claims(study, teachers, students, tables("classes"))
     claim_of = {claim.id.partition(".")[2]: claim for claim in own}
     return Chapter(
         idea=IDEA,

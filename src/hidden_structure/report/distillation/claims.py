@@ -6,7 +6,7 @@ from statistics import fmean
 from hidden_structure.frame.params import Study
 from hidden_structure.report.claim import Claim, Criterion, Kind, Published, unless
 from hidden_structure.report.distillation.replications import names, of_method
-from hidden_structure.report.preconditions import trained
+from hidden_structure.report.preconditions import too_few, trained
 from hidden_structure.report.statistics import differences
 
 IDEA = "distillation"
@@ -27,8 +27,10 @@ PUBLISHED = {"kd": 0.7287, "tsne-kmeans": 0.7759, "lelp": 0.7991, "oracle": 0.86
 SETTING = "ResNet-92 to ResNet-56, CIFAR-100 with labels modulo 2, three trials"
 
 
-def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping]) -> list[Claim]:
-    """teachers: rows of `teacher`; students: rows of that table, KD among them."""
+def claims(
+    study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping], classes: Sequence[Mapping]
+) -> list[Claim]:
+    """teachers, classes: rows of `teacher` and `classes`; students: rows of that table, KD among them."""
     tests, trains = (
         of_method(students, lambda row, split=split: row["accuracy"][split]) for split in ("test", "train")
     )
@@ -56,6 +58,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
         values=tuple(differences(trains[untaught], tests[untaught])),
         seeds=seeds,
     )
+    unmet = unless(taught) or too_few(sum(row["test"] for row in classes), GAIN_FROM)
     # Without a gap students are not those of the source: what pieces gain there is judged all the same, as our own.
     kind: Kind = "published" if gap.verdict == "supported" else "ours"
     return [
@@ -70,7 +73,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
             values=_over(tests, "kd", "alone"),
             seeds=seeds,
             source=HINTON,
-            unmet=unless(taught),
+            unmet=unmet,
         ),
         Claim(
             id=f"{IDEA}.lelp",
@@ -83,7 +86,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
             seeds=seeds,
             source=LOO,
             published=_published(study, "lelp", "kd"),
-            unmet=unless(taught),
+            unmet=unmet,
         ),
         Claim(
             id=f"{IDEA}.rival",
@@ -95,7 +98,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
             seeds=seeds,
             source=LOO,
             published=_published(study, "lelp", "tsne-kmeans"),
-            unmet=unless(taught),
+            unmet=unmet,
         ),
         Claim(
             id=f"{IDEA}.oracle",
@@ -107,7 +110,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
             seeds=seeds,
             source=LOO,
             published=_published(study, "oracle", "lelp"),
-            unmet=unless(taught),
+            unmet=unmet,
         ),
         Claim(
             id=f"{IDEA}.soft",
@@ -118,7 +121,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
             values=_over(tests, "lelp", "lelp-hard"),
             seeds=seeds,
             source=LOO,
-            unmet=unless(taught),
+            unmet=unmet,
         ),
         Claim(
             id=f"{IDEA}.soft-oracle",
@@ -129,7 +132,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
             values=_over(tests, "oracle-soft", "lelp"),
             seeds=seeds,
             source=LOO,
-            unmet=unless(taught),
+            unmet=unmet,
         ),
         Claim(
             id=f"{IDEA}.inherits",
@@ -160,6 +163,7 @@ def claims(study: Study, teachers: Sequence[Mapping], students: Sequence[Mapping
             values=_over(tests, "random", "kd"),
             seeds=seeds,
             source=LOO,
+            unmet=unmet,
         ),
     ]
 
