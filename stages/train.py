@@ -40,6 +40,7 @@ def train_every_seed(study: Reads, supervision: str) -> None:
         with workplace(f"train@{supervision}", described, inputs.arrays, study.tasks.keep) as folder:
             named = {f"{supervision}, seed {seed}": (study, supervision, seed, folder) for seed in study.seeds}
             found = tasks.run(f"train@{supervision}", train, named, folder, study.tasks, study.hardware)
+            distributed.check_same(len(found), "networks")  # so that none ends before the others have read theirs
             if rank == 0:
                 epochs = loop.snapshot_epochs(study.train.epochs, study.train.snapshots)
                 files = {seed: [paths.snapshot(supervision, seed, epoch) for epoch in epochs] for seed in study.seeds}

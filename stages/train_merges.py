@@ -3,7 +3,7 @@
 Killed and started again it goes on where it was.
 """
 
-from hidden_structure.datasets.labels import merge_name
+from hidden_structure.datasets.labels import merge, merge_name, tables
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
@@ -34,6 +34,8 @@ def main() -> None:
         artifacts.write_json(paths.results("hardware-merges"), None)
         return
     inputs = read(study.hardware)
+    for kind in settings.kinds:  # what was kept of one must not hide that it cannot be made
+        merge(kind, inputs.labels["names"].tolist(), tables(inputs.data))
     hardware = describe(inputs.device, inputs.precision, 1)
     listed = {"kinds", "priced", "seeds"}
     described = study.model_dump(include={"network", "merges"}, exclude={"merges": listed}) | hardware

@@ -203,6 +203,20 @@ def test_what_is_kept_is_not_trained_again_for_a_study_of_more(tmp_path, monkeyp
     assert 0 < again < len(trained) - again
 
 
+def test_a_merge_that_cannot_be_made_is_refused_whatever_was_kept(tmp_path):
+    names = [f"class {label}" for label in range(10)]
+    groups = {"method": "groups", "classes": 2, "groups": {"a": names[:5], "b": names[5:]}, "seed": 0}
+    for classes, code in ((2, 0), (3, 1)):
+        merges = SECTIONS["merges"] | {"kinds": [groups | {"classes": classes}]}
+        folder = tmp_path / "study"
+        if classes == 2:
+            prepare(folder, merges=merges, tasks={"keep": True})
+        tiny.write_params(folder, **(SECTIONS | {"merges": merges}), tasks={"keep": True})
+        done = tiny.in_process(folder, "train_merges.py")
+        assert done.returncode == code
+    assert "merge.classes is 3" in done.stderr
+
+
 def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone_on_with(tmp_path):
     undisturbed, killed = (
         prepare(tmp_path / name, seeds=[0], train=TRAIN | {"epochs": 40}) for name in ("undisturbed", "killed")

@@ -2,6 +2,7 @@
 state which is none of this training is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tiny import ROOT
 import hidden_structure
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.workplace import code_of, code_of_networks, workplace
+from hidden_structure.frame.workplace import code_of, code_of_networks, versions_of_networks, workplace
 from hidden_structure.networks.build import initialise
 from hidden_structure.training import loop, resume
 
@@ -72,8 +73,38 @@ def test_finished_work_that_is_to_be_kept_stays_until_other_work_of_its_stage_is
     assert {half, first, other} == set(paths.RESUME.iterdir())
     second = work("single", 2, True)
     assert {half, second, other} == set(paths.RESUME.iterdir())
+    with (
+        pytest.raises(ZeroDivisionError),
+        workplace("single", {"lr": 2}, [], True),
+    ):  # it is gone on with, and cut short
+        raise ZeroDivisionError
+    third = work("single", 5, True)
+    assert {half, second, third, other} == set(paths.RESUME.iterdir())
     work("single", 4, False)
-    assert {half, other} == set(paths.RESUME.iterdir())
+    assert {half, second, other} == set(paths.RESUME.iterdir())
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_text("other")], ids=["missing", "damaged"])
+def test_what_was_kept_is_taken_up_as_it_was_or_not_at_all(change):
+    def work() -> Path:
+        with workplace("single", {}, [], True) as place:
+            (place / "models").mkdir(parents=True, exist_ok=True)
+            (place / "models/end").write_text("weights")
+        return place
+
+    place = work()
+    assert work() == place
+    change(place / "models/end")
+    with pytest.raises(InputError, match=rf"models/end is missing or damaged: delete {place}"):
+        work()
+    shutil.rmtree(place)
+    assert work() == place
+
+
+def test_a_place_depends_on_the_version_of_the_library_that_its_network_is_from():
+    assert versions_of_networks({"network": {"name": "pytest:Net"}}) == {"libraries": f"pytest=={pytest.__version__}"}
+    assert versions_of_networks({"network": {"name": "mlp"}, "x": [1]}) == {}
+    assert versions_of_networks({"name": "my_own.nets:Net"}) == {}
 
 
 def test_other_params_data_or_stages_have_another_place():

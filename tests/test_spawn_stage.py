@@ -247,7 +247,7 @@ def test_networks_that_are_kept_are_not_trained_again(tmp_path, monkeypatch, mor
     assert results(kept) == results(whole)
 
 
-def test_a_trunk_that_was_cut_short_after_a_fork_that_is_asked_for_now_is_trained_again(tmp_path):
+def test_a_trunk_that_was_cut_short_after_a_fork_that_is_asked_for_now_is_trained_again(tmp_path, monkeypatch):
     kept, whole = tmp_path / "kept", tmp_path / "whole"
     for folder in (kept, whole):
         folder.mkdir()
@@ -264,9 +264,14 @@ def test_a_trunk_that_was_cut_short_after_a_fork_that_is_asked_for_now_is_traine
         patch.setattr("hidden_structure.training.run.SECONDS", 0)
         with pytest.raises(tiny.Killed):
             stage(kept)
+    steps, step = [], loop.step
+    monkeypatch.setattr(loop, "step", lambda *given, **named: steps.append(given) or step(*given, **named))
+    counts = []
     for folder in (kept, whole):
         run(prepare(folder, {"epochs": [1, 3]}))
+        counts.append(len(steps) - sum(counts))
     assert results(kept) == results(whole)
+    assert counts[0] <= counts[1], "it was not trained to its end before it was begun again"
 
 
 @pytest.mark.parametrize(

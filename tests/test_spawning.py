@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from hidden_structure.connectivity.spawning import (
     TRUNK,
+    cell_name,
     cells,
     check_partings,
     forks,
@@ -315,3 +316,10 @@ def test_steps_that_the_data_have_no_place_for_are_one_line(spawn, says):
 def test_steps_up_to_the_last_are_possible_and_whole_epochs_whatever_the_batches_of_a_child():
     check_partings(study(steps=[1, 19, 119]), 325)
     check_partings(study(steps=[30], children=[{}, {"batch_size": 16}]), 325)
+
+
+def test_cells_of_other_numbers_have_other_names():
+    decays = (5e-4, 1e-5, 3.16228e-4, 3.1622776601683794e-4, 0.0)
+    assert len({cell_name(1, decay) for decay in decays}) == len(decays)
+    assert cell_name(0.3333333, 0) != cell_name(1 / 3, 0)
+    assert cell_name(1.0, 5e-4) == "width-1-decay-0.0005"

@@ -113,8 +113,9 @@ def recipe_name(changed: Mapping[str, Any]) -> str:
 
 
 def cell_name(width: float, weight_decay: float, recipe: str = "") -> str:
-    """The one spelling of a cell, also as a folder."""
-    return f"width-{width:g}-decay-{weight_decay:g}" + (f"-{paths.slug(recipe)}" if recipe else "")
+    """The one spelling of a cell, also as a folder: others for whatever other numbers."""
+    width, weight_decay = (f"{x:g}" if float(f"{x:g}") == x else repr(x) for x in (width, weight_decay))
+    return f"width-{width}-decay-{weight_decay}" + (f"-{paths.slug(recipe)}" if recipe else "")
 
 
 def pair_id(cell: str, k: K | None, seeds: Sequence[int]) -> str:

@@ -282,7 +282,13 @@ def clear(folder: Path) -> None:
 
 
 def publish(folder: Path, files: Mapping[Path, Path]) -> None:
-    """Copy finished files, {target inside the folder: source}, and remove all else that the folder holds."""
+    """Copy finished files, {target inside the folder: source}, and remove all else that the folder holds.
+
+    Raises Damaged, and leaves the folder as it is, if a source is missing.
+    """
+    for source in files.values():
+        if not source.is_file():
+            raise Damaged(f"{source} is missing: delete {paths.RESUME}, and what it kept is computed anew")
     clear(folder)
     for target, source in files.items():
         copy(source, target)

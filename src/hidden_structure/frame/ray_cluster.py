@@ -54,8 +54,10 @@ def run(
                 if error:
                     raise InputError(f"{name}: {error}")
                 board.done(name)
+        except ConnectionError as error:  # of Ray's client
+            raise InputError(f"tasks.address: the cluster at {address} was lost ({error}): start again") from error
         finally:
-            for reference in waiting:
+            for reference in waiting if ray.is_initialized() else ():  # else it would start a cluster of its own
                 ray.cancel(reference, force=True)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ import numpy as np
 
 import hidden_structure
 from hidden_structure.frame import paths, yaml_files
-from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.errors import Damaged, InputError
 
 DIGITS = 16  # of the hash in its name
-FINISHED = "finished"  # a file in a folder that is kept
+FINISHED = "finished.json"  # in a folder that is kept: the hash of each of its files
 
 
 @contextmanager
@@ -38,22 +39,27 @@ def workplace(stage: str, described: dict, arrays: Iterable[np.ndarray], keep: b
         arrays: the data that they depend on.
         keep: not to remove it until the stage is next finished, by params under which it has another name or without
             this. What only says which tasks there are must not be described then, and the tasks be named after it.
+
+    Raises InputError if a file that was kept is damaged or missing.
     """
 
     def code() -> list[Path]:
         return [*code_of(stage), *code_of_networks(described)]
 
-    folder = paths.RESUME / f"{stage}-{fingerprint(described, code(), arrays)}"
+    folder = paths.RESUME / f"{stage}-{fingerprint(described | versions_of_networks(described), code(), arrays)}"
+    first = int(os.environ.get("RANK", "0")) == 0  # of several processes
+    if first:
+        _take_up(folder)
     with unchanged(stage, code):
         yield folder
-    if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first
+    if first:
         for other in paths.RESUME.glob(f"{stage}-{'[0-9a-f]' * DIGITS}"):
             if (other / FINISHED).is_file() and other != folder:
                 _forget(other)
         if not keep:
             _forget(folder)
         elif folder.is_dir():
-            (folder / FINISHED).touch()
+            _keep(folder)
 
 
 @contextmanager
@@ -116,6 +122,24 @@ def code_of(stage: str, pipeline: Path = Path("dvc.yaml")) -> list[Path]:
 def code_of_networks(described: object) -> list[Path]:
     """The Python files of networks of the user's own, which params name `module:build`, and those that they import from
     beside them; not of libraries that are installed."""
+    found: set[Path] = set()
+    for module in _modules_of_networks(described):
+        top = PathFinder.find_spec(module.partition(".")[0], [*sys.path, str(Path.cwd())])
+        if top is not None and (root := _folder_of(top)) is not None:
+            found |= _imported(module, root)
+    return sorted(found)
+
+
+def versions_of_networks(described: object) -> dict[str, str]:
+    """The versions of the installed libraries that params take networks from; nothing where they take none."""
+    modules = {module.partition(".")[0] for module in _modules_of_networks(described)}
+    owners = packages_distributions() if modules else {}
+    names = sorted({name for module in modules for name in owners.get(module, [])})
+    return {"libraries": " ".join(f"{name}=={version(name)}" for name in names)} if names else {}
+
+
+def _modules_of_networks(described: object) -> list[str]:
+    """That params name `module:build`."""
     names, waiting = set(), [described]
     while waiting:
         part = waiting.pop()
@@ -124,13 +148,7 @@ def code_of_networks(described: object) -> list[Path]:
             names |= {name for name in [part.get("name")] if isinstance(name, str) and ":" in name}
         elif isinstance(part, list | tuple):
             waiting += part
-    found: set[Path] = set()
-    for name in sorted(names):
-        module = name.partition(":")[0]
-        top = PathFinder.find_spec(module.partition(".")[0], [*sys.path, str(Path.cwd())])
-        if top is not None and (root := _folder_of(top)) is not None:
-            found |= _imported(module, root)
-    return sorted(found)
+    return sorted({name.partition(":")[0] for name in names})
 
 
 def _folder_of(top: ModuleSpec) -> Path | None:
@@ -182,6 +200,35 @@ def fingerprint(described: dict, code: Iterable[Path], arrays: Iterable[np.ndarr
     for array in arrays:
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()[:DIGITS]
+
+
+def _keep(folder: Path) -> None:
+    from hidden_structure.frame.artifacts import write_json  # which imports this module
+
+    write_json(folder / FINISHED, {name: _hash(file) for name, file in _files(folder).items()})
+
+
+def _take_up(folder: Path) -> None:
+    """Check what was kept, and call it unfinished: what is added to it is not to be removed before it is finished."""
+    from hidden_structure.frame.artifacts import read_json
+
+    if not (folder / FINISHED).is_file():
+        return
+    kept, files = read_json(folder / FINISHED, dict), _files(folder)
+    for name, content in kept.items():
+        if name not in files or _hash(files[name]) != content:
+            raise Damaged(f"{folder / name} is missing or damaged: delete {folder}, and what it kept is computed anew")
+    (folder / FINISHED).unlink()
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """All that it holds, by name."""
+    return {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _forget(folder: Path) -> None:

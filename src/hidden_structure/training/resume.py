@@ -25,6 +25,19 @@ def save(path: Path, state: TrainingState) -> None:
     write_tensors(path, tensors | {"record": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
 
 
+def reached(path: Path) -> tuple[int, int]:
+    """Epochs done, and batches of the next, of what `save` wrote; (-1, 0) if nothing was written yet.
+
+    Raises InputError if the file is damaged, or holds anything else.
+    """
+    if not path.is_file():
+        return -1, 0
+    record = read_tensors(path, {"record": None})["record"]
+    with content_of([path]):
+        found = parse_json(bytes(record.tolist()).decode())
+        return found["epoch"], found.get("batch", 0)
+
+
 def load(path: Path, state: TrainingState) -> bool:
     """Put what `save` wrote into a freshly started state, in place; False if nothing was written yet.
 

@@ -57,7 +57,7 @@ def lines(study: Study, tables: Tables) -> list[Line]:
     return [
         Line(
             study=study.study,
-            unit="{}/width-{:g}-decay-{:g}-seed-{}".format(study.study, *units[_ends(row)[0]]),
+            unit="{}/width-{}-decay-{}-seed-{}".format(study.study, *units[_ends(row)[0]]),
             replication=f"{study.study}/seed-{units[_ends(row)[0]][2]}",
             kind=PARTED if row["k"] is not None else BARE if row["method"] == UNALIGNED else MATCHED,
             method=row["method"],

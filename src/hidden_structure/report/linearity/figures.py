@@ -18,11 +18,10 @@ from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.connectivity.figures import LINEAR_TO, error_axis, plain_ticks
 from hidden_structure.report.connectivity.lines import REPAIRED, Rows
 from hidden_structure.report.connectivity.series import GREY, Series
-from hidden_structure.report.linearity.claims import BENT_AT_MOST
+from hidden_structure.report.linearity.claims import BENT_AT_MOST, FLOOR
 from hidden_structure.report.plotting import PAGE, logarithmic_axis, new_figure
 from hidden_structure.report.statistics import mean
 
-FLOOR = 1e-6  # 1 - cos of float32 features is known to about 1e-7: what is below is not drawn
 CONDITIONS = {  # column -> title of the panel, which layers have it
     "additivity": ("weak additivity", "activation"),
     "commutativity": ("commutativity", "weighted"),
