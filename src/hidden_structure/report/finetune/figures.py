@@ -66,7 +66,7 @@ def accuracies(sums: Rows, networks: Rows) -> Figure:
         for kind in ("same", "independent"):
             _draw(axes, Series(f"{KINDS[kind]}: both", *LOOKS[kind], of(sums, kind, repaired)), "both", decided)
         axes.set(title=words, xlabel=r"coefficient $\lambda$ of both task vectors")
-    grid[0].set_ylim(0, 1.02)
+    grid[0].set_ylim(bottom=0)
     grid[0].set_ylabel("test accuracy (fraction)")
     handles, _ = grid[0].get_legend_handles_labels()
     handles.append(Line2D([], [], color=GREY, linewidth=0.8, linestyle="-.", label="the network of that task itself"))
