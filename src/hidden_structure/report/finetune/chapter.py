@@ -55,8 +55,8 @@ def _sentences(crossed: Rows, sums: Rows, found: Sequence[Claim]) -> Iterator[tu
         posed["pretraining"],
         "Between networks that share their initialisation alone merged features lie, at the worst layer, "
         f"{said['same']} times as far from interpolated ones as those of the two networks from each other, between "
-        f"finetuned ones {with_error(posed['pretraining'].values)} of that; these are nearer to one another as well: 1 - cos of their "
-        f"logits is {_apart(crossed, 'finetuned')} against {_apart(crossed, 'same')}",
+        f"finetuned ones {with_error(posed['pretraining'].values)} of that; these are nearer to one another as well: "
+        f"1 - cos of their logits is {_apart(crossed, 'finetuned')} against {_apart(crossed, 'same')}",
     )
     if (addition := posed["addition"]).values:
         yield (
