@@ -11,6 +11,7 @@ STUDIES = {  # -> as the table calls it
     "cifar10": "CIFAR-10",
     "cifar10-collapse": "CIFAR-10, without augmentation",
     "cifar10-recovery": "CIFAR-10, wide network",
+    "cifar10-spawning": "CIFAR-10, children",
     "cifar10-mlp": "CIFAR-10, perceptrons",
     "cifar10-binary": "CIFAR-10, two classes",
     "cifar100-tasks": "CIFAR-100",
@@ -18,7 +19,8 @@ STUDIES = {  # -> as the table calls it
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
-    *("merges.unrelated", "merges.worth-5", "distillation.lelp", "connectivity.parted.k0", "connectivity.parted.k5"),
+    *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
+    *("connectivity.onset", "connectivity.parted.k0"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
     *("linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
     *("finetune.linear", "finetune.addition", "finetune.kept"),
