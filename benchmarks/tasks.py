@@ -59,7 +59,7 @@ def measure(workers: int, networks: int) -> tuple[float, float, float, dict]:
     with tempfile.TemporaryDirectory() as folder:
         start, before = perf_counter(), sum(os.times()[:4])
         named = {f"seed {seed}": (seed, Path(folder)) for seed in range(networks)}
-        where = params.Tasks(workers=workers, address=None, keep=False)
+        where = params.Tasks(workers=workers, address=None)
         found = tasks.run("networks", train, named, Path(folder), where, HARDWARE)
         seconds, busy = perf_counter() - start, sum(os.times()[:4]) - before
     over.set()

@@ -190,28 +190,31 @@ MORE = {
 
 @pytest.mark.parametrize("stage", MORE, ids=lambda stage: stage[0])
 def test_what_is_kept_is_not_trained_again_for_a_study_of_more(tmp_path, monkeypatch, stage):
-    kept, whole = prepare(tmp_path / "kept", tasks={"keep": True}), prepare(tmp_path / "whole", **MORE[stage])
+    kept, whole = prepare(tmp_path / "kept"), prepare(tmp_path / "whole", **MORE[stage])
+    monkeypatch.setenv("HIDDEN_STRUCTURE_KEEP", "1")
     assert tiny.in_process(kept, *stage).returncode == 0
-    tiny.write_params(kept, **(SECTIONS | MORE[stage] | {"tasks": {"keep": True}}))
+    tiny.write_params(kept, **(SECTIONS | MORE[stage]))
     trained, train = [], loop.fit
     monkeypatch.setattr(loop, "fit", lambda *given, **named: trained.append(given) or train(*given, **named))
     assert tiny.in_process(kept, *stage).returncode == 0
     again = len(trained)
+    monkeypatch.delenv("HIDDEN_STRUCTURE_KEEP")
     assert tiny.in_process(whole, *stage).returncode == 0
     found = {name: content for name, content in results(kept).items() if not name.startswith(str(paths.RESUME))}
     assert found == results(whole)
     assert 0 < again < len(trained) - again
 
 
-def test_a_merge_that_cannot_be_made_is_refused_whatever_was_kept(tmp_path):
+def test_a_merge_that_cannot_be_made_is_refused_whatever_was_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIDDEN_STRUCTURE_KEEP", "1")
     names = [f"class {label}" for label in range(10)]
     groups = {"method": "groups", "classes": 2, "groups": {"a": names[:5], "b": names[5:]}, "seed": 0}
     for classes, code in ((2, 0), (3, 1)):
         merges = SECTIONS["merges"] | {"kinds": [groups | {"classes": classes}]}
         folder = tmp_path / "study"
         if classes == 2:
-            prepare(folder, merges=merges, tasks={"keep": True})
-        tiny.write_params(folder, **(SECTIONS | {"merges": merges}), tasks={"keep": True})
+            prepare(folder, merges=merges)
+        tiny.write_params(folder, **(SECTIONS | {"merges": merges}))
         done = tiny.in_process(folder, "train_merges.py")
         assert done.returncode == code
     assert "merge.classes is 3" in done.stderr

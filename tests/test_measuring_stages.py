@@ -92,9 +92,10 @@ def test_pairs_that_are_kept_are_not_measured_again(tmp_path, monkeypatch, more)
     kept, whole = tmp_path / "kept", tmp_path / "whole"
     computed, write = [], tasks.write_json
     monkeypatch.setattr(tasks, "write_json", lambda path, content: computed.append(path) or write(path, content))
-    for folder, keep, parts in ((kept, True, {}), (kept, True, more), (whole, False, more)):
+    for folder, keep, parts in ((kept, "1", {}), (kept, "1", more), (whole, "0", more)):
+        monkeypatch.setenv("HIDDEN_STRUCTURE_KEEP", keep)
         folder.mkdir(exist_ok=True)
-        tiny.write_params(folder, **(SECTIONS | {"spawn": SECTIONS["spawn"] | parts}), tasks={"keep": keep})
+        tiny.write_params(folder, **(SECTIONS | {"spawn": SECTIONS["spawn"] | parts}))
         tiny.write_data(folder)
         for script in ("spawn.py", *STAGES):
             done = tiny.in_process(folder, script)

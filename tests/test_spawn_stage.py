@@ -230,9 +230,10 @@ def test_networks_that_are_kept_are_not_trained_again(tmp_path, monkeypatch, mor
     kept, whole = tmp_path / "kept", tmp_path / "whole"
     for folder in (kept, whole):
         folder.mkdir()
-    run(prepare(kept, FEWER, tasks={"keep": True}))
+    monkeypatch.setenv("HIDDEN_STRUCTURE_KEEP", "1")
+    run(prepare(kept, FEWER))
     children = results(kept)
-    prepare(kept, FEWER | more, tasks={"keep": True})
+    prepare(kept, FEWER | more)
     trained, train = [], loop.fit
     monkeypatch.setattr(
         loop, "fit", lambda state, *given, **named: trained.append(state) or train(state, *given, **named)

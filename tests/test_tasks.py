@@ -27,7 +27,7 @@ NAMES = ("a", "b", "lr 0.1, seed 3", "µ/ü")
 
 
 def run(folder: Path, function, named: dict, workers: int | None = 2, address: str | None = None) -> dict:
-    return tasks.run("work", function, named, folder, Tasks(workers=workers, address=address, keep=False), HARDWARE)
+    return tasks.run("work", function, named, folder, Tasks(workers=workers, address=address), HARDWARE)
 
 
 def written(folder: Path) -> dict[str, bytes]:
