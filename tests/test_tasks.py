@@ -457,7 +457,8 @@ class Cluster:
 
 
 @needs_ray
-def test_a_cluster_gives_the_same_bytes_and_outlives_a_machine(tmp_path, capfd):
+def test_a_cluster_gives_the_same_bytes_and_outlives_a_machine(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else a token that the user has is asked for
     names = [f"task {number}" for number in range(6)]
     folders = [tmp_path / name for name in ("errors", "ray", "client", "local")]
     for folder in folders:
