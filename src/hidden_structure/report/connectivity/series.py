@@ -14,7 +14,8 @@ from hidden_structure.report.statistics import mean, standard_deviation
 
 SPAWNED = COLOURS[4]
 GREY = "#555555"
-MOST = 5  # k in a figure of curves
+OF_K = MARKERS[5:] + "dp"  # by the k after which networks part
+MOST = len(OF_K)  # k in a figure of curves
 ORDER = (UNALIGNED, *METHODS)
 LOOKS = tuple(
     zip((COLOURS[-1], *COLOURS[:4], COLOURS[5]), MARKERS[:5] + "h", strict=True)
@@ -50,7 +51,7 @@ def spawned(rows: Rows) -> list[Series]:
         share = 1 - 0.65 * (len(moments) - 1 - index) / max(len(moments) - 1, 1)
         colour = tuple(share * part for part in to_rgb(SPAWNED))
         own = [row for row in rows if row["k"] == moment["k"]]
-        found.append(Series(label(moment), colour, MARKERS[5 + index % 5], "--", own))
+        found.append(Series(label(moment), colour, OF_K[index], "--", own))
     return found
 
 

@@ -178,8 +178,9 @@ def panels(drawn: Sequence[Series], layers: Rows, name: str, repaired: bool) -> 
         axes.set_title(fill(one.label, TITLE), fontsize="small")
         blocks_axis(axes, layers, BLOCKS // 2)
         axes.set_xlabel("")
-    for axes in list(grid.flat)[len(own) :]:
-        axes.set_visible(False)
+    for place in range(len(own), grid.size):
+        grid.flat[place].set_visible(False)
+        grid.flat[place - columns].tick_params(labelbottom=True)  # of the panel above it, which is now the lowest
     figure.supxlabel("block of layers, in order of execution", fontsize="medium")
     logarithmic_axis(*list(grid.flat)[: len(own)], floor=FLOOR)
     plain_ticks(grid[0, 0])
@@ -248,12 +249,15 @@ def stitching(drawn: Sequence[Series], layers: Rows) -> Figure:
 
 
 def blocks_axis(axes: Axes, layers: Rows, most: int = BLOCKS) -> None:
-    """Layers in order of execution; numbers name blocks, at most so many, at their first layer."""
+    """Layers in order of execution; numbers name blocks, at most so many and not too close, at their first layer."""
     first: dict[int, int] = {}
     for layer in layers:
         first.setdefault(layer["block"], layer["layer"])
     step = -(-len(first) // most)
-    named = dict(list(first.items())[::step])
+    near, named = len(layers) / (1.5 * most), {}
+    for block, layer in list(first.items())[::step]:
+        if not named or layer - max(named.values()) >= near:
+            named[block] = layer
     axes.set_xticks(list(named.values()), [str(block) for block in named])
     axes.set_xticks(list(first.values()), minor=True)
     axes.set_xlim(layers[0]["layer"] - 0.5, layers[-1]["layer"] + 0.5)
