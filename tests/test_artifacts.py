@@ -224,3 +224,12 @@ def test_the_bytes_of_tensors_of_any_type_are_given_in_the_order_of_files_and_na
     assert found == [np.int64(7).tobytes(), np.ones(6, np.float32).tobytes(), b"\x80\x3f" * 3]
     with pytest.raises(InputError, match="is missing"):
         list(artifacts.arrays_of([tmp_path / "3.safetensors"]))
+
+
+def test_a_folder_is_left_as_it_is_if_a_file_that_is_to_be_published_is_missing(tmp_path):
+    folder, source = tmp_path / "models", tmp_path / "kept"
+    source.write_text("new")
+    artifacts.publish(folder, {folder / "0": source})
+    with pytest.raises(InputError, match=r"gone is missing: delete artifacts/resume"):
+        artifacts.publish(folder, {folder / "1": source, folder / "2": tmp_path / "gone"})
+    assert [file.name for file in folder.iterdir()] == ["0"]
