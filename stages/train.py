@@ -60,8 +60,7 @@ def train(study: Reads, supervision: str, seed: int, folder: Path) -> list[dict]
             state.history[-1] |= run.evaluate(state.network, {"test": test}, inputs.precision, recipe)
             accuracy = state.history[-1]["test_accuracy"]
             print(f"{supervision}, seed {seed}, epoch {state.epoch}: test accuracy {accuracy:.4f}", flush=True)
-            weights = state.network.state_dict()
-            artifacts.write_tensors(folder / paths.snapshot(supervision, seed, state.epoch), weights)
+            artifacts.write_tensors(folder / paths.snapshot(supervision, seed, state.epoch), state.network.state_dict())
         if state.epoch == recipe.epochs and recipe.flip:  # a network that knows both sides of an image
             state.history[-1]["both_sides"] = loop.evaluate(state.network, *test, inputs.precision, both_sides=True)[1]
 
