@@ -16,6 +16,7 @@ from hidden_structure.training.device import describe
 from hidden_structure.training.inputs import read
 
 LINES = ("line", "repaired line")
+Digests = dict[tuple[str, tuple[int, str]], str]  # of networks, by their cell, seed and name: their files are read once
 
 
 class Reads(Section):
@@ -45,31 +46,33 @@ def main() -> None:
     longest = sorted(lines, key=lambda name: (lines[name][1].cell.width, name.startswith("repaired")), reverse=True)
     order = dict(planes) | {name: lines[name] for name in longest}
     settings = study.hardware, study.interpolate
-    shared = {name: (*of, *settings) for name, of in _shared(pairs).items()}
+    own = {(pair.cell.name, end): pair for pair, _ in pairs for end in (pair.a, pair.b)}
+    digests = {key: digest(pair, [key[1]]) for key, pair in own.items()}
+    shared = {name: (*of, *settings) for name, of in _shared(pairs, digests).items()}
     with workplace("interpolate", described, inputs.arrays, study.tasks.keep) as folder:
         ends = tasks.run("ends of lines", end, shared, folder, study.tasks, study.hardware)
-        arguments = {name: (*those, *settings, _known(ends, *those)) for name, those in order.items()}
+        arguments = {name: (*those, *settings, _known(ends, digests, *those)) for name, those in order.items()}
         found = tasks.run("lines between networks", walk, arguments, folder, study.tasks, study.hardware)
         artifacts.write_json(paths.results("interpolate"), [found[name] for name in lines])
         artifacts.write_json(paths.results("plane"), found[planes[0][0]] if planes else None)
 
 
-def _shared(pairs: list[tuple[Pair, str]]) -> dict[str, tuple[str, Pair, int]]:
+def _shared(pairs: list[tuple[Pair, str]], digests: Digests) -> dict[str, tuple[str, Pair, int]]:
     """The ends of lines that are ends of several, each to be measured once, whatever the order of its units."""
     every = [(what, pair, side) for pair, _ in pairs if pair.k is None for what in LINES for side in (0, 1)]
-    counts = Counter(_named(*one) for one in every)
-    return {_named(*one): one for one in every if counts[_named(*one)] > 1}
+    names = [_named(digests, *one) for one in every]
+    counts = Counter(names)
+    return {name: one for name, one in zip(names, every, strict=True) if counts[name] > 1}
 
 
-def _named(what: str, pair: Pair, side: int) -> str:
+def _named(digests: Digests, what: str, pair: Pair, side: int) -> str:
     seed, name = end = (pair.a, pair.b)[side]
-    return f"end of a {what}, {pair.cell.name}, {name} of seed {seed} ({digest(pair, [end])})"
+    return f"end of a {what}, {pair.cell.name}, {name} of seed {seed} ({digests[pair.cell.name, end]})"
 
 
-def _known(ends: dict[str, dict], what: str, pair: Pair, method: str) -> dict[float, dict]:
-    if pair.k is not None:
-        return {}
-    return {float(side): ends[name] for side in (0, 1) if (name := _named(what, pair, side)) in ends}
+def _known(ends: dict[str, dict], digests: Digests, what: str, pair: Pair, method: str) -> dict[float, dict]:
+    sides = (0, 1) if pair.k is None else ()
+    return {float(side): ends[name] for side in sides if (name := _named(digests, what, pair, side)) in ends}
 
 
 if __name__ == "__main__":
