@@ -259,7 +259,9 @@ def test_widths_that_have_learnt_nothing_say_nothing_of_width(plan, found):
     tables = {name: changed(found, change, name)(name) for name, change in (("lines", bare), ("networks", guessing))}
     assert verdicts(plan, changed(found, bare))["calibrated.width"].verdict == "supported"
     kept = verdicts(plan, (found | tables).__getitem__)
-    assert {kept[f"calibrated.{name}"].verdict for name in ("width", "wide")} == {"not assessable"}
+    trends = {name: claim.verdict for name, claim in kept.items() if "width" in name or name == "calibrated.wide"}
+    assert len(trends) == 2 + 2 * len(plan.permute.methods)
+    assert set(trends.values()) == {"not assessable"}
 
 
 def test_narrow_networks_that_have_learnt_nothing_are_no_reason_not_to_judge_wide_ones(plan, found):
@@ -339,11 +341,44 @@ def test_nothing_is_claimed_of_what_a_temperature_closes_where_no_loss_rises(pla
     assert "supported" not in {claim.verdict for name, claim in kept.items() if name.startswith("calibrated")}
 
 
+def of_width(narrow, wide, bare=0.5, narrow_bare=0.5):
+    """A change of lines: barriers of matched pairs of the narrowest and other widths, and of the same not aligned."""
+
+    def change(row):
+        if row["k"] is not None:
+            return row
+        narrowest = row["width"] == min(made.study().spawn.widths)
+        if row["method"] == "none":
+            return flat(row, narrow_bare if narrowest else bare)
+        return flat(row, narrow if narrowest else wide)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("heights", "falls", "smaller_share"),
+    [
+        ((0.3, 0.1, 0.5, 0.5), "supported", "supported"),
+        ((0.1, 0.3, 0.5, 0.5), "contradicted", "contradicted"),
+        ((0.3, 0.15, 0.25, 0.5), "supported", "contradicted"),  # so does the barrier of the same pairs not aligned
+        ((0.3, 0.1, 0.5, 0.01), "not assessable", "not assessable"),
+    ],
+)
+def test_a_matched_barrier_that_falls_with_width_is_told_from_one_that_falls_without_matching(
+    plan, found, heights, falls, smaller_share
+):
+    kept = verdicts(plan, changed(found, of_width(*heights)))
+    for method in plan.permute.methods:
+        assert kept[f"width.{method}"].verdict == falls
+        assert kept[f"width.{method}.share"].verdict == smaller_share
+
+
 def test_networks_of_one_width_are_asked_for_no_trend():
     plan = made.study(widths=[], weight_decays=[])
     kept = verdicts(plan, made.tabulated(plan, made.results(plan)).__getitem__)
     assert "calibrated.share" in kept
     assert not {"calibrated.width", "calibrated.wide"} & kept.keys()
+    assert not [name for name in kept if name.startswith("width")]
 
 
 def planted(tables, **changed):

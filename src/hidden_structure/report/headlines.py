@@ -12,6 +12,7 @@ STUDIES = {  # -> as the table calls it
     "cifar10-collapse": "CIFAR-10, without augmentation",
     "cifar10-recovery": "CIFAR-10, wide network",
     "cifar10-spawning": "CIFAR-10, children",
+    "cifar10-width": "CIFAR-10, three widths",
     "cifar10-mlp": "CIFAR-10, perceptrons",
     "cifar10-binary": "CIFAR-10, two classes",
     "cifar100-tasks": "CIFAR-100",
@@ -22,6 +23,7 @@ CLAIMS = (
     *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
     *("connectivity.onset", "connectivity.parted.k0"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
+    "connectivity.width.correlations",
     *("linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
     *("finetune.linear", "finetune.addition", "finetune.kept"),
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report.claim import Claim, Criterion, unless
-from hidden_structure.report.connectivity import lines
+from hidden_structure.report.connectivity import lines, widths
 from hidden_structure.report.connectivity.lines import CALIBRATED, REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.statistics import differences, mean, standard_error
 
@@ -75,16 +75,11 @@ def _share(idea: str, plain: Rows, repaired: bool, trained: Claim) -> Claim:
 def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[float, str]) -> list[Claim]:
     """That networks which are not aligned connect as they widen; where there are several widths, of which the narrowest
     that have learnt the task are compared."""
-    repaired, decay = lines.repairs(study), study.spawn.train.weight_decay
-    bare = lines.independent(
-        [row for row in lines.of_repair(every, repaired) if row["weight_decay"] == decay], UNALIGNED
-    )
-    widths = sorted({row["width"] for row in bare})
-    if len(widths) < 2:
+    repaired = lines.repairs(study)
+    compared = widths.narrowest_and_widest(study, lines.of_repair(every, repaired), UNALIGNED, unlearnt)
+    if not compared:
         return []
-    told = [width for width in widths[:-1] if width not in unlearnt]
-    narrow, wide = ([row for row in bare if row["width"] == width] for width in ((told or widths)[0], widths[-1]))
-    unmet = unmet or unlearnt.get(widths[-1], "")
+    narrow, wide, why = compared
     how = f"{REPAIRED[repaired]} (nats)"
     nothing = max(lines.heights(wide, of="test_loss")) <= CONNECTED_AT_MOST
     return [
@@ -103,7 +98,7 @@ def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[fl
             values=tuple(differences(heights(wide), heights(narrow))),
             seeds=lines.names(wide),
             source=ITO,
-            unmet=unmet or ("" if told else unlearnt[widths[0]]),
+            unmet=unmet or why,
         ),
         Claim(
             id=f"{idea}.calibrated.wide",
@@ -117,7 +112,9 @@ def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[fl
             values=heights(wide),
             seeds=lines.names(wide),
             source=ITO,
-            unmet=unmet or ("there is no barrier in loss to be closed" if nothing else ""),
+            unmet=unmet
+            or unlearnt.get(wide[0]["width"], "")
+            or ("there is no barrier in loss to be closed" if nothing else ""),
         ),
     ]
 

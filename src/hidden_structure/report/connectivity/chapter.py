@@ -75,7 +75,27 @@ def _findings(study: Study, tables: Tables) -> list[str]:
         )
         (joined if statistics.mean(found[False]) <= claims.STABLE_AT_MOST else apart).append(sentence)
     known = planted.finding(lines.plain(study, tables("planted")))
-    return apart + joined + known + _midpoint(study, rows) + calibrated.finding(rows)
+    return (
+        apart + joined + _of_widths(study, tables("lines")) + known + _midpoint(study, rows) + calibrated.finding(rows)
+    )
+
+
+def _of_widths(study: Study, every: Rows) -> list[str]:
+    """What is left of the barrier at every width; none where there is one."""
+    repaired, decay = lines.repairs(study), study.spawn.train.weight_decay
+    rows = [row for row in lines.of_repair(lines.of_recipe(every), repaired) if row["weight_decay"] == decay]
+    widths = sorted({row["width"] for row in rows})
+    if len(widths) < 2:
+        return []
+    own = {label: lines.independent(rows, method) for method, label in lines.methods(rows).items()}
+    found = [
+        f"{label} " + ", ".join(percent(lines.heights([row for row in pairs if row["width"] == w])) for w in widths)
+        for label, pairs in own.items()
+    ]
+    return [
+        f"Between independent networks of {', '.join(f'{width:g}' for width in widths)} times the width the test error "
+        f"rises, {REPAIRED[repaired]}, by: {'; '.join(found)}."
+    ]
 
 
 def _midpoint(study: Study, rows: Rows) -> list[str]:

@@ -7,7 +7,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.permutation.methods import METHODS
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
-from hidden_structure.report.connectivity import calibrated, lines, planted
+from hidden_structure.report.connectivity import calibrated, lines, planted, widths
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.preconditions import too_few
 from hidden_structure.report.statistics import differences, finite
@@ -53,7 +53,9 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
         aligned = [method for method in lines.methods(lines.of_repair(rows, on)) if method != UNALIGNED]
         found += [matched(rows, method, on, on != repaired, trained, known) for method in aligned]
     found += [*_zero(study, every, trained, known, tested), *_repair(study, rows, trained)]
-    return found + calibrated.claims(IDEA, study, every, trained, _unlearnt(study, tables("networks")))
+    unlearnt = _unlearnt(study, tables("networks"))
+    found += widths.claims(IDEA, study, every, unless(trained), unlearnt)
+    return found + calibrated.claims(IDEA, study, every, trained, unlearnt)
 
 
 def has_learnt(study: Study, tables: Tables, recipe: str = "") -> Claim:
