@@ -1,22 +1,23 @@
 """What is said of networks of several widths: does what a matching leaves of the barrier fall as they widen?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hidden_structure.frame.params import Study
 from hidden_structure.permutation.methods import METHODS
 from hidden_structure.report.claim import Claim, Criterion
 from hidden_structure.report.connectivity import lines
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
-from hidden_structure.report.statistics import differences
+from hidden_structure.report.statistics import differences, mean
 
 NOTICED_FROM = 0.02  # of the test error
 SHARE_FROM = 0.05
 
 
-def claims(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[float, str]) -> list[Claim]:
+def claims(idea: str, study: Study, every: Rows, unlearned: str, unlearnt: Mapping[float, str]) -> list[Claim]:
     """Of every matching, on pairs of the same seeds; none where there is one width.
 
-    every: lines of all widths and weight decays; unlearnt: width -> why nothing can be said of it.
+    every: lines of all widths and weight decays; unlearned: why nothing can be said of any width, if so; unlearnt:
+    width -> why nothing can be said of it.
     """
     repaired = lines.repairs(study)
     rows = lines.of_repair(every, repaired)
@@ -27,14 +28,17 @@ def claims(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[f
         narrow, wide, why = compared
         bare = narrowest_and_widest(study, rows, UNALIGNED, unlearnt)[:2]
         ends = f"of the widest less that of networks of the same seeds and {narrow[0]['width']:g} times the width"
-        own = {
-            "idea": idea,
-            "seeds": lines.names(wide),
-            "source": narrow[0]["source"],
-            "unmet": unmet or why or _no_barrier(lines.heights(bare[0])),
-        }
+        own = {"idea": idea, "seeds": lines.names(wide), "source": narrow[0]["source"]}
+        unmet = unlearned or why
+        if not unmet and min(lines.heights(bare[0])) <= NOTICED_FROM:
+            unmet = "the narrowest networks have no barrier that could fall"
+        left = lines.heights(narrow)
         shares = [
-            [left / before for left, before in zip(lines.heights(pairs), lines.heights(alone), strict=True) if before]
+            [
+                matched / before
+                for matched, before in zip(lines.heights(pairs), lines.heights(alone), strict=True)
+                if before
+            ]
             for pairs, alone in zip((narrow, wide), bare, strict=True)
         ]
         found += [
@@ -47,7 +51,8 @@ def claims(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[f
                     at_most=-NOTICED_FROM,
                     origin="ours: a change beyond Frankle et al.'s noise",
                 ),
-                values=tuple(differences(lines.heights(wide), lines.heights(narrow))),
+                values=tuple(differences(lines.heights(wide), left)),
+                unmet=unmet or _too_little(left, NOTICED_FROM),
                 **own,
             ),
             Claim(
@@ -61,6 +66,7 @@ def claims(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[f
                     origin="ours: a twentieth",
                 ),
                 values=tuple(differences(shares[1], shares[0])) if len(shares[0]) == len(shares[1]) else (),
+                unmet=unmet or _too_little(shares[0], SHARE_FROM),
                 **own,
             ),
         ]
@@ -83,6 +89,6 @@ def narrowest_and_widest(
     return *([row for row in own if row["width"] == width] for width in ends), why
 
 
-def _no_barrier(heights: tuple[float, ...]) -> str:
-    """heights: of the narrowest networks, not aligned."""
-    return "" if min(heights) > NOTICED_FROM else "the narrowest networks have no barrier that could fall"
+def _too_little(narrow: Sequence[float], fall: float) -> str:
+    """Why what matching leaves between the narrowest networks cannot fall so far without all but vanishing."""
+    return "" if mean(narrow) >= 2 * fall else "matching leaves the narrowest networks too little that could fall"
