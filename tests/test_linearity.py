@@ -57,6 +57,16 @@ def all_of(split):
     return split[0].normalise(split[0].pixels)
 
 
+@pytest.mark.parametrize("width", [3, 40_000, 90_000])
+def test_inner_products_are_of_whole_rows_however_many_fit_the_cache(width):
+    values = torch.randn(3, 7, width, generator=seeding.torch_generator("rows"))
+    a, b, c = values
+    found = layers._dots((a, a), (a, b), (c, b))
+    exact = [(x.double() * y.double()).sum(1) for x, y in ((a, a), (a, b), (c, b))]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, torch.stack(exact).numpy(), rtol=1e-4, atol=1e-2)
+
+
 def network_of(seed, name="mlp", depth=3, width=12, norm="none", classes=10):
     """In float64, with biases and running statistics that are not 0 and 1, and no class that it prefers."""
     with seeding.global_seed("initialisation", seed):

@@ -38,6 +38,7 @@ ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and
 )
 PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 CANCELLING = 1e-2  # an interpolated squared norm below this share of an end's is not added up from the ends' products
+BLOCK = 2**18  # bytes of one tensor, of which a handful fit the cache of a core
 
 ALONG = ("dissimilarity", "exponential", "coefficient", "additivity")  # quantities of every alpha
 Key = tuple[str, str, int]  # layer, quantity, index of alpha
@@ -175,20 +176,21 @@ class _Layers:
         self, found: Found, name: str, samples: Samples, outputs: list[Tensor], additive: list[Tensor]
     ) -> None:
         a, b, *others = _as_rows(samples, *outputs, *additive)
-        ends = a, b, _dots(a, a), _dots(a, b), _dots(b, b)
-        found[name, "baseline", 0] = ends[3], ends[2], ends[4]
+        with_ends = [(other, end) for other in others for end in (other, a, b)]
+        squared_a, inner, squared_b, *products = _dots((a, a), (a, b), (b, b), *with_ends)
+        ends = a, b, squared_a, inner, squared_b
+        found[name, "baseline", 0] = inner, squared_a, squared_b
         kinds = [("merged", index) for index in range(len(self.alphas))]
         kinds += [("additivity", index) for index in range(len(additive))]
-        for (kind, index), other in zip(kinds, others, strict=True):
-            alpha = self.alphas[index]
-            products = _dots(other, other), _dots(other, a), _dots(other, b)
-            linear = _with_sum(1 - alpha, alpha, other, ends, products)
+        for place, ((kind, index), other) in enumerate(zip(kinds, others, strict=True)):
+            alpha, own = self.alphas[index], products[3 * place : 3 * place + 3]
+            linear = _with_sum(1 - alpha, alpha, other, ends, own)
             if kind == "additivity":
                 found[name, kind, index] = linear
                 continue
             found[name, "dissimilarity", index] = found[name, "coefficient", index] = linear
             weights = exponential_weights(alpha, self.depths[name])
-            found[name, "exponential", index] = _with_sum(*weights, other, ends, products)
+            found[name, "exponential", index] = _with_sum(*weights, other, ends, own)
 
     def _commute(self, found: Found, name: str, node: fx.Node, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         """(W_A - W_B)(H_A - H_B) is the difference of the two sides of commutativity."""
@@ -200,10 +202,10 @@ class _Layers:
             ones = [1] * (self.differences[target].dim() - 2)
             together -= (modules[0].bias + modules[1].bias).view(-1, *ones)
         together, crossed = _as_rows(self.samples[node], together, crossed)
-        one, other = _dots(together, together), _dots(together, crossed)
-        found[name, "commutativity", 0] = one - other, one, one - 2 * other + _dots(crossed, crossed)
+        one, other, square = _dots((together, together), (together, crossed), (crossed, crossed))
+        found[name, "commutativity", 0] = one - other, one, one - 2 * other + square
         read = self.samples[first_argument(node)]
-        apart, a, b = (_dots(rows, rows) for rows in _as_rows(read, apart, *inputs))
+        apart, a, b = _dots(*((rows, rows) for rows in _as_rows(read, apart, *inputs)))
         found[name, "inputs", 0] = (a + b - apart) / 2, a, b
 
     def table(self, summaries: dict[Key, dict]) -> list[dict[str, Any]]:
@@ -217,7 +219,7 @@ class _Layers:
         for node, name in self.in_step.names.items():
             if "commutativity" in layers.get(name, ()):
                 a, b = (weight.reshape(1, -1) for weight in self.weights[node.target])
-                inner, *squared = (_dots(x, y) for x, y in ((a, b), (a, a), (b, b)))
+                inner, *squared = _dots((a, b), (a, a), (b, b))
                 layers[name]["weights"] = distance(inner, *squared).item()
         return list(layers.values())
 
@@ -258,7 +260,7 @@ def _with_sum(p: float, q: float, x: Tensor, ends: tuple, products: Sequence[np.
     if len(few):  # the ends point away from each other, and rounding would be all that is left
         x, a, b = (rows[few].cpu().double() for rows in (x, a, b))
         y = p * a + q * b
-        inner[few], squared[few] = _dots(x, y), _dots(y, y)
+        inner[few], squared[few] = _dots((x, y), (y, y))
     return inner, xx, squared
 
 
@@ -275,8 +277,18 @@ def _as_rows(samples: Samples, *values: Tensor) -> list[Tensor]:
     return [value.permute(0, *order).flatten(1) for value in values]
 
 
-def _dots(x: Tensor, y: Tensor) -> np.ndarray:
-    """float64 (n,): the inner product of every row of x (n, d) with that of y, added up in their own precision."""
-    if x.device.type == "cpu":  # one sweep over both; torch writes all the products and reads them again
-        return np.vecdot(x.numpy(), y.numpy()).astype(np.float64)
-    return vecdot(x, y).cpu().double().numpy()
+def _dots(*pairs: tuple[Tensor, Tensor]) -> np.ndarray:
+    """float64 (pairs, n): inner products of every row of x (n, d) with that of y, added up in their own precision."""
+    if pairs[0][0].device.type != "cpu":
+        return torch.stack([vecdot(x, y) for x, y in pairs]).cpu().double().numpy()
+    # One sweep over both; torch writes all the products and reads them again. A few rows at a time, of every pair, are
+    # still in the cache when the next pair wants them.
+    arrays = [(x.numpy(), y.numpy()) for x, y in pairs]
+    (first, _), *_ = arrays
+    found = np.empty((len(pairs), len(first)), first.dtype)
+    rows = max(1, BLOCK // max(1, first[:1].nbytes))
+    for start in range(0, len(first), rows):
+        part = slice(start, start + rows)
+        for (x, y), own in zip(arrays, found, strict=True):
+            np.vecdot(x[part], y[part], out=own[part])
+    return found.astype(np.float64)
