@@ -2,6 +2,7 @@
 that are the tables' and nothing else."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,18 @@ def test_a_correlation_that_is_but_the_difference_of_kinds_is_none_of_matched_li
     every, matched = barriers.claims([*low, *high], {"a": ""})
     assert every.verdict == "supported"
     assert matched.measured < 0.5
+
+
+def test_a_correlation_that_is_but_the_difference_of_repairs_or_studies_is_none():
+    def falling(base, repaired, study="a"):
+        return [replace(line(base + n, base - n, f"u{n % 3}", study=study), repaired=repaired) for n in range(9)]
+
+    for own in (falling(0, False) + falling(100, True), falling(0, False) + falling(100, False, "b")):
+        assert barriers.correlation(own) > 0.3
+        assert barriers.within(own) == pytest.approx(-1)
+    every, _ = barriers.claims(falling(0, False) + falling(100, True), {"a": ""})
+    assert every.verdict == "contradicted"
+    assert barriers.within([line(0, 0, "u")]) is None
 
 
 def test_barriers_are_read_over_all_studies_that_have_them():

@@ -92,6 +92,22 @@ def test_a_pair_without_a_barrier_says_nothing_of_repair_and_hides_no_other(plan
     assert kept["repair"].values == pytest.approx([-0.05])
 
 
+@pytest.mark.parametrize(
+    ("alone", "shown", "more"), [(0.4, "supported", "supported"), (0.1, "not assessable", "contradicted")]
+)
+def test_what_repair_closes_without_a_matching_as_well_shows_nothing_of_matched_networks(
+    plan, found, alone, shown, more
+):
+    def repaired(row):
+        if row["k"] is not None:
+            return row
+        height = 0.5 if not row["repaired"] else alone if row["method"] == "none" else 0.1
+        return flat(row, height)
+
+    kept = verdicts(plan, changed(found, repaired))
+    assert (kept["repair"].verdict, kept["repair.more"].verdict) == (shown, more)
+
+
 def test_pairs_that_share_a_network_count_once(plan, found):
     """Three pairs of three networks are one replication, whatever their order."""
     ring = [[0, 1], [1, 2], [2, 0]]
@@ -360,7 +376,8 @@ def of_width(narrow, wide, bare=0.5, narrow_bare=0.5):
     [
         ((0.3, 0.1, 0.5, 0.5), "supported", "supported"),
         ((0.1, 0.3, 0.5, 0.5), "contradicted", "contradicted"),
-        ((0.3, 0.15, 0.25, 0.5), "supported", "contradicted"),  # so does the barrier of the same pairs not aligned
+        ((0.3, 0.15, 0.25, 0.5), "not assessable", "contradicted"),  # so does the same pairs' that are not aligned
+        ((0.3, 0.1, 0.0, 0.5), "not assessable", "not assessable"),
         ((0.3, 0.1, 0.5, 0.01), "not assessable", "not assessable"),
         ((0.03, 0.001, 0.5, 0.5), "not assessable", "not assessable"),  # matching leaves nothing worth falling
     ],
@@ -372,6 +389,33 @@ def test_a_matched_barrier_that_falls_with_width_is_told_from_one_that_falls_wit
     for method in plan.permute.methods:
         assert kept[f"width.{method}"].verdict == falls
         assert kept[f"width.{method}.share"].verdict == smaller_share
+
+
+def test_pairs_that_one_width_lacks_are_left_out_of_the_trend(plan, found):
+    change, narrowest = of_width(0.3, 0.1), min(made.study().spawn.widths)
+    rows = [change(dict(row)) for row in found["lines"]]
+    first = next(row["seeds"] for row in rows if row["k"] is None)
+
+    def without(method, seeds=None):
+        def there(row):
+            own = row["k"] is None and row["width"] == narrowest and row["method"] == method
+            return not (own and seeds in (None, row["seeds"]))
+
+        return (found | {"lines": list(filter(there, rows))}).__getitem__
+
+    whole = verdicts(plan, without("none of them"))
+    kept = verdicts(plan, without("weights"))
+    assert kept.keys() == whole.keys() - {"width.weights", "width.weights.share"}
+    assert "not measured" in " ".join(chapter(plan, without("weights")).findings)
+    fewer = verdicts(plan, without("weights", first))
+    assert set(whole["width.weights"].seeds) - set(fewer["width.weights"].seeds) == {"-".join(map(str, first))}
+    assert fewer["width.weights.share"].values == whole["width.weights.share"].values[1:]
+
+
+def test_a_method_that_misses_a_known_permutation_says_nothing_of_width(plan, found):
+    lost = found | {"lines": [of_width(0.3, 0.1)(dict(row)) for row in found["lines"]]}
+    kept = verdicts(plan, planted(lost, found=0.5))
+    assert {kept[f"width.weights{of}"].verdict for of in ("", ".share")} == {"not assessable"}
 
 
 def test_networks_of_one_width_are_asked_for_no_trend():

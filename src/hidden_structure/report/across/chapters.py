@@ -161,10 +161,10 @@ def _correlations(claims: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
 
 
 def _within_kinds(own: Sequence[Line]) -> str:
-    """For a correlation over kinds may be nothing but the difference between these."""
-    found = {kind: barriers.correlation(lines) for kind, lines in barriers.grouped(own, lambda line: line.kind).items()}
+    """For a correlation over kinds, too, may be nothing but the difference between these."""
+    found = {kind: barriers.within(lines) for kind, lines in barriers.grouped(own, lambda line: line.kind).items()}
     said = [f"{'not known' if rho is None else signed(rho)} ({kind})" for kind, rho in found.items()]
-    return f"Among lines of one kind the rank correlation is {_listed(said)}."
+    return f"Among lines of one kind, study and repair the rank correlation is on average {_listed(said)}."
 
 
 def _sorted_alike(own: Sequence[Line]) -> str:
@@ -178,10 +178,10 @@ def _barriers_picture(own: Sequence[Line]) -> Picture:
     return Picture(
         "barriers",
         "Barrier and linearity of every line",
-        "A mark is a line between two networks: to the right its error rises more, upwards the features of the merged "
-        "network are farther from interpolated ones, at the layer where they are farthest. Where linear features and "
-        "connected networks come together, marks lie along a rising curve, to the lower left and the upper right of "
-        "the dotted lines.",
+        "A mark is a line between two networks, a panel a study: to the right its error rises more (a fraction), "
+        "upwards the features of the merged network are farther from interpolated ones, at the layer where they are "
+        "farthest. Where linear features and connected networks come together, marks lie along a rising curve, to the "
+        "lower left and the upper right of the dotted lines.",
         "Barrier: how far test error on the line rises above the straight line between its ends. Bend: 1 - cos of "
         "merged with interpolated features over 1 - cos of the two ends', the largest over layers and alphas. All "
         "widths, weight decays and methods. Dotted: Frankle et al.'s line between stable and not, and features a "
@@ -197,13 +197,14 @@ def _ranks(own: Sequence[Line]) -> Numbers:
     groups |= barriers.grouped(own, lambda line: "with REPAIR" if line.repaired else "as merged")
     rows = []
     for name, lines in groups.items():
-        rho = barriers.correlation(lines)
+        rho = barriers.within(lines)
         units = len({line.unit for line in lines})
         rows.append((name, len(lines), units, rho and rounded(rho), sum(line.alike for line in lines) / len(lines)))
     return Numbers(
         "barriers",
         "Rank correlation of barrier with bend",
-        "Spearman's, over lines. Groups are of networks that share no line with those of another; those of the same "
+        "Spearman's, over lines of one study as merged or with REPAIR, means of these. Groups are of networks that "
+        "share no line with those of another; those of the same "
         "seeds at all widths and weight decays are one replication of a study. Alike: share of lines that are on the "
         "same side by barrier and by bend.",
         ("lines", "number", "groups of networks", "rank correlation", "alike"),

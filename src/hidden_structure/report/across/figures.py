@@ -14,6 +14,7 @@ from hidden_structure.report.linearity.claims import BENT_AT_MOST
 from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure, plain
 
 GREY = "#555555"
+COLUMNS = 3
 FACES = {"pca": "filled", "raw": "filled", "tsne": "hollow"}
 REDUCER = {"pca": "clusters by PCA", "raw": "clusters without reduction", "tsne": "clusters by t-SNE"}
 SIZE = {FOLLOWED: 5, ENDED: 5, RECIPE: 3}
@@ -65,17 +66,25 @@ def _way(axes: Axes, network: Network, values: Sequence[float], look: tuple[str,
 
 
 def barriers(lines: Sequence[Line]) -> Figure:
-    """Bend against barrier, a mark a line between two networks."""
-    figure = new_figure(PAGE, 0.55 * PAGE)
-    axes = figure.add_subplot()
-    colours = dict(zip(KINDS, (COLOURS[4], COLOURS[0], COLOURS[6]), strict=True))
-    marks = {study: marker for study, (_, marker) in _looks([line.study for line in lines]).items()}
-    for kind, colour in colours.items():
-        for study, marker in marks.items():
+    """Bend against barrier, a mark a line between two networks, a panel a study."""
+    studies = list(dict.fromkeys(line.study for line in lines))
+    columns = min(COLUMNS, len(studies))
+    height = -(-len(studies) // columns)
+    figure = new_figure(PAGE, (0.12 + 0.33 * height) * PAGE)
+    grid = figure.subplots(height, columns, sharex=True, sharey=True, squeeze=False)
+    looks = dict(zip(KINDS, zip((COLOURS[4], COLOURS[0], COLOURS[6]), MARKERS, strict=False), strict=True))
+    for axes, study in zip(grid.flat, studies, strict=False):
+        for kind, (colour, marker) in looks.items():
             for repaired in (False, True):
                 own = [line for line in lines if (line.kind, line.study, line.repaired) == (kind, study, repaired)]
                 if own:
-                    style = {"marker": marker, "markersize": 4, "alpha": 0.75, "linestyle": "", "markeredgewidth": 0.8}
+                    style = {
+                        "marker": marker,
+                        "markersize": 3.5,
+                        "alpha": 0.75,
+                        "linestyle": "",
+                        "markeredgewidth": 0.8,
+                    }
                     axes.plot(
                         [line.barrier for line in own],
                         [line.bend for line in own],
@@ -85,18 +94,26 @@ def barriers(lines: Sequence[Line]) -> Figure:
                         clip_on=False,
                         **style,
                     )
-    axes.set_xscale("symlog", linthresh=STABLE_AT_MOST / 4, linscale=0.6)
+        axes.axhline(BENT_AT_MOST, color=GREY, linewidth=0.8, linestyle=":")
+        axes.axvline(STABLE_AT_MOST, color=GREY, linewidth=0.8, linestyle=":")
+        axes.set_title(plain(study, 30))
+    first = grid[0, 0]
+    first.set_xscale("symlog", linthresh=STABLE_AT_MOST / 4, linscale=0.6)
     ticks = [tick for tick in (0, 0.005, 0.02, 0.1, 0.3, 1) if tick <= 2 * max(line.barrier for line in lines)]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xlim(left=0)
-    logarithmic(axes)
-    axes.axhline(BENT_AT_MOST, color=GREY, linewidth=0.8, linestyle=":")
-    axes.axvline(STABLE_AT_MOST, color=GREY, linewidth=0.8, linestyle=":")
-    axes.set(xlabel="barrier in test error (fraction)", ylabel="bend at the worst layer (ratio to the ends)")
-    handles = [_mark(kind, colour, "o") for kind, colour in colours.items()]
-    handles += [_mark("as merged", GREY, "o", "hollow"), _mark("with REPAIR", GREY, "o")]
-    handles += [_mark(f"study {plain(study, 30)}", GREY, marker) for study, marker in marks.items()]
+    first.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    first.set_xticks([], minor=True)
+    first.set_xlim(left=0)
+    logarithmic(first)
+    for axes in list(grid.flat)[len(studies) :]:
+        axes.remove()
+    for column, axes in enumerate(grid[-1]):
+        lowest = axes if len(studies) > (height - 1) * columns + column else grid[-2, column]
+        lowest.set_xlabel("barrier in test error")
+        lowest.tick_params(labelbottom=True)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("bend at the worst layer")
+    handles = [_mark(kind, *look) for kind, look in looks.items()]
+    handles += [_mark("as merged", GREY, "D", "hollow"), _mark("with REPAIR", GREY, "D")]
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from hidden_structure.frame.params import Study
 from hidden_structure.report import statistics
 from hidden_structure.report.chapter import Chapter, Numbers, Tables
-from hidden_structure.report.connectivity import calibrated, calibrated_figures, claims, given, lines, onset, planted
+from hidden_structure.report.connectivity import (
+    calibrated,
+    calibrated_figures,
+    claims,
+    given,
+    lines,
+    onset,
+    planted,
+    repairing,
+)
 from hidden_structure.report.connectivity.figures import pictures
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 
@@ -81,27 +90,36 @@ def _findings(study: Study, tables: Tables) -> list[str]:
 
 
 def _of_widths(study: Study, every: Rows) -> list[str]:
-    """What is left of the barrier at every width; none where there is one."""
-    repaired, decay = lines.repairs(study), study.spawn.train.weight_decay
-    rows = [row for row in lines.of_repair(lines.of_recipe(every), repaired) if row["weight_decay"] == decay]
-    widths = sorted({row["width"] for row in rows})
+    """What is left of the barrier at every width, and how often the ends err; none where there is one width."""
+    decay = study.spawn.train.weight_decay
+    own = [row for row in lines.of_recipe(every) if row["weight_decay"] == decay and row["k"] is None]
+    widths = sorted({row["width"] for row in own})
     if len(widths) < 2:
         return []
-    own = {label: lines.independent(rows, method) for method, label in lines.methods(rows).items()}
-    found = [
-        f"{label} " + ", ".join(percent(lines.heights([row for row in pairs if row["width"] == w])) for w in widths)
-        for label, pairs in own.items()
-    ]
-    return [
-        f"Between independent networks of {', '.join(f'{width:g}' for width in widths)} times the width the test error "
-        f"rises, {REPAIRED[repaired]}, by: {'; '.join(found)}."
-    ]
+    who = f"independent networks of {', '.join(f'{width:g}' for width in widths)} times the width"
+    bare = lines.independent(lines.of_repair(own, False), UNALIGNED)
+    said = []
+    for repaired, how in REPAIRED.items():
+        rows = lines.of_repair(own, repaired)
+        found = [
+            f"{label} {', '.join(_at(lines.independent(rows, method), width) for width in widths)}"
+            for method, label in lines.methods(rows).items()
+        ]
+        said.append(f"Between {who} the test error rises, {how}, by: {'; '.join(found)}.")
+    errors = [[1 - accuracy for row in bare if row["width"] == width for accuracy in row["ends"]] for width in widths]
+    erring = ", ".join(percent(values) for values in errors if values)
+    return [*said, f"The ends of these lines err on {erring} of the test images."]
+
+
+def _at(rows: Rows, width: float) -> str:
+    own = [row for row in rows if row["width"] == width]
+    return percent(lines.heights(own)) if own else "not measured"
 
 
 def _midpoint(study: Study, rows: Rows) -> list[str]:
     """What the source found halfway between matched networks like the study's, and what was found here."""
     own = {on: lines.independent(lines.of_repair(rows, on), "correlations") for on in REPAIRED}
-    known = claims.published(study)
+    known = repairing.published(study)
     if not known or not own[False]:
         return []
     here = [percent([row["midpoint"] for row in own[on]]) for on in REPAIRED]

@@ -7,7 +7,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.permutation.methods import METHODS
 from hidden_structure.report.chapter import Tables
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
-from hidden_structure.report.connectivity import calibrated, lines, planted, widths
+from hidden_structure.report.connectivity import calibrated, lines, planted, repairing, widths
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.preconditions import too_few
 from hidden_structure.report.statistics import differences, finite
@@ -26,17 +26,6 @@ EASY = ("digits", "mnist", "fashion-mnist")  # an MLP is stable from its initial
 LEARNT_AT_MOST = 0.5  # of the error of a guess: networks that have learnt nothing have no barrier between them either
 ZERO_AT_MOST = 0.005  # what cannot be told from none by eye in the authors' figures
 ZERO_FROM_CHANNELS = 512  # of a ResNet-20: 32 times 16
-MOST = 0.5
-NEAR = 0.1
-
-# Test accuracy of the ends, and halfway between networks whose correlations were matched, without and with REPAIR:
-# (dataset, name, depth, width, norm) -> three fractions and the network; None stands for any.
-TABLE = {
-    ("cifar10", "resnet", 20, 16, "batch"): (0.936, 0.127, 0.676, "ResNet-20 x1, BatchNorm, CIFAR-10, 250 epochs"),
-    ("cifar10", "resnet", 20, 64, "batch"): (0.961, 0.348, 0.921, "ResNet-20 x4, BatchNorm, CIFAR-10, 250 epochs"),
-    ("cifar10", "vgg", 11, 64, "batch"): (0.922, 0.613, 0.882, "VGG-11, CIFAR-10"),
-    ("mnist", "mlp", None, None, "none"): (0.991, 0.824, 0.980, "MLP, MNIST"),
-}
 
 
 def claims(study: Study, tables: Tables) -> list[Claim]:
@@ -52,9 +41,9 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     for on in dict.fromkeys((repaired, True)):  # the gain of a matching must not be what REPAIR gives without one
         aligned = [method for method in lines.methods(lines.of_repair(rows, on)) if method != UNALIGNED]
         found += [matched(rows, method, on, on != repaired, trained, known) for method in aligned]
-    found += [*_zero(study, every, trained, known, tested), *_repair(study, rows, trained)]
+    found += [*_zero(study, every, trained, known, tested), *repairing.claims(IDEA, study, rows, trained)]
     unlearnt = _unlearnt(study, tables("networks"))
-    found += widths.claims(IDEA, study, every, unless(trained), unlearnt)
+    found += widths.claims(IDEA, study, every, trained, known, unless(trained), unlearnt)
     return found + calibrated.claims(IDEA, study, every, trained, unlearnt)
 
 
@@ -203,66 +192,6 @@ def _zero(study: Study, every: Rows, trained: Claim, known: Rows, tested: int) -
     ]
 
 
-def _repair(study: Study, rows: Rows, trained: Claim) -> list[Claim]:
-    """What REPAIR does for networks whose correlations were matched, and for the same pairs not aligned."""
-    merged, mended = (lines.independent(lines.of_repair(rows, on), "correlations") for on in (False, True))
-    if not merged:
-        return []
-    bare = [lines.independent(lines.of_repair(rows, on), UNALIGNED) for on in (False, True)]
-    known = published(study)
-    quantity = f"share of a barrier in test error of {STABLE_AT_MOST:g} or more that REPAIR closes"
-    repaired, names = _closed(merged, mended)
-    without, control = _closed(*bare)
-    found = [
-        Claim(
-            id=f"{IDEA}.repair",
-            idea=IDEA,
-            kind="published",
-            statement="REPAIR closes most of the barrier between networks whose units are matched by correlations.",
-            criterion=Criterion(quantity, at_least=MOST, origin="ours: more than half"),
-            values=repaired,
-            seeds=names,
-            source=JORDAN,
-            published=Published(1 - (known[0] - known[2]) / (known[0] - known[1]), known[3]) if known else None,
-            unmet=unless(trained) or ("" if repaired else "matched pairs have no barrier to be closed"),
-        ),
-        Claim(
-            id=f"{IDEA}.repair.control",
-            idea=IDEA,
-            kind="control",
-            statement="REPAIR alone does not close most of the barrier between the same networks, not aligned.",
-            criterion=Criterion(quantity, at_most=MOST, origin="ours: less than half"),
-            values=without,
-            seeds=control,
-            source=JORDAN,
-            unmet=unless(trained) or ("" if without else "there is no barrier to be closed"),
-        ),
-    ]
-    if known:
-        ends, before, after, setting = known
-        found.append(
-            Claim(
-                id=f"{IDEA}.midpoint",
-                idea=IDEA,
-                kind="published",
-                statement="Halfway between networks whose units are matched by correlations, REPAIR restores as much "
-                "of the accuracy as the source found.",
-                criterion=Criterion(
-                    "test accuracy at the midpoint, with REPAIR",
-                    at_least=after - NEAR,
-                    at_most=min(1.0, after + NEAR),
-                    origin="within ten points of the published one",
-                ),
-                values=tuple(finite(row["midpoint"], f"midpoint of {row['pair']}") for row in mended),
-                seeds=lines.names(mended),
-                source=JORDAN,
-                published=Published(after, f"{setting}; ends {ends}, without REPAIR {before}"),
-                unmet=unless(trained),
-            )
-        )
-    return found
-
-
 def as_early(fork: Mapping) -> bool:
     """Whether networks part at about the sources' share of training: to share more of it is another experiment."""
     return fork["share"] <= 2 * STABLE_FROM_SHARE
@@ -278,22 +207,8 @@ def has_onset(study: Study) -> bool:
     return bool(study.spawn.steps or study.spawn.recipes)
 
 
-def published(study: Study) -> tuple[float, float, float, str] | None:
-    """The source's accuracies (ends, midpoint, midpoint with REPAIR) for the study's data and network."""
-    network = study.spawn.network
-    key = (study.data.source, network.name, network.depth, network.width, network.norm)
-    return next((TABLE[known] for known in TABLE if all(a in (b, None) for a, b in zip(known, key, strict=True))), None)
-
-
 def moment(fork: Mapping) -> str:
     """When two networks parted: "5 epochs (1955 steps, 42 % of training)"."""
     steps = "" if isinstance(fork["k"], str) else f"{fork['steps']} steps, "
     share = f" ({steps}{100 * fork['share']:.2g} % of training)" if fork["k"] else ""
     return lines.after(fork["k"]) + share
-
-
-def _closed(merged: Rows, mended: Rows) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Of the pairs that have a barrier, and their names: of others a share says nothing."""
-    pairs = zip(lines.names(merged), lines.heights(merged), lines.heights(mended), strict=True)
-    found = [(name, 1 - after / before) for name, before, after in pairs if before >= STABLE_AT_MOST]
-    return tuple(share for _, share in found), tuple(name for name, _ in found)

@@ -16,7 +16,7 @@ from hidden_structure.report.chapter import Picture
 from hidden_structure.report.connectivity import lines, parting, series
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.plotting import COLUMN, PAGE, logarithmic_axis, new_figure
-from hidden_structure.report.statistics import mean
+from hidden_structure.report.statistics import interval, mean
 
 LINEAR_TO = 0.01  # of a barrier in test error: below, its logarithm would be that of a few images
 DECADES = 10  # from this ratio of largest to smallest on, losses are drawn on a logarithmic scale
@@ -61,13 +61,15 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows, unlearnt:
     if len({(row["width"], row["weight_decay"]) for row in wide}) > 1:
         repaired = lines.repairs(study)
         methods = [method for method in lines.methods(wide) if method != UNALIGNED]
-        chosen = [UNALIGNED, *dict.fromkeys(methods[:1] + methods[-1:])]
+        by_activations = [method for method in ("correlations", "activations", "joint") if method in methods]
+        chosen = [UNALIGNED, *dict.fromkeys(methods[:1] + (by_activations or methods[-1:])[:1])]
         found.append(
             Picture(
                 "widths",
                 "Barriers against width",
                 "How far the test error rises above the straight line between its ends, against the width of the "
-                f"networks. Small marks are pairs, lines their means; linear up to {LINEAR_TO:g}, logarithmic above.",
+                "networks. Small marks are pairs, lines their means, bars 95 % intervals, which the panels may cut. "
+                f"The axis is logarithmic, where barriers reach below {LINEAR_TO:g} linear up to there.",
                 f"Independent networks, {REPAIRED[repaired]}, of every width and weight decay of the parameters.",
                 partial(barrier_against_width, wide, chosen, [repaired]),
             )
@@ -120,24 +122,36 @@ def barrier_against_width(rows: Rows, methods: Sequence[str], repairs: Sequence[
     decays = sorted({row["weight_decay"] for row in rows})
     figure = new_figure(PAGE, PAGE * (0.1 + 0.3 * len(repairs)))
     grid = figure.subplots(len(repairs), len(decays), sharex=True, sharey=True, squeeze=False)
+    drawn = [row for row in rows if row["method"] in methods and row["repaired"] in repairs]
+    every = lines.heights(drawn)
     for line, repaired in zip(grid, repairs, strict=True):
         for axes, decay in zip(line, decays, strict=True):
             own = [row for row in rows if row["weight_decay"] == decay and row["repaired"] == repaired]
             widths = sorted({row["width"] for row in own})
-            for one in series.independent(own):
-                if one.rows[0]["method"] not in methods:
-                    continue
+            shown = [one for one in series.independent(own) if one.rows[0]["method"] in methods]
+            for index, one in enumerate(shown):
                 heights = [lines.heights([row for row in one.rows if row["width"] == width]) for width in widths]
-                axes.plot(widths, list(map(mean, heights)), label=one.label, zorder=2, **one.style)
-                for width, values in zip(widths, heights, strict=True):
-                    axes.plot([width] * len(values), values, "_", color=one.colour, markersize=6, alpha=0.6)
+                kept = [(width, values) for width, values in zip(widths, heights, strict=True) if values]
+                beside = 2 ** (0.07 * (index - (len(shown) - 1) / 2))  # or what coincides would hide
+                places, middles = [beside * width for width, _ in kept], [mean(values) for _, values in kept]
+                axes.plot(places, middles, label=one.label, zorder=2, **one.style)
+                for place, middle, (_, values) in zip(places, middles, kept, strict=True):
+                    axes.plot([place] * len(values), values, ".", color=one.colour, markersize=3, alpha=0.6)
+                    if bounds := interval(values):
+                        reach = [[middle - bounds[0]], [bounds[1] - middle]]
+                        axes.errorbar(place, middle, yerr=reach, fmt="none", ecolor=one.colour, elinewidth=0.9)
             axes.set_title(f"weight decay {decay:g}" + (f", {REPAIRED[repaired]}" if len(repairs) > 1 else ""))
             axes.set_xscale("log", base=2)
             axes.set_xticks(widths, [_multiple(width) for width in widths])
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlim(widths[0] / 1.4, widths[-1] * 1.4)
-        error_axis(line[0])
-        line[0].set_ylim(0, None)
+        if min(every) > LINEAR_TO:
+            line[0].set_yscale("log")
+            line[0].set_ylim(min(every) / 1.3, max(every) * 1.3)
+            plain_ticks(line[0])
+        else:
+            error_axis(line[0])
+            line[0].set_ylim(0, max(every) * 1.3)
         line[0].set_ylabel("barrier in test error")
     for axes in grid[-1]:
         axes.set_xlabel("multiple of the network's width")

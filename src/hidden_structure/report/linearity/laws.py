@@ -66,7 +66,7 @@ def claims(idea: str, study: Study, every: Rows, own: Rows, parted: str, unmet: 
         *found,
         claim(
             name="unaligned",
-            kind="published",
+            kind="ours",  # the source's are wide enough to be connected
             statement="LEWC describes the features between independent networks that are not aligned better than LLFC "
             "does.",
             criterion=exponential,

@@ -55,7 +55,7 @@ def maps(samples: Sequence[Mapping], classes: Sequence[Mapping], method: str) ->
             axes.scatter(*inside, label=name, **dots)
         axes.set(xticks=[], yticks=[])
         axes.spines[["top", "right"]].set_visible(True)
-        axes.set_title(plain(classes[own[0]]["superclass"], 72 // columns), fontsize="small")
+        axes.set_title(plain(classes[own[0]]["superclass"], 80 // columns), fontsize="small")
         _legend(axes, names, own_styles, 2 if columns < 4 else 1)
     for axes in list(panels.flat)[len(shown) :]:
         axes.remove()
