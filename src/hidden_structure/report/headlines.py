@@ -23,7 +23,7 @@ CLAIMS = (
     *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
     *("connectivity.onset", "connectivity.parted.k0"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
-    "connectivity.width.correlations",
+    "connectivity.width.correlations.share",
     *("linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
     *("finetune.linear", "finetune.addition", "finetune.kept"),
 )
