@@ -17,7 +17,7 @@ from torch import nn
 
 from hidden_structure.distillation.lelp import lelp
 from hidden_structure.distillation.students import Task, distillation_loss, fixed_targets, forward_all, online_targets
-from hidden_structure.frame import params
+from hidden_structure.frame import params, studies
 from hidden_structure.networks.features import evaluation_mode, head
 from hidden_structure.networks.resnet import ResNet
 from hidden_structure.seeding import global_seed, numpy_generator, torch_generator
@@ -26,22 +26,18 @@ from hidden_structure.training.batches import on_device
 from hidden_structure.training.device import autocast, pick_precision
 
 CLASSES, SUBCLASSES, EMBEDDED, DIMENSION = 2, 10, 50_000, 64
-RECIPE = params.Train(
-    epochs=1,
-    batch_size=128,
-    optimizer="sgd",
-    lr=0.1,
-    momentum=0.9,
-    nesterov=True,
-    weight_decay=5e-4,
-    schedule="constant",
-    warmup=0.0,
-    milestones=[],
-    factor=1.0,
-    crop=4,
-    flip=True,
-    snapshots=2,
-)
+OWN = {
+    "epochs": 1,
+    "batch_size": 128,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "schedule": "constant",
+    "warmup": 0.0,
+    "snapshots": 2,
+}
+RECIPE = params.Study.model_validate(
+    studies.complete({"study": "benchmark", "data": {"source": "cifar10"}, "merge": {"classes": CLASSES}, "train": OWN})
+).train
 
 
 def network(depth: int, width: int, outputs: int) -> nn.Module:
