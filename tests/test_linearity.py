@@ -57,7 +57,7 @@ def all_of(split):
     return split[0].normalise(split[0].pixels)
 
 
-@pytest.mark.parametrize("width", [3, 40_000, 90_000])
+@pytest.mark.parametrize("width", [3, 20_000, 90_000])  # rows a block: all of 7, 3 and 1
 def test_inner_products_are_of_whole_rows_however_many_fit_the_cache(width):
     values = torch.randn(3, 7, width, generator=seeding.torch_generator("rows"))
     a, b, c = values

@@ -137,7 +137,7 @@ def test_the_figure_shows_a_line_a_followed_network_and_a_mark_each():
 
 
 def line(barrier: float, bend: float, replication: str, kind: str = MATCHED, study: str = "a") -> Line:
-    return Line(study, f"{replication}, a width", replication, kind, "weights", False, barrier, bend)
+    return Line(study, "a cell", f"{replication}, a width", replication, kind, "weights", False, barrier, bend)
 
 
 def test_repeating_the_lines_of_a_group_of_networks_makes_no_interval_narrower():
@@ -189,15 +189,15 @@ def test_a_correlation_that_is_but_the_difference_of_kinds_is_none_of_matched_li
     assert matched.measured < 0.5
 
 
-def test_a_correlation_that_is_but_the_difference_of_repairs_or_studies_is_none():
-    def falling(base, repaired, study="a"):
-        return [replace(line(base + n, base - n, f"u{n % 3}", study=study), repaired=repaired) for n in range(9)]
+@pytest.mark.parametrize("apart", [{"repaired": True}, {"cell": "another width"}, {"study": "b"}])
+def test_a_correlation_that_is_but_the_difference_of_repairs_widths_or_studies_is_none(apart):
+    def falling(base):
+        return [line(base + n, base - n, f"u{n % 3}") for n in range(9)]
 
-    for own in (falling(0, False) + falling(100, True), falling(0, False) + falling(100, False, "b")):
-        assert barriers.correlation(own) > 0.3
-        assert barriers.within(own) == pytest.approx(-1)
-    every, _ = barriers.claims(falling(0, False) + falling(100, True), {"a": ""})
-    assert every.verdict == "contradicted"
+    own = [*falling(0), *(replace(one, **apart) for one in falling(100))]
+    assert barriers.correlation(own) > 0.3
+    assert barriers.within(own) == pytest.approx(-1)
+    assert {claim.verdict for claim in barriers.claims(own, {"a": "", "b": ""})} == {"contradicted"}
     assert barriers.within([line(0, 0, "u")]) is None
 
 

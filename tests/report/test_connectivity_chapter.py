@@ -88,6 +88,7 @@ def test_a_pair_without_a_barrier_says_nothing_of_repair_and_hides_no_other(plan
         return flat(row, first if row["seeds"] == [0, 1] else 0.42 if row["repaired"] else 0.4)
 
     kept = verdicts(plan, changed(found, lambda row: repaired(row, 0.001) if row["k"] is None else row))
+    assert kept["repair.more"].seeds == ("2-3",)
     assert kept["repair"].seeds == kept["repair.control"].seeds == ("2-3",)
     assert kept["repair"].values == pytest.approx([-0.05])
 
@@ -296,6 +297,41 @@ def test_narrow_networks_that_have_learnt_nothing_are_no_reason_not_to_judge_wid
     assert kept["calibrated.width"].verdict == ("supported" if len(widths) > 2 else "not assessable")
 
 
+def test_wide_networks_without_a_barrier_say_nothing_of_what_the_temperature_closes(plan, found):
+    widest = max(row["width"] for row in found["lines"])
+    kept = verdicts(
+        plan, changed(found, lambda row: calibrated(row, *([0.001] * 2 if row["width"] == widest else [0.5] * 2)))
+    )
+    assert kept["calibrated.wide"].verdict == "not assessable"
+    assert kept["calibrated.width"].verdict == "supported"
+
+
+def test_networks_with_batchnorm_are_asked_for_a_trend_as_merged_and_with_repair():
+    plan = made.study(network=made.RESNET)
+    found = made.tabulated(plan, made.results(plan))
+    narrowest = min(row["width"] for row in found["lines"])
+
+    def rising(row):
+        return calibrated(row, (0.3 if row["width"] == narrowest else 0.6) if not row["repaired"] else 0.3)
+
+    kept = verdicts(plan, changed(found, lambda row: rising(row) if row["k"] is None else row))
+    assert kept["calibrated.width.merged"].values[0] == pytest.approx(0.3)
+    assert kept["calibrated.width"].values[0] == pytest.approx(0)
+    assert {"calibrated.wide", "calibrated.wide.merged"} <= kept.keys()
+
+
+def test_widths_without_a_pair_of_the_same_seeds_are_not_compared(plan, found):
+    narrowest = min(row["width"] for row in found["lines"])
+
+    def others(row):
+        own = row["k"] is None and row["width"] == narrowest
+        return row | {"seeds": [seed + 10 for seed in row["seeds"]]} if own else row
+
+    kept = verdicts(plan, changed(found, others))
+    assert not [name for name in kept if name.startswith("width") or name == "calibrated.width"]
+    assert "calibrated.wide" in kept
+
+
 def test_what_fitting_does_to_the_ends_themselves_is_told(plan, found):
     def said(temperature, factor):
         def ends(row):
@@ -380,6 +416,7 @@ def of_width(narrow, wide, bare=0.5, narrow_bare=0.5):
         ((0.3, 0.1, 0.0, 0.5), "not assessable", "not assessable"),
         ((0.3, 0.1, 0.5, 0.01), "not assessable", "not assessable"),
         ((0.03, 0.001, 0.5, 0.5), "not assessable", "not assessable"),  # matching leaves nothing worth falling
+        ((0.03, 0.3, 0.5, 0.5), "contradicted", "contradicted"),
     ],
 )
 def test_a_matched_barrier_that_falls_with_width_is_told_from_one_that_falls_without_matching(

@@ -278,7 +278,10 @@ def _as_rows(samples: Samples, *values: Tensor) -> list[Tensor]:
 
 
 def _dots(*pairs: tuple[Tensor, Tensor]) -> np.ndarray:
-    """float64 (pairs, n): inner products of every row of x (n, d) with that of y, added up in their own precision."""
+    """float64 (pairs, n): inner products of every row of x (n, d) with that of y, added up in their own precision.
+
+    pairs: all of one shape, precision and device.
+    """
     if pairs[0][0].device.type != "cpu":
         return torch.stack([vecdot(x, y) for x, y in pairs]).cpu().double().numpy()
     # One sweep over both; torch writes all the products and reads them again. A few rows at a time, of every pair, are

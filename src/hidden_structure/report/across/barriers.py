@@ -27,11 +27,12 @@ KINDS = (PARTED, MATCHED, BARE)
 
 @dataclass(frozen=True)
 class Line:
-    """barrier: of the test error. bend: 1 - cos of merged with interpolated features over 1 - cos of the two ends', at
-    the worst layer. unit: the networks that its own have lines to, directly or by others. replication: these and those
-    of the same seeds in other cells."""
+    """cell: width and weight decay. barrier: of the test error. bend: 1 - cos of merged with interpolated features over
+    1 - cos of the two ends', at the worst layer. unit: the networks that its own have lines to, directly or by others.
+    replication: these and those of the same seeds in other cells."""
 
     study: str
+    cell: str
     unit: str
     replication: str
     kind: str
@@ -57,6 +58,7 @@ def lines(study: Study, tables: Tables) -> list[Line]:
     return [
         Line(
             study=study.study,
+            cell="width {width:g}, decay {weight_decay:g}".format(**row),
             unit="{}/width-{}-decay-{}-seed-{}".format(study.study, *units[_ends(row)[0]]),
             replication=f"{study.study}/seed-{units[_ends(row)[0]][2]}",
             kind=PARTED if row["k"] is not None else BARE if row["method"] == UNALIGNED else MATCHED,
@@ -84,9 +86,9 @@ def correlation(own: Sequence[Line]) -> float | None:
 
 
 def within(own: Sequence[Line]) -> float | None:
-    """The mean of the correlations within studies and repairs, of those that have one: over several it may be nothing
-    but the difference between them."""
-    apart = grouped(own, lambda line: f"{line.study} {line.repaired}").values()
+    """The mean of the correlations within studies, widths, weight decays and repairs, of those that have one: over
+    several it may be nothing but the difference between them."""
+    apart = grouped(own, lambda line: f"{line.study}, {line.cell}, {line.repaired}").values()
     found = [rho for rho in map(correlation, apart) if rho is not None]
     return mean(found) if found else None
 
@@ -114,7 +116,7 @@ def claims(own: Sequence[Line], unmet: Mapping[str, str]) -> Iterator[Claim]:
                 criterion=Criterion(
                     "rank correlation of the barrier in test error with 1 - cos of merged with interpolated features "
                     "over 1 - cos of the ends', at the worst layer, over the lines of the same "
-                    "seeds, mean of those as merged and with REPAIR",
+                    "seeds, mean of the correlations within each width, weight decay and repair",
                     at_least=STRONG_FROM,
                     origin="ours: strong",
                 ),

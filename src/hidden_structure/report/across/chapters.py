@@ -164,7 +164,10 @@ def _within_kinds(own: Sequence[Line]) -> str:
     """For a correlation over kinds, too, may be nothing but the difference between these."""
     found = {kind: barriers.within(lines) for kind, lines in barriers.grouped(own, lambda line: line.kind).items()}
     said = [f"{'not known' if rho is None else signed(rho)} ({kind})" for kind, rho in found.items()]
-    return f"Among lines of one kind, study and repair the rank correlation is on average {_listed(said)}."
+    return (
+        "Among lines of one kind, study, width, weight decay and repair the rank correlation is on average "
+        f"{_listed(said)}."
+    )
 
 
 def _sorted_alike(own: Sequence[Line]) -> str:
@@ -203,10 +206,9 @@ def _ranks(own: Sequence[Line]) -> Numbers:
     return Numbers(
         "barriers",
         "Rank correlation of barrier with bend",
-        "Spearman's, over lines of one study as merged or with REPAIR, means of these. Groups are of networks that "
-        "share no line with those of another; those of the same "
-        "seeds at all widths and weight decays are one replication of a study. Alike: share of lines that are on the "
-        "same side by barrier and by bend.",
+        "Spearman's, over lines of one study, width, weight decay and repair, means of these. Groups are of networks "
+        "that share no line with those of another; those of the same seeds at all widths and weight decays are one "
+        "replication of a study. Alike: share of lines that are on the same side by barrier and by bend.",
         ("lines", "number", "groups of networks", "rank correlation", "alike"),
         rows,
     )

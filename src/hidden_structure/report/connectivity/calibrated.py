@@ -80,30 +80,30 @@ def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[fl
         compared = widths.ends(study, lines.of_repair(every, repaired), unlearnt)
         if not compared:
             return []
-        narrow, wide = compared.of(UNALIGNED)
         how = f"{REPAIRED[repaired]} (nats)"
         beside = ".merged" if repaired != lines.repairs(study) else ""
-        nothing = (
-            max((*lines.heights(wide, of="test_loss"), *lines.heights(narrow, of="test_loss"))) <= CONNECTED_AT_MOST
-        )
-        without = "there is no barrier in loss to be closed" if nothing else ""
-        found += [
-            Claim(
-                id=f"{idea}.calibrated.width{beside}",
-                idea=idea,
-                kind="published",
-                statement="The wider independent networks that are not aligned are, the lower is their barrier in loss "
-                f"once the temperature is fitted, {REPAIRED[repaired]}.",
-                criterion=Criterion(
-                    f"{BARRIER} {compared.apart}, {how}",
-                    at_most=-NOTICED_FROM,
-                    origin="ours: 2 % of the images at a nat each",
-                ),
-                values=tuple(differences(heights(wide), heights(narrow))),
-                seeds=lines.names(wide),
-                source=ITO,
-                unmet=unmet or compared.unmet or without,
-            ),
+        if pairs := compared.pairs(UNALIGNED):
+            narrow, wide, *_ = zip(*pairs, strict=True)
+            found.append(
+                Claim(
+                    id=f"{idea}.calibrated.width{beside}",
+                    idea=idea,
+                    kind="published",
+                    statement="The wider independent networks that are not aligned are, the lower is their barrier in "
+                    f"loss once the temperature is fitted, {REPAIRED[repaired]}.",
+                    criterion=Criterion(
+                        f"{BARRIER} {compared.apart}, {how}",
+                        at_most=-NOTICED_FROM,
+                        origin="ours: 2 % of the images at a nat each",
+                    ),
+                    values=tuple(differences(heights(wide), heights(narrow))),
+                    seeds=lines.names(wide),
+                    source=ITO,
+                    unmet=unmet or compared.unmet or _flat([*narrow, *wide]),
+                )
+            )
+        widest = [*compared.lines[1][UNALIGNED].values()]
+        found.append(
             Claim(
                 id=f"{idea}.calibrated.wide{beside}",
                 idea=idea,
@@ -113,13 +113,18 @@ def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[fl
                 criterion=Criterion(
                     f"{BARRIER}, {how}", at_most=CONNECTED_AT_MOST, origin="ours: 5 % of the images at a nat each"
                 ),
-                values=heights(wide),
-                seeds=lines.names(wide),
+                values=heights(widest),
+                seeds=lines.names(widest),
                 source=ITO,
-                unmet=unmet or unlearnt.get(compared.widths[1], "") or without,
-            ),
-        ]
+                unmet=unmet or unlearnt.get(compared.widths[1], "") or _flat(widest),
+            )
+        )
     return found
+
+
+def _flat(rows: Rows) -> str:
+    highest = max(lines.heights(rows, of="test_loss"))
+    return "there is no barrier in loss to be closed" if highest <= CONNECTED_AT_MOST else ""
 
 
 def heights(rows: Rows) -> tuple[float, ...]:

@@ -92,7 +92,7 @@ def _findings(study: Study, tables: Tables) -> list[str]:
 def _of_widths(study: Study, every: Rows) -> list[str]:
     """What is left of the barrier at every width, and how often the ends err; none where there is one width."""
     decay = study.spawn.train.weight_decay
-    own = [row for row in lines.of_recipe(every) if row["weight_decay"] == decay and row["k"] is None]
+    own = [row for row in every if row["weight_decay"] == decay and row["k"] is None]
     widths = sorted({row["width"] for row in own})
     if len(widths) < 2:
         return []

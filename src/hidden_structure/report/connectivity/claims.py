@@ -14,10 +14,9 @@ from hidden_structure.report.statistics import differences, finite
 
 FRANKLE = "Frankle, Dziugaite, Roy, Carbin 2020"
 AINSWORTH = "Ainsworth, Hayase, Srinivasa 2023"
-JORDAN = "Jordan, Sedghi, Saukh, Entezari, Neyshabur 2023"
 IDEA = "connectivity"
 
-STABLE_AT_MOST = 0.02
+STABLE_AT_MOST = lines.NOTICED_FROM
 FRANKLES_LINE = "Frankle et al.'s line between stable and not"
 # From here on their ResNet-20 is stable: iteration 2000, which is epoch 5 of CIFAR-10 and 3 % of their training. Epochs
 # leave out the incomplete batch here: five are 1,950 steps.

@@ -69,7 +69,7 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows, unlearnt:
                 "Barriers against width",
                 "How far the test error rises above the straight line between its ends, against the width of the "
                 "networks. Small marks are pairs, lines their means, bars 95 % intervals, which the panels may cut. "
-                f"The axis is logarithmic, where barriers reach below {LINEAR_TO:g} linear up to there.",
+                f"The axis is logarithmic, or linear below {LINEAR_TO:g} where barriers reach that low.",
                 f"Independent networks, {REPAIRED[repaired]}, of every width and weight decay of the parameters.",
                 partial(barrier_against_width, wide, chosen, [repaired]),
             )
@@ -151,7 +151,7 @@ def barrier_against_width(rows: Rows, methods: Sequence[str], repairs: Sequence[
             plain_ticks(line[0])
         else:
             error_axis(line[0])
-            line[0].set_ylim(0, max(every) * 1.3)
+            line[0].set_ylim(0, 1.3 * max(LINEAR_TO, *every))
         line[0].set_ylabel("barrier in test error")
     for axes in grid[-1]:
         axes.set_xlabel("multiple of the network's width")

@@ -11,6 +11,7 @@ from hidden_structure.report.statistics import finite
 Rows = Sequence[Mapping]
 REPAIRED = {False: "as merged", True: "with REPAIR"}
 UNALIGNED = "none"
+NOTICED_FROM = 0.02  # of the test error: Frankle et al.'s line between stable and not
 CALIBRATED = "test_calibrated_loss"  # a column that lines of studies made earlier lack
 
 
