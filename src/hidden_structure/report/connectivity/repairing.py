@@ -69,7 +69,9 @@ def claims(idea: str, study: Study, rows: Rows, trained: Claim) -> list[Claim]:
             seeds=tuple(both),
             source=JORDAN,
             unmet=unless(trained)
-            or ("" if both else f"{'not aligned' if matched else 'matched'} they have no barrier"),
+            or (
+                "" if both else f"pairs {'not aligned' if matched else 'that are matched'} have no barrier to be closed"
+            ),
         ),
         Claim(
             id=f"{idea}.repair.control",
