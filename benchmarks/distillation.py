@@ -31,6 +31,7 @@ OWN = {
     "batch_size": 128,
     "lr": 0.1,
     "momentum": 0.9,
+    "nesterov": True,
     "schedule": "constant",
     "warmup": 0.0,
     "snapshots": 2,
