@@ -16,7 +16,12 @@ from hidden_structure.frame import params, studies
 from hidden_structure.networks.build import initialise
 from hidden_structure.seeding import torch_generator
 
-DOCUMENTS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "reports/README.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")),
+]
 NETWORK = params.Network(name="resnet", depth=8, width=8, norm="batch", options={})
 
 
@@ -119,7 +124,7 @@ def test_the_readme_is_a_page_that_one_reads():
     assert Path(ROOT / "CITATION.cff").is_file()
 
 
-def test_readme_draws_the_stages_as_dvc_knows_them():
+def test_the_stages_are_drawn_as_dvc_knows_them():
     def edges(graph: str) -> set[tuple[str, str]]:
         names = dict(re.findall(r'(node\d+)\["(.+?)"\]', graph))
         lines = re.findall(r"(node\d+)\S* ?--> ?(.+)", graph)

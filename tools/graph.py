@@ -1,4 +1,4 @@
-"""Draw the graph of the stages in README.md again, from `dvc dag --mermaid`: edges of one stage on a line."""
+"""Draw the graph of the stages in CONTRIBUTING.md again, from `dvc dag --mermaid`: edges of one stage on a line."""
 
 import re
 import subprocess
@@ -7,12 +7,12 @@ from pathlib import Path
 from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import one_line_errors
 
-README = Path("README.md")
+DOCUMENT = Path("CONTRIBUTING.md")
 BLOCK = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
 
 
 def folded(dag: str) -> str:
-    """The block of README.md for what `dvc dag --mermaid` prints: a line for each stage, which names it once."""
+    """The block of CONTRIBUTING.md for what `dvc dag --mermaid` prints: a line for each stage, which names it once."""
     names = dict(re.findall(r'(node\d+)\["(.+?)"\]', dag))
     below: dict[str, list[str]] = {node: [] for node in names}
     for node, other in re.findall(r"(node\d+)-->(node\d+)", dag):
@@ -29,7 +29,7 @@ def to(nodes: list[str]) -> str:
 @one_line_errors
 def main() -> None:
     dag = subprocess.run(["dvc", "dag", "--mermaid"], check=True, capture_output=True, text=True).stdout
-    write_text(README, BLOCK.sub(lambda _: folded(dag), README.read_text(encoding="utf-8")))
+    write_text(DOCUMENT, BLOCK.sub(lambda _: folded(dag), DOCUMENT.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -162,3 +162,15 @@ def test_the_last_epoch_has_a_tick_and_every_test_a_mark():
 def test_a_study_without_networks_of_its_own_has_no_chapter():
     study = made.STUDY.model_copy(update={"train": None})
     assert chapter(study, lambda name: []) is None
+
+
+def test_a_training_set_that_was_fitted_and_lost_again_is_told():
+    found = collapsed()
+    sentences = chapter(made.STUDY, made.tables(found)).findings
+    assert not any("lost it again" in sentence for sentence in sentences)
+    for row in found["train-fine"]:
+        if row["epoch"] > 100:
+            row["train_accuracy"] = 0.91 if (row["epoch"], row["seed"]) == (150, 2) else 1.0
+    (told,) = (one for one in chapter(made.STUDY, made.tables(found)).findings if "lost it again" in one)
+    assert "1 of 3 networks on fine labels" in told
+    assert "0.910 of its samples in epoch 150" in told

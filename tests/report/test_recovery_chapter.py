@@ -194,6 +194,28 @@ def test_what_is_lost_before_training_error_is_zero_is_not_lost_to_collapse():
     assert "outlasting-agreement.fitted" not in claims(found)
 
 
+def test_a_training_set_that_is_lost_again_on_the_way_leaves_nothing_to_say_of_what_stays():
+    found = made.results()
+    for row in found["train-coarse"]:
+        if row["epoch"]:
+            row["train_accuracy"] = 0.9 if row["epoch"] < 20 or (row["epoch"], row["seed"]) == (60, 1) else 1.0
+    judged = claims(found)["outlasting-labels.fitted"]
+    assert judged.verdict == "not assessable"
+    assert judged.unmet == "1 of 3 networks lost their training set again on the way"
+
+
+def test_what_was_lost_before_training_error_is_zero_cannot_stay():
+    found, fit = made.results(), synthetic.EPOCHS[-2]
+    for row in found["train-coarse"]:
+        if row["epoch"]:
+            row["train_accuracy"] = 1.0 if row["epoch"] >= fit else 0.9
+    for row in found["follow-recovery"]:
+        if row["epoch"] >= fit:
+            row["agreement"] = 0.53
+    judged = claims(found)["outlasting-agreement.fitted"]
+    assert "hardly more than chance when training error reached 0" in judged.unmet
+
+
 def test_classes_recovered_before_training_error_is_zero_say_nothing_of_what_the_source_claims():
     found = made.results()
     assert {claims(found)[name].kind for name in ("gain", "gap")} == {"published"}

@@ -101,3 +101,11 @@ def test_every_network_is_a_mark_beside_the_model_where_it_was_measured(tmp_path
 def test_the_chapter_can_be_left_out():
     assert chapter(made.STUDY.model_copy(update={"sweep": None}), made.tables(made.results())) is None
     assert written(made.results() | {"sweep": []}) is None
+
+
+def test_two_recipes_are_not_every_recipe():
+    found = made.results()
+    found["sweep"] = [row for row in found["sweep"] if row["lr"] == made.LRS[0]]
+    judged = claims(found)["everywhere"]
+    assert judged.verdict == "not assessable"
+    assert "fewer than 3 recipes" in judged.unmet

@@ -48,7 +48,7 @@ def logarithmic(axes: Axes, name: str = "y") -> None:
     low, high = sorted(axis.get_view_interval())
     decades = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
     every = max(1, math.ceil(decades / {"x": 3, "y": 5}[name]))
-    steps = (1, 1.5, 2, 3, 5, 7) if high / low < 10 else (1, 2, 5) if high / low < 100 else (1,)
+    steps = (1, 1.5, 2, 3, 5, 7) if high / low < (10 if name == "y" else 4) else (1, 2, 5) if high / low < 100 else (1,)
     powers = range(-15, 15, every)
     ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])

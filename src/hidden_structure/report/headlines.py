@@ -6,23 +6,16 @@ from collections.abc import Mapping, Sequence
 from hidden_structure.frame import git, paths, tables
 from hidden_structure.frame.errors import InputError
 
-STUDIES = {  # -> as the table calls it
-    "digits": "digits",
-    "cifar10": "CIFAR-10",
-    "cifar10-collapse": "CIFAR-10, without augmentation",
-    "cifar10-recovery": "CIFAR-10, wide network",
-    "cifar10-spawning": "CIFAR-10, children",
-    "cifar10-width": "CIFAR-10, three widths",
-    "cifar10-mlp": "CIFAR-10, perceptrons",
-    "cifar10-binary": "CIFAR-10, two classes",
-    "cifar100-tasks": "CIFAR-100",
-}
+STUDIES = (
+    *("digits", "cifar10", "cifar10-collapse", "cifar10-recovery", "cifar10-spawning", "cifar10-width", "cifar10-mlp"),
+    *("cifar10-binary", "cifar100", "cifar100-tasks"),
+)
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
-    *("connectivity.onset", "connectivity.parted.k0"),
-    *("connectivity.matched.weights", "connectivity.matched.weights.repaired", "connectivity.repair"),
+    *("connectivity.onset",),
+    *("connectivity.matched.weights", "connectivity.matched.weights.repaired"),
     "connectivity.width.correlations.share",
     *("linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
     *("finetune.linear", "finetune.addition", "finetune.kept"),
@@ -36,11 +29,12 @@ def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
     """In Markdown, a claim a line: what is claimed and asked for, what is published, and what the studies found.
 
     What is claimed of one study need not be claimed of another, as that networks part, or not by the same criterion, as
-    with REPAIR and without: then each has its line. What no study decides is left to the reports.
+    with REPAIR and without: then each has its line. What no study decides is left to the reports. A star is on what
+    does not stand where all claims of the report are counted (Holm).
 
     claims: study -> rows of its claims.csv.
     """
-    lines = [["claim", "published", "found"], ["---"] * 3]
+    lines = [["claim", "found"], ["---"] * 2]
     for name in CLAIMS:
         posed = {study: row for study, rows in claims.items() for row in rows if row["id"] == name}
         for asked in dict.fromkeys(_asked(row) for row in posed.values()):
@@ -48,8 +42,8 @@ def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
             if DECIDED.isdisjoint(row["verdict"] for row in alike.values()):
                 continue
             (first, *_) = alike.values()
-            asked_for = f"{asked[0]}<br><sub>{asked[1]}</sub>"
-            lines.append([asked_for, first["published"] or "", "<br>".join(_found(alike))])
+            published = f"; published: {first['published']}" if first["published"] else ""
+            lines.append([f"{asked[0]}<br><sub>{asked[1]}{published}</sub>", "<br>".join(_found(alike))])
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
 
 
@@ -64,8 +58,8 @@ def _bound(criterion: str) -> str:
 
 def _found(rows: Mapping[str, Mapping]) -> list[str]:
     """A line a study, and one of those that can say nothing."""
-    lines = [f"{STUDIES[study]}: {_verdict(row)}" for study, row in rows.items() if row["verdict"] != NOTHING]
-    without = [STUDIES[study] for study, row in rows.items() if row["verdict"] == NOTHING]
+    lines = [f"{study}: {_verdict(row)}" for study, row in rows.items() if row["verdict"] != NOTHING]
+    without = [study for study, row in rows.items() if row["verdict"] == NOTHING]
     return [*lines, f"{NOTHING}: {'; '.join(without)}"] if without else lines
 
 
@@ -73,7 +67,8 @@ def _verdict(row: Mapping) -> str:
     error = row["standard_error"]
     measured = 0 if error and abs(row["measured"]) < error / 1000 else row["measured"]  # what rounding leaves of 0
     spread = "" if error is None else f" ± {error:.2g}"
-    return f"**{row['verdict']}**, {measured:.3g}{spread} (n = {row['n']})"
+    alone = r"\*" if row["verdict"] in DECIDED and row.get("holm") == "no" else ""
+    return f"**{row['verdict']}**{alone}, {measured:.3g}{spread} (n = {row['n']})"
 
 
 def insert(document: str, claims: Mapping[str, Sequence[Mapping]]) -> str:

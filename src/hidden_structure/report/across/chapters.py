@@ -74,7 +74,10 @@ def _grids(networks: Sequence[Network]) -> Iterator[str]:
         most = min(own, key=lambda network: network.nc1)
         others = [values[-1] for network in own if network is not most for values in network.found.values()]
         ((found,),) = most.found.values()
-        rest = f", the {len(others)} others {min(others):.3f} to {max(others):.3f}" if others else ""
+        span = (
+            f"{min(others):.3f} to {max(others):.3f}" if len(set(others)) > 1 else f"{others[0]:.3f}" if others else ""
+        )
+        rest = f", the other {len(others)} {span}" if len(others) > 1 else f", the other one {span}" if others else ""
         yield (
             f"{name}: of its grid of recipes the most collapsed network ({most.name}; NC1 {most.nc1[-1]:.3g}) ends "
             f"with an agreement above chance of {found:.3f}{rest}; a linear layer with true labels reads "

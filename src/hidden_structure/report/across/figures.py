@@ -89,7 +89,7 @@ def barriers(lines: Sequence[Line]) -> Figure:
                         [line.barrier for line in own],
                         [line.bend for line in own],
                         color=colour,
-                        markerfacecolor=colour if repaired else "none",
+                        markerfacecolor="none" if repaired else colour,
                         label=f"{study}, {kind}" + (", repaired" if repaired else ""),
                         clip_on=False,
                         **style,
@@ -113,7 +113,7 @@ def barriers(lines: Sequence[Line]) -> Figure:
     for axes in grid[:, 0]:
         axes.set_ylabel("bend at the worst layer")
     handles = [_mark(kind, *look) for kind, look in looks.items()]
-    handles += [_mark("as merged", GREY, "D", "hollow"), _mark("with REPAIR", GREY, "D")]
+    handles += [_mark("as merged", GREY, "D"), _mark("with REPAIR", GREY, "D", "hollow")]
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 

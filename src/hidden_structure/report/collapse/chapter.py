@@ -6,7 +6,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Chapter, Numbers, Picture, Tables
 from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse import figures
-from hidden_structure.report.collapse.claims import BOUNDS, IDEA, MODEL, claims, excess, of
+from hidden_structure.report.collapse.claims import BOUNDS, IDEA, MODEL, claims, excess, lapse, of
 from hidden_structure.report.findings import in_order
 from hidden_structure.report.statistics import mean, rounded, standard_error
 
@@ -33,7 +33,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         "point, the points to the corners of a simplex, and the classifier to the nearest of them?",
         findings=[*_learned(training), *in_order(_sentences(collapse, found))],
         claims=found,
-        pictures=_pictures(training, collapse, samples),
+        pictures=_pictures(training, collapse, samples, bool(study.train.crop or study.train.flip)),
         numbers=[_numbers(training, collapse)],
         headline={
             f"{supervision}-{name}": rounded(mean([row[name][-1] for row in of(collapse, supervision)]))
@@ -61,6 +61,13 @@ def _learned(training: Sequence[Mapping]) -> Iterator[str]:
             f"{with_error(test)} of the test set correctly{mirrored}, and {with_error(train, 4)} of the training "
             f"samples during the last epoch (mean {over})."
         )
+        if lapses := [found for row in networks if (found := lapse(row))]:
+            epoch, value = min(lapses, key=lambda found: found[1])
+            yield (
+                f"After they had fitted their training set {len(lapses)} of {len(networks)} networks on {supervision} "
+                f"labels lost it again on the way, down to {value:.3f} of its samples in epoch {epoch}: their collapse "
+                "was broken off, and began anew."
+            )
 
 
 def _sentences(collapse: Sequence[Mapping], found: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
@@ -123,7 +130,14 @@ def _starts(networks: Sequence[Mapping]) -> list[list[Sequence[float]]]:
     ]
 
 
-def _pictures(training: Sequence[Mapping], collapse: Sequence[Mapping], samples: Mapping[str, int]) -> list[Picture]:
+def _pictures(
+    training: Sequence[Mapping], collapse: Sequence[Mapping], samples: Mapping[str, int], augmented: bool
+) -> list[Picture]:
+    how = (
+        "with augmentation; test figures come from the snapshots, without"
+        if augmented
+        else "without augmentation; test figures come from the snapshots"
+    )
     seeds = "Lines are means over networks, bands one standard error to either side, marks the measured epochs."
     pictures = [
         Picture(
@@ -132,8 +146,8 @@ def _pictures(training: Sequence[Mapping], collapse: Sequence[Mapping], samples:
             "Left the share of samples that are classified wrongly, right the cross-entropy, each on the labels that "
             f"the network was trained on. {seeds} Both axes are logarithmic; the left one is linear below one sample "
             "of the smaller set where errors are as few, so that none at all is on it.",
-            "Training figures are averages over the batches of an epoch while the weights moved, with augmentation; "
-            "test figures come from the snapshots, without augmentation. Between marks nothing was tested.",
+            f"Training figures are averages over the batches of an epoch while the weights moved, {how}. Between marks "
+            "nothing was tested.",
             lambda: figures.learning_curves(training, min(samples.values())),
         ),
         Picture(

@@ -16,6 +16,7 @@ IDEA = "collapse"
 PAPYAN = "Papyan, Han, Donoho 2020"
 ZHU = "Zhu, Ding, Zhou, Li, You, Sulam, Qu 2021"
 FITTED_FROM = 0.999  # training accuracy: zero error, but for what augmentation still makes of a sample
+LEFT_BELOW = 0.99  # training accuracy: who falls so far after that is trained anew
 # property -> the most it may be at the end, and as a ratio to what it was at initialisation
 BOUNDS = {
     "nc1": (0.1, 0.1),  # a decade lower; the source shows one to three
@@ -70,6 +71,18 @@ def terminal(training: Sequence[Mapping], supervision: str) -> Claim:
         seeds=seeds(networks),
         source=PAPYAN,
     )
+
+
+def lapse(network: Mapping) -> tuple[int, float] | None:
+    """Epoch and value of the lowest training accuracy of a network that had fitted its training set and then did not.
+
+    Of a network that normalises and decays its weights, these shrink while there is no error, until a step is too long
+    for them. None of networks to which nothing of the kind happened; network: a row of the table `training`.
+    """
+    curve = list(zip(network["epochs"], network["train"]["accuracy"], strict=True))
+    fitted = next((place for place, (_, value) in enumerate(curve) if value >= FITTED_FROM), len(curve))
+    lowest = min(curve[fitted:], key=lambda one: one[1], default=(0, 1.0))
+    return lowest if lowest[1] < LEFT_BELOW else None
 
 
 def trained(study: Study, training: Sequence[Mapping], collapse: Sequence[Mapping], supervision: str) -> Claim:

@@ -74,7 +74,7 @@ def _share(idea: str, plain: Rows, repaired: bool, trained: Claim) -> Claim:
 
 def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[float, str]) -> list[Claim]:
     """That networks which are not aligned connect as they widen; where there are several widths, of which the narrowest
-    that have learnt the task are compared. That ours are wide enough is no claim of the source."""
+    that have learnt the task are compared. The source's networks are wider: what ours do is a question of our own."""
     found = []
     for repaired in dict.fromkeys((lines.repairs(study), False)):
         compared = widths.ends(study, lines.of_repair(every, repaired), unlearnt)
@@ -88,7 +88,7 @@ def _wide(idea: str, study: Study, every: Rows, unmet: str, unlearnt: Mapping[fl
                 Claim(
                     id=f"{idea}.calibrated.width{beside}",
                     idea=idea,
-                    kind="published",
+                    kind="ours",
                     statement="The wider independent networks that are not aligned are, the lower is their barrier in "
                     f"loss once the temperature is fitted, {REPAIRED[repaired]}.",
                     criterion=Criterion(

@@ -82,10 +82,9 @@ def spawning(rows: Rows, forks: Rows) -> Figure:
         axes.set_xlabel("k, steps")
         if height == "instability":
             _stable(axes)
-            _instability_axis(axes, highest)
+            _height_axis(axes, highest, 100 * STABLE_AT_MOST, "instability in test error (points)")
         else:
-            axes.set_ylim(0, 1.15 * highest or 1)
-            axes.set_ylabel("barrier in test loss (nats)")
+            _height_axis(axes, highest, 0.1, "barrier in test loss (nats)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -112,7 +111,7 @@ def by_recipe(rows: Rows, forks: Rows, unlearnt: Collection[str] = ()) -> Figure
         _k_axis(axes, places, "{:,}".format if name == "steps" else "{:.2g}".format)
         axes.set_xlabel("k, steps" if name == "steps" else "k, % of training")
         _stable(axes)
-    _instability_axis(panels[0], 100 * highest)
+    _height_axis(panels[0], 100 * highest, 100 * STABLE_AT_MOST, "instability in test error (points)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -131,14 +130,15 @@ def _stable(axes: Axes) -> None:
     axes.axhline(100 * STABLE_AT_MOST, label=f"stable below {100 * STABLE_AT_MOST:g}", **style)
 
 
-def _instability_axis(axes: Axes, highest: float) -> None:
-    """Linear to the line between stable and not, logarithmic above."""
-    axes.set_yscale("symlog", linthresh=100 * STABLE_AT_MOST, linscale=0.6)
-    axes.yaxis.set_major_locator(FixedLocator([0, 1, 2, 5, 10, 20, 50, 100]))
+def _height_axis(axes: Axes, highest: float, linear_to: float, label: str) -> None:
+    """Linear to where it hardly counts, logarithmic above."""
+    axes.set_yscale("symlog", linthresh=linear_to, linscale=0.6)
+    steps = [step * linear_to * 10.0**power for power in range(4) for step in (1, 2.5, 5)]
+    axes.yaxis.set_major_locator(FixedLocator([0, linear_to / 2, *steps]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(0, 1.3 * max(highest, 100 * STABLE_AT_MOST))
-    axes.set_ylabel("instability in test error (points)")
+    axes.set_ylim(0, 1.3 * max(highest, linear_to))
+    axes.set_ylabel(label)
 
 
 def _share(forks: Rows, steps: int) -> float:
@@ -146,16 +146,18 @@ def _share(forks: Rows, steps: int) -> float:
 
 
 def _k_axis(axes: Axes, places: Sequence[float], written: Callable[[float], str]) -> None:
-    """Linear to the first k above 0 and logarithmic from there on; a tick a k, and a label where there is room."""
+    """Linear to the first k above 0 and logarithmic from there on; a tick a k, and a label where there is room, which
+    the first and the last have."""
     if later := [place for place in places if place]:
-        axes.set_xscale("symlog", linthresh=min(later), linscale=0.7)
+        axes.set_xscale("symlog", linthresh=min(later), linscale=0.35)
         axes.set_xlim(-0.25 * min(later), max(later) * 1.5)
     low, high = axes.transAxes.inverted(), axes.transData
     at = [low.transform(high.transform((place, 1)))[0] for place in places]
-    kept = [0]
+    kept, last = [0], len(places) - 1
     for index in range(1, len(places)):
-        if at[index] - at[kept[-1]] >= APART:
+        if at[index] - at[kept[-1]] >= APART and (index == last or at[last] - at[index] >= APART):
             kept.append(index)
+    kept += [last] if last not in kept else []
     axes.set_xticks([places[index] for index in kept], [written(places[index]) for index in kept])
     axes.set_xticks(places, minor=True)
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))

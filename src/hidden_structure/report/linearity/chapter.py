@@ -55,17 +55,18 @@ def _findings(study: Study, tables: Tables) -> list[str]:
     for method, label in lines.methods(rows).items():
         found = {on: lines.independent(lines.of_repair(rows, on), method) for on in REPAIRED}
         who = f"independent networks, {label if method == UNALIGNED else f'aligned by {label}'}"
-        claim = claim_of.get(f"{claims.IDEA}.matched.{method}")
-        judged += [(claim, _bends(who, found))] if claim else []
-        others += [] if claim else [f"{_bends(who, found)}."]
+        said = _bends(who, found)
+        own = [claim_of.get(f"{claims.IDEA}.matched.{method}{which}") for which in said]
+        judged += [(claim, each) for claim, each in zip(own, said.values(), strict=True) if claim]
+        others += [f"{each}." for claim, each in zip(own, said.values(), strict=True) if not claim]
     forks = lines.moments(tables("forks"))
     for fork in forks:
         found = {on: lines.spawned(lines.of_repair(rows, on), fork["k"]) for on in REPAIRED}
         said = _bends(f"networks that part after {moment(fork)}", found)
         if fork is forks[-1]:
-            judged.append((claim_of[f"{claims.IDEA}.parted"], said))
+            judged += [(claim_of[f"{claims.IDEA}.parted{which}"], each) for which, each in said.items()]
         else:
-            others.append(f"{said}.")
+            others += [f"{each}." for each in said.values()]
 
     last = forks[-1]["k"]
     pairs = {"parted": lines.spawned(merged, last), "bare": lines.independent(merged, UNALIGNED)}
@@ -107,22 +108,21 @@ def _after_matching(rows: Rows, cuts: Rows, repaired: bool) -> list[str]:
     return [f"After matching, that excess ({how}) and the cost of stitching are {'; '.join(said)}."] if said else []
 
 
-def _bends(who: str, found: Mapping[bool, Rows]) -> str:
-    """found: by REPAIR."""
+def _bends(who: str, found: Mapping[bool, Rows]) -> dict[str, str]:
+    """How the names of the claims end -> what is said of each; found: by REPAIR."""
     ratios = {
         on: [statistics.finite(row["bend"], f"bend of {row['pair']}") for row in own] for on, own in found.items()
     }
     inside = {on: [claims.hidden(row) for row in own] for on, own in found.items()}
-    before = (
-        ""
-        if None in inside[False]
-        else f"; before the last layer, halfway, at most {_number(inside[False])} and {_number(inside[True])} times"
-    )
-    return (
-        f"LLFC between {who}: at the worst layer the merged features lie {_number(ratios[False])} times as far "
+    said = {
+        "": f"LLFC between {who}: at the worst layer the merged features lie {_number(ratios[False])} times as far "
         f"from the interpolated ones as the two networks' features from each other, {_number(ratios[True])} times with "
-        f"REPAIR{before}"
-    )
+        "REPAIR"
+    }
+    if None not in inside[False]:
+        times = f"{_number(inside[False])} and, with REPAIR, {_number(inside[True])} times"
+        said[".hidden"] = f"LLFC at the hidden layers between {who}: before the last layer, halfway, at most {times}"
+    return said
 
 
 def _number(values: list[float]) -> str:

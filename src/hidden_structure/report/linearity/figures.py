@@ -207,13 +207,14 @@ def together(features: Rows, walked: Rows) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     error_axis(axes)
     low, high = axes.get_xlim()
-    axes.set_xlim(low / 1.3, high * 1.3)
+    axes.set_xlim(min(low, BENT_AT_MOST) / 1.3, max(high, BENT_AT_MOST) * 1.3)
     axes.set_ylim(-0.001, 1.2 * max(LINEAR_TO, *barriers.values()))
     dashes = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (5, 3)), "zorder": 0}
     axes.axvline(BENT_AT_MOST, **dashes)
     axes.axhline(STABLE_AT_MOST, **dashes)
     axes.axhspan(-0.001, LINEAR_TO, color="#eeeeee", linewidth=0, zorder=-1)
-    axes.text(low, LINEAR_TO / 2, " linear scale", color=GREY, va="center", fontsize="small")
+    place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
+    axes.text(0.99, LINEAR_TO / 2, "linear scale", color=GREY, fontsize="small", **place)
     axes.set(
         xlabel="1 - cos(merged, interpolated) over 1 - cos(ends), at the worst layer", ylabel="barrier in test error"
     )

@@ -21,13 +21,15 @@ SAID = {
 }
 
 
-def outlasting(following: Sequence[Mapping], start: int | None, level: float, unmet: str) -> Iterator[Claim]:
-    """Of what is found and of what is read, from its best and from zero training error on; start: the place of that
-    among the epochs. Nothing where the networks were not followed."""
+def outlasting(training: Sequence[Mapping], following: Sequence[Mapping], level: float, unmet: str) -> Iterator[Claim]:
+    """Of what is found and of what is read, from its best and from zero training error on. Nothing where the networks
+    were not followed."""
     if not following or level == 1:
         return
-    found = max(mean(values) for values in zip(*(row["agreement"] for row in following), strict=True))
-    if (found - level) / (1 - level) < FOUND_FROM:
+    found = [
+        (mean(values) - level) / (1 - level) for values in zip(*(row["agreement"] for row in following), strict=True)
+    ]
+    if max(found) < FOUND_FROM:
         unmet = unmet or "clusters found hardly more than chance at any epoch"
     claims = {
         "agreement": (
@@ -51,12 +53,23 @@ def outlasting(following: Sequence[Mapping], start: int | None, level: float, un
         controls = {"the untrained networks": [scale * change for change in untrained]}
         values = [scale * change for change in differences(end, best)]
         yield _kept(name, following, f"What {statement} outlasts collapse.", words, values, unmet, controls)
-        if start is not None:
+        if (start := fitted(training, following)) is not None:
             since = [row[name][start] for row in following]
             words = f"{quantity}, at the end less at the first kept epoch of training error 0{unit}"
             values = [scale * change for change in differences(end, since)]
             what = f"What {statement} stays while they collapse, from zero training error on."
-            yield _kept(f"{name}.fitted", following, what, words, values, unmet, {})
+            untrained = differences([row[name][0] for row in following], since)
+            controls = {"the untrained networks": [scale * change for change in untrained]}
+            failed = unmet or _lapsed(training)
+            if name == "agreement" and found[start] < FOUND_FROM:
+                failed = failed or "clusters found hardly more than chance when training error reached 0"
+            yield _kept(f"{name}.fitted", following, what, words, values, failed, controls)
+
+
+def _lapsed(training: Sequence[Mapping]) -> str:
+    networks = collapse.of(training, "coarse")
+    lapses = sum(collapse.lapse(row) is not None for row in networks)
+    return f"{lapses} of {len(networks)} networks lost their training set again on the way" if lapses else ""
 
 
 def _kept(

@@ -38,7 +38,7 @@ def heat_maps(rows: Sequence[Mapping]) -> Figure:
                 means[y, x] = mean(values)
         norm = _decades(means) if column == "nc1" else SHARES
         image = axes.imshow(np.ma.masked_invalid(means), cmap="cividis", norm=norm, aspect="auto")
-        unit = "within / between" if column == "nc1" else "fraction"
+        unit = "NC1" if column == "nc1" else "fraction"
         figure.colorbar(image, ax=axes, shrink=0.9, label=unit)
         axes.set_title(title)
         axes.set_xticks(range(len(decays)), [f"{decay:g}" for decay in decays])
