@@ -233,6 +233,14 @@ def test_a_file_is_no_folder_for_the_report_and_an_earlier_attempt_is(folder, tm
             compare("a.safetensors", "b.pt", *ASKED, "--classes", "100", "--out", str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("option", ["--points", "--samples"])
+def test_what_the_options_alone_tell_is_refused_before_anything_is_made(option, folder, tmp_path):
+    for _ in range(2):  # the second would find what the first left
+        with pytest.raises(SystemExit, match=f"^error: {option}: "):
+            compare("a.safetensors", "b.pt", *ASKED, option, "0", "--out", str(tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_network_for_colour_cannot_read_grey_images_nor_one_of_other_classes(folder, tmp_path):
     images(tmp_path / "grey", "L")
     images(tmp_path / "colour", "RGB")

@@ -123,8 +123,11 @@ def _run(asked: argparse.Namespace, study: Mapping[str, Any], expected: Callable
     """expected: tells how long all may take, once it is known to be possible."""
     pipeline.refuse_without_extra()
     _refuse_others(asked.out)
-    with pipeline.inside(asked.out), alone("given-networks"), pipeline.as_asked(OPTIONS | _statistics(asked)):
-        classes = pipeline.begin(study)
+    options = OPTIONS | _statistics(asked)
+    with pipeline.as_asked(options):
+        whole = pipeline.completed(study)  # before anything is made, which a second attempt would take for others'
+    with pipeline.inside(asked.out), alone("given-networks"), pipeline.as_asked(options):
+        classes = pipeline.begin(whole)
         known = study["merge"].get("groups") or classes
         if asked.classes not in (None, len(known)):
             where = asked.fine if "groups" in study["merge"] else asked.data

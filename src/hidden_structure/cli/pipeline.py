@@ -44,11 +44,18 @@ def refuse_without_extra() -> None:
         raise InputError(f"{missing[0]} is not installed: pip install 'hidden-structure[pipeline]'")
 
 
-def begin(short: Mapping[str, Any]) -> list[str]:
-    """Write the complete study of a short one, which trains no network of its own, to params.yaml, and read its data.
-    Gives the names of the classes."""
+def completed(short: Mapping[str, Any]) -> dict[str, Any]:
+    """The complete study of a short one, which trains no network of its own.
+
+    Raises InputError if it is none.
+    """
     whole = studies.complete(dict(short))
     studies.check(whole, params.PARAMS)
+    return whole
+
+
+def begin(whole: dict[str, Any]) -> list[str]:
+    """Write a complete study to params.yaml, and read its data. Gives the names of the classes."""
     artifacts.write_text(params.PARAMS, studies.dump(whole))
     _stage("prepare-data").main()
     return artifacts.read_arrays(paths.DATA, paths.CLASSES)["class_names"].tolist()
