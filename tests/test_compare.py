@@ -241,6 +241,18 @@ def test_what_the_options_alone_tell_is_refused_before_anything_is_made(option, 
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("out", ["own", "own/out", "own/train/cats/out", "link/out"])
+def test_the_report_may_not_lie_among_the_images(out, folder, tmp_path):
+    """There it would be a class, or a file among images, from then on."""
+    images(tmp_path / "own", "L")
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    before = sorted(tmp_path.rglob("*"))
+    own = ("--network", "nets_of_a_user:Net", "--data", str(tmp_path / "own"), "--out", str(tmp_path / out))
+    with pytest.raises(SystemExit, match=r"--out .* lies in the folder of --data: name one elsewhere"):
+        compare("a.safetensors", "b.pt", *own)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_network_for_colour_cannot_read_grey_images_nor_one_of_other_classes(folder, tmp_path):
     images(tmp_path / "grey", "L")
     images(tmp_path / "colour", "RGB")

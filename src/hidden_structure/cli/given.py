@@ -107,7 +107,10 @@ def _study(asked: argparse.Namespace) -> dict[str, Any]:
     if data["source"] == "folder":
         if not Path(asked.data).expanduser().is_dir():
             raise InputError(f"--data {asked.data} is not a folder, nor any of {', '.join(SOURCES)}: correct it")
-        data |= {"folder": str(Path(asked.data).expanduser().resolve()), "size": asked.size}
+        folder = Path(asked.data).expanduser().resolve()
+        if asked.out.resolve().is_relative_to(folder):
+            raise InputError(f"--out {asked.out} lies in the folder of --data: name one elsewhere")
+        data |= {"folder": str(folder), "size": asked.size}
     return {
         "study": named or "networks",
         "seeds": [0],
