@@ -63,6 +63,10 @@ def compare(asked: argparse.Namespace) -> str:
     """
     if len(asked.checkpoints) < 2:
         raise InputError(f"one checkpoint, {asked.checkpoints[0]}, makes no pair: give two or more")
+    if asked.plane is not None and asked.methods == ["none"]:
+        raise InputError(
+            f"--plane {asked.plane}: one of its corners is a network matched: leave it out, or --methods none"
+        )
     recipe, repair = {"crop": 0, "flip": False, "weight_decay": 0.0}, {"repair_samples": asked.repair_samples}
     study = _study(asked) | {
         "spawn": {"checkpoints": _files(asked.checkpoints), "train": recipe, "train_samples": asked.samples},
@@ -111,6 +115,10 @@ def _study(asked: argparse.Namespace) -> dict[str, Any]:
         if asked.out.resolve().is_relative_to(folder):
             raise InputError(f"--out {asked.out} lies in the folder of --data: name one elsewhere")
         data |= {"folder": str(folder), "size": asked.size}
+    elif asked.size is not None:
+        raise InputError(
+            f"--size {asked.size}: images of {asked.data} stay as they are: leave it out, or give a folder as --data"
+        )
     return {
         "study": named or "networks",
         "seeds": [0],
@@ -183,6 +191,8 @@ def _normalise(asked: argparse.Namespace) -> dict[str, list[float]] | None:
     if (asked.mean is None) != (asked.std is None):
         raise InputError("--mean and --std go together: give both")
     if asked.mean is not None:
+        if asked.normalise is not None:
+            raise InputError(f"--normalise {asked.normalise}: --mean and --std stand instead of it: leave out either")
         return {"mean": asked.mean, "std": asked.std}
-    named = STATISTICS[asked.normalise]
+    named = STATISTICS[asked.normalise or "data"]
     return named and {"mean": named[0], "std": named[1]}

@@ -160,9 +160,8 @@ def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
     parser.add_argument(
         "--normalise",
         choices=("data", "none", "half", "imagenet"),
-        default="data",
         help="by the training images' own mean and deviation, not (0..1), to -1..1, or as is usual for ImageNet "
-        "(default: %(default)s)",
+        "(default: data)",
     )
     parser.add_argument("--mean", type=float, nargs="+", help="instead: of pixels in 0..1, one a channel or one in all")
     parser.add_argument("--std", type=float, nargs="+", help="its deviation")
