@@ -103,6 +103,16 @@ def test_of_several_states_that_fit_one_must_be_named(network, tmp_path):
         read(f"{tmp_path / 'a.pt'}#mean", made())
 
 
+@pytest.mark.parametrize("name", ["~a.pt", "~none/a.pt", "~none#a.pt"])
+def test_a_name_that_begins_as_a_home_that_is_not_there_is_a_name(network, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^~\S+ is missing: give the file of a checkpoint$"):
+        read(name, made())
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    torch.save(network.state_dict(), tmp_path / name)
+    assert torch.equal(read(name, made()).state["0.weight"], network.state_dict()["0.weight"])
+
+
 class Hostile:
     def __reduce__(self):
         return os.mkdir, (os.environ["HOSTILE"],)

@@ -200,6 +200,8 @@ REFUSED = [
     (("--size", "16"), "--size 16: images of digits stay as they are: leave it out, or give a folder as --data"),
     (("--normalise", "imagenet", "--mean", "0", "--std", "1"), "--normalise imagenet: --mean and --std stand instead"),
     (("--normalise", "data", "--mean", "0", "--std", "1"), "--normalise data: --mean and --std stand instead"),
+    (("~none/a.pt", "b.pt"), "~none/a.pt is missing: give the file of a checkpoint"),
+    (("--data", "~none/photos"), "--data ~none/photos is not a folder"),
     (("--plane", "3", "--methods", "none"), "--plane 3: .* matched: leave it out, or --methods none"),
 ]
 

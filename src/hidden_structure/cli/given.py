@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -109,9 +110,9 @@ def _study(asked: argparse.Namespace) -> dict[str, Any]:
     named = re.sub(r"[^a-z0-9]+", "-", asked.out.resolve().name.lower()).strip("-")[:64]
     data: dict[str, Any] = {"source": asked.data if asked.data in SOURCES else "folder", "normalise": _normalise(asked)}
     if data["source"] == "folder":
-        if not Path(asked.data).expanduser().is_dir():
+        folder = Path(os.path.expanduser(asked.data)).resolve()  # Path.expanduser fails where there is no such home
+        if not folder.is_dir():
             raise InputError(f"--data {asked.data} is not a folder, nor any of {', '.join(SOURCES)}: correct it")
-        folder = Path(asked.data).expanduser().resolve()
         if asked.out.resolve().is_relative_to(folder):
             raise InputError(f"--out {asked.out} lies in the folder of --data: name one elsewhere")
         data |= {"folder": str(folder), "size": asked.size}
@@ -163,7 +164,7 @@ def _files(checkpoints: list[str]) -> list[str]:
     """Their absolute paths, for a stage works elsewhere."""
     for file in checkpoints:
         refuse_missing(file)
-    files = [str(Path(file).expanduser().absolute()) for file in checkpoints]
+    files = [str(Path(os.path.expanduser(file)).absolute()) for file in checkpoints]
     if repeated := [file for file in files if files.count(file) > 1]:
         raise InputError(f"{repeated[0]} is given twice: give each checkpoint once")
     return files

@@ -5,6 +5,7 @@ A checkpoint is data, never a program: of PyTorch's files only what `weights_onl
 
 import difflib
 import itertools
+import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -106,10 +107,10 @@ class _Fit:
 
 
 def _place(file: str) -> tuple[Path, str]:
-    whole = Path(file).expanduser()
+    whole = Path(os.path.expanduser(file))  # Path.expanduser fails where there is no such home
     path, _, key = file.rpartition("#")
     if path and not whole.is_file():
-        return Path(path).expanduser(), key
+        return Path(os.path.expanduser(path)), key
     return whole, ""
 
 
