@@ -39,6 +39,13 @@ def headless(image_shape, classes):
 def other_images(image_shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(7, classes))
 
+def ends(image_shape, classes):
+    raise SystemExit
+
+class Ending(Network):
+    def forward(self, images):
+        raise SystemExit(2)
+
 number = 3
 """
 
@@ -47,9 +54,10 @@ number = 3
 def repository(tmp_path, monkeypatch):
     (tmp_path / "my_nets.py").write_text(GOOD)
     (tmp_path / "broken_nets.py").write_text("raise ValueError('two\\nlines')")
+    (tmp_path / "program.py").write_text("import argparse\nargparse.ArgumentParser().parse_args(['--own'])")
     monkeypatch.chdir(tmp_path)
     yield
-    for name in ("my_nets", "broken_nets"):
+    for name in ("my_nets", "broken_nets", "program"):
         sys.modules.pop(name, None)
 
 
@@ -74,6 +82,9 @@ def test_it_is_built_for_the_images_the_classes_and_the_options():
         ("my_nets:nothing", {}, "my_nets has no such name"),
         ("my_nets:number", {}, "number is int, not a function"),
         ("broken_nets:build", {}, "importing broken_nets fails: ValueError: two lines"),
+        ("program:build", {}, 'importing program ends the program: guard what it runs by `if __name__ == "__main__":`'),
+        ("my_nets:ends", {}, r"fails when called with .*\): SystemExit"),
+        ("my_nets:Ending", {}, r"cannot take 8 x 6 images: SystemExit: 2"),
         ("my_nets:list_of", {}, "gives list: it must return a torch.nn.Module"),
         ("my_nets:build", {"options": {"height": 3}}, r"fails when called with .*height=3\): TypeError"),
         ("my_nets:wrong_outputs", {}, r"gives outputs \(2, 5\) for 2 images: it must give 4 numbers"),

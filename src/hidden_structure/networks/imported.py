@@ -34,7 +34,7 @@ def build(
     given = (image_shape, classes) if _takes(function, (image_shape, classes), options) else ()
     try:
         network = function(*given, **options)
-    except Exception as error:  # the user's code fails in its own way
+    except (Exception, SystemExit) as error:  # the user's code fails in its own way
         called = ", ".join([*map(str, given), *(f"{key}={value!r}" for key, value in options.items())])
         raise InputError(f"{where} fails when called with ({called:.200}): {_told(error)}") from error
     if not isinstance(network, nn.Module):
@@ -45,7 +45,7 @@ def build(
             found = activations(network, torch.zeros(2, channels, height, width), [LOGITS, PENULTIMATE])[LOGITS]
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{where} gives a network that cannot take {height} x {width} images: {_told(error)}"
         ) from error
@@ -66,6 +66,9 @@ def _find(name: str) -> Callable[..., Any]:
         raise InputError(
             f"network.name: {name}: {missing}: put it into the repository's root, or install it"
         ) from error
+    except SystemExit as error:
+        guard = 'guard what it runs by `if __name__ == "__main__":`'
+        raise InputError(f"network.name: {name}: importing {module_name} ends the program: {guard}") from error
     except Exception as error:
         raise InputError(f"network.name: {name}: importing {module_name} fails: {_told(error)}") from error
     found = getattr(module, attribute, None)
@@ -100,5 +103,5 @@ def _root_importable() -> Iterator[None]:
         sys.path.remove(root)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
