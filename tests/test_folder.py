@@ -337,9 +337,29 @@ def test_images_keep_the_order_of_their_files(tmp_path):
     assert read_images(files, None)[:, 0, 0, 0].tolist() == list(range(100))
 
 
-def png(header: bytes, rows: bytes) -> bytes:
+PROFILE = b"Raw profile type exif\0"
+DAMAGED_EXIF = {
+    "chunk": (b"eXIf", b"garbage"),
+    "cut": (b"eXIf", b"MM\0*\0\0\0\x08\0\x09"),
+    "text": (b"tEXt", PROFILE + b"\nexif\n  4\nno hexadecimal\n"),
+    "odd text": (b"tEXt", PROFILE + b"4"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED_EXIF)
+def test_malformed_metadata_are_of_no_consequence(kind, tmp_path):
+    row = bytes(range(3 * SIDE))
+    content = png(struct.pack(">IIBBBBB", SIDE, 2, 8, 2, 0, 0, 0), 2 * (b"\0" + row), DAMAGED_EXIF[kind])
+    (tmp_path / "odd.png").write_bytes(content)
+    assert read_images([tmp_path / "odd.png"], None).tobytes() == 2 * row
+    (tmp_path / "odd.png").write_bytes(content[:-30])
+    with pytest.raises(InputError, match=r"odd\.png is not a readable image"):
+        read_images([tmp_path / "odd.png"], None)
+
+
+def png(header: bytes, rows: bytes, *further: tuple[bytes, bytes]) -> bytes:
     chunks = b""
-    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+    for kind, content in ((b"IHDR", header), *further, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
         chunks += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
     return b"\x89PNG\r\n\x1a\n" + chunks
 

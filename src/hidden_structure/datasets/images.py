@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def decode(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, in
             if math.prod(image.size) > LARGEST:
                 raise Image.DecompressionBombError
             wide = any(_is_wide(tile.args) for tile in image.tile)
-            ImageOps.exif_transpose(image, in_place=True)
+            turn_upright(image)
             if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
                 levels = np.asarray(image).astype(np.uint32)
                 brightest = max(int(levels.max()), 255)
@@ -129,6 +130,13 @@ def decode(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, in
     except Exception as error:  # Pillow's decoders raise a dozen types; each means the same to the user
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{file} is not a readable image ({reason}): replace or remove it") from error
+
+
+def turn_upright(image: Image.Image) -> None:
+    """As its EXIF orientation says, if it can be read; pixels that cannot are an error of Pillow's."""
+    image.load()
+    with suppress(Exception):  # of malformed metadata, a dozen types
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _is_wide(encoding: str | tuple | None) -> bool:
