@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hidden_structure.datasets import folder
-from hidden_structure.datasets.images import LARGEST, read_images
+from hidden_structure.datasets.images import LARGEST, decode, read_images
 from hidden_structure.frame.errors import InputError
 
 SIDE = 6
@@ -276,6 +276,23 @@ def test_greys_of_16_bits_keep_their_levels_however_many_bits_the_data_set_uses(
     assert np.abs(images[1] - 255 * bright / most).max() <= 0.5
     assert (images[2] == 77).all(), "an image of 8 bits has its own range"
     assert f"use {bits} of them: 0 to {most} become 0 to 255" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("becomes", [None, (5, 5)])
+def test_a_file_that_changes_while_images_are_read_is_named(becomes, tmp_path, monkeypatch):
+    """Greys of 16 bits are read twice: once to see how many of them are used."""
+    files = [write_deep(tmp_path / f"{i}.png", np.full((4, 4), 4095)) for i in range(3)]
+
+    def changing(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, int]:
+        if bits < 16 and file == files[1]:
+            file.unlink()
+            if becomes:
+                write_deep(file, np.full(becomes, 4095))
+        return decode(file, size, bits)
+
+    monkeypatch.setattr("hidden_structure.datasets.images.decode", changing)
+    with pytest.raises(InputError, match=r"1\.png is (not a readable image|5 x 5 pixels, but .*0\.png is 4 x 4)"):
+        read_images(files, None)
 
 
 def test_a_deep_grey_map_of_netpbm_is_read_too(tmp_path):

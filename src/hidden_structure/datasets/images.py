@@ -53,21 +53,24 @@ def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
             except InputError as error:
                 problems[index] = error
 
-        with ThreadPoolExecutor() as pool:
-            list(track(pool.map(read, range(len(files))), "reading images", total=len(files)))
+        def read_all(indices: Sequence[int], bits: int = 16) -> None:
+            with ThreadPoolExecutor() as pool:
+                list(track(pool.map(partial(read, bits=bits), indices), "reading images", total=len(indices)))
             _refuse([problems[index] for index in sorted(problems)], len(files))
             for index in sorted(others)[:1]:
                 found, wanted = (f"{shape[1]} x {shape[0]}" for shape in (others[index], (height, width)))
                 raise InputError(
                     f"{files[index]} is {found} pixels, but {first} is {wanted}: set data.size to resize them all"
                 )
-            _check_colours([files[index] for index in np.flatnonzero(brightest * ~grey)], brightest[~grey])
-            deep = np.flatnonzero(brightest * grey)
-            if len(deep):
-                bits = int(brightest[deep].max()).bit_length()
-                print(f"{len(deep)} grey images of 16 bits use {bits} of them: 0 to {2**bits - 1} become 0 to 255")
-                if bits < 16:
-                    list(pool.map(partial(read, bits=bits), deep))
+
+        read_all(range(len(files)))
+        _check_colours([files[index] for index in np.flatnonzero(brightest * ~grey)], brightest[~grey])
+        deep = np.flatnonzero(brightest * grey)
+        if len(deep):
+            bits = int(brightest[deep].max()).bit_length()
+            print(f"{len(deep)} grey images of 16 bits use {bits} of them: 0 to {2**bits - 1} become 0 to 255")
+            if bits < 16:
+                read_all(deep, bits)
     return np.ascontiguousarray(images[..., :1]) if grey.all() else images
 
 
