@@ -33,7 +33,15 @@ def begun(*options: str, data: str = "data") -> params.Study:
 
 @pytest.mark.parametrize(
     ("classes", "each", "sizes"),
-    [(2, 5, [(8, 8)]), (4, 30, [(8, 8)]), (3, 8, [(40, 30), (20, 64)]), (21, 3, [(16, 16)]), (4, 6, [(28, 20)])],
+    [
+        (2, 2, [(8, 8)]),
+        (3, 4, [(8, 8)]),
+        (2, 5, [(8, 8)]),
+        (4, 30, [(8, 8)]),
+        (3, 8, [(40, 30), (20, 64)]),
+        (21, 3, [(16, 16)]),
+        (4, 6, [(28, 20)]),
+    ],
 )
 def test_what_is_written_is_possible_with_the_images(repository, classes, each, sizes):
     images(repository / "data", classes, each, sizes)
@@ -44,6 +52,26 @@ def test_what_is_written_is_possible_with_the_images(repository, classes, each, 
     assert study.merge.classes < classes or classes == 2
     assert data["train_images"].shape[1:3] == ((32, 32) if max(sizes[0]) > 32 else sizes[0][::-1])
     assert study.network.name == ("mlp" if min(sizes[0]) < 16 else "resnet")
+
+
+def test_an_image_that_is_turned_when_it_is_read_counts_as_turned(repository):
+    images(repository / "data", 2, 4, [(24, 16)])
+    tags = Image.Exif()
+    tags[0x0112] = 6  # to be turned a quarter clockwise
+    for suffix in ("jpg", "png"):
+        Image.new("RGB", (24, 16)).save(repository / f"data/class 0/turned.{suffix}", exif=tags)
+        study = begun()
+        assert load.load(study.data).train_images.shape[1:3] == (study.data.size, study.data.size)
+        (studies.STUDIES / "birds.yaml").unlink()
+        (repository / f"data/class 0/turned.{suffix}").unlink()
+
+
+def test_super_classes_of_too_few_images_for_tsne_are_clustered_without_it(repository):
+    images(repository / "data", 3, 4)
+    (repository / "data/class 1/3.png").unlink()  # two are left for training, of a super-class of its own
+    study = begun()
+    assert problems(study, load.load(study.data).arrays()) == []
+    assert study.cluster.reducers == ["pca"]
 
 
 def test_a_folder_with_a_test_set_keeps_it_and_its_name_may_be_any(repository):
@@ -103,5 +131,17 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(repository, name, opti
 def test_an_image_that_is_none_is_named(repository):
     images(repository / "data", 3, 4)
     (repository / "data/class 1/1.png").write_bytes(b"no image")
-    with pytest.raises(SystemExit, match=r"class 1/1\.png is not a readable image"):
+    with pytest.raises(SystemExit, match=r"class 1/1\.png is not an image in BMP"):
+        begun()
+    Image.new("RGB", (8, 8)).save(repository / "data/class 1/1.png", "EPS")  # a program
+    with pytest.raises(SystemExit, match=r"class 1/1\.png is not an image in BMP"):
+        begun()
+
+
+@pytest.mark.parametrize("classes", ["*", "class 1"])
+def test_a_class_of_one_image_leaves_none_to_test(repository, classes):
+    images(repository / "data", 3, 2)
+    for file in (repository / "data").glob(f"{classes}/1.png"):
+        file.unlink()
+    with pytest.raises(SystemExit, match=r"class 'class \d' has no test image, for it has one in all: add some"):
         begun()

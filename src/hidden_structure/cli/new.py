@@ -1,17 +1,19 @@
 """Begin a study of a folder of images: look at it, and choose a network and a recipe that give a first report soon."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from hidden_structure.datasets.folder import Tree, scan
+from hidden_structure.datasets.folder import Tree, check_tested, scan
+from hidden_structure.datasets.images import opened, turn_upright
 from hidden_structure.frame import studies
 from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import InputError
+from hidden_structure.recovery.clustering import TSNE_SAMPLES
 
 LARGEST = 32  # pixels a side of a first report: twice as many take four times as long
 SMALL = 16  # pixels a side below which a convolutional network has nothing to look at
@@ -74,6 +76,7 @@ def look(folder: Path, size: int | None) -> Found:
     if not folder.is_dir():
         raise InputError(f"--data {folder} is not a folder: correct it")
     tree = scan(folder, TEST_FRACTION, 0)
+    check_tested(tree)
     sizes = tuple(sorted(_sizes([*tree.train_files, *tree.test_files]), key=min))
     if size is None and (len(sizes) > 1 or max(sizes[0]) > LARGEST):
         size = LARGEST
@@ -82,14 +85,14 @@ def look(folder: Path, size: int | None) -> Found:
 
 
 def _sizes(files: Sequence[Path]) -> set[tuple[int, int]]:
-    """(width, height) of every image, by its header alone."""
+    """(width, height) of every image as it will be read; by the header alone if it is large, and will be resized."""
     found = set()
-    for file in files:
-        try:
-            with Image.open(file) as image:
+    with warnings.catch_warnings(action="ignore"):  # of malformed metadata
+        for file in files:
+            with opened(file) as image:
+                if max(image.size) <= LARGEST:
+                    turn_upright(image)
                 found.add(image.size)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"{file} is not a readable image ({error}): replace or remove it") from error
     return found
 
 
@@ -125,6 +128,8 @@ def describe(name: str, folder: Path, found: Found, coarse: int) -> str:
             "  width: 16  # channels of the first stage, as published\n"
         )
     merged = f"{fine} into {coarse}: class k becomes k mod {coarse}" if coarse < fine else "too few to merge any"
+    smallest = np.bincount(found.tree.train_labels % coarse).min()  # of the coarse classes
+    reducers = "pca" if found.train > 20_000 or smallest < TSNE_SAMPLES else "tsne, pca"
     perplexity = min(30.0, max(1.0, float(found.fewest // 3)))
     return f"""\
 # yaml-language-server: $schema=../params.schema.json
@@ -150,7 +155,7 @@ train:
   flip: {"true" if found.side >= SMALL else "false"}  # false where left and right matter, as in letters
   snapshots: {min(10, trained + 1)}  # epochs that are measured, log-spaced
 cluster:
-  reducers: [{"pca" if found.train > 20_000 else "tsne, pca"}]  # t-SNE is slow for many images
+  reducers: [{reducers}]  # t-SNE is slow for many images, and no use for less than {TSNE_SAMPLES} a coarse class
   perplexity: {perplexity}  # of t-SNE; a third of a class's {found.fewest} images at most
 
 # Further parts, once the first report is there; each has its defaults where it is `{{}}`:

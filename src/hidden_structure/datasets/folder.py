@@ -43,6 +43,7 @@ def load(folder: Path, size: int | None, test_fraction: float, seed: int, superc
     Raises InputError naming the file or folder that is wrong.
     """
     tree = scan(folder, test_fraction, seed)
+    check_tested(tree)
     table = None if superclasses is None else read_superclasses(superclasses, tree.class_names)
     return replace(read(tree, size), superclass=table)
 
@@ -75,6 +76,13 @@ def scan(folder: Path, test_fraction: float, seed: int) -> Tree:
                 f"class {spelt(lacking[0])} is in {where} but not in {elsewhere}{like}: both must have the same classes"
             )
     return Tree(tuple(found[0]), *_flatten(found[0]), *_flatten(found[1]), True)
+
+
+def check_tested(tree: Tree) -> None:
+    """Raises InputError if a class has one image, so that none is held out."""
+    if alone := sorted(set(tree.train_labels.tolist()) - set(tree.test_labels.tolist())):
+        name = tree.class_names[alone[0]]
+        raise InputError(f"class {name!r} has no test image, for it has one in all: add some, or remove the class")
 
 
 def _flatten(classes: Mapping[str, list[Path]]) -> tuple[list[Path], np.ndarray]:

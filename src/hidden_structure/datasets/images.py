@@ -2,9 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -108,22 +108,33 @@ def decode(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, in
 
     bits: that greys of 16 bits use. Also the largest value of an image of 16 bits, 255 at least; of others 0.
     """
+    with opened(file) as image:
+        wide = any(_is_wide(tile.args) for tile in image.tile)
+        turn_upright(image)
+        if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+            levels = np.asarray(image).astype(np.uint32)
+            brightest = max(int(levels.max()), 255)
+            plain = _to_8_bits(levels, bits)
+        else:
+            plain = _plain(image)
+            brightest = 256 * np.asarray(plain).max().item() + 255 if wide else 0
+        if size is not None and plain.size != (size, size):
+            plain = plain.resize((size, size), Image.Resampling.BILINEAR)
+        return np.asarray(plain).reshape(plain.height, plain.width, -1), brightest
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Image.Image]:
+    """The image in the file, of which only the header is read so far.
+
+    Raises InputError naming the file if it is not in one of FORMATS or has more than 50 megapixels, and where the block
+    cannot read it.
+    """
     try:
         with Image.open(file, formats=FORMATS) as image:
             if math.prod(image.size) > LARGEST:
                 raise Image.DecompressionBombError
-            wide = any(_is_wide(tile.args) for tile in image.tile)
-            turn_upright(image)
-            if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-                levels = np.asarray(image).astype(np.uint32)
-                brightest = max(int(levels.max()), 255)
-                plain = _to_8_bits(levels, bits)
-            else:
-                plain = _plain(image)
-                brightest = 256 * np.asarray(plain).max().item() + 255 if wide else 0
-            if size is not None and plain.size != (size, size):
-                plain = plain.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(plain).reshape(plain.height, plain.width, -1), brightest
+            yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(
             f"{file} has more than {LARGEST // 10**6} megapixels: make it smaller, or remove it"
