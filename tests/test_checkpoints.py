@@ -149,6 +149,8 @@ def spoilt(path, kind):
         torch.save({name.replace("0.weight", "0.weights"): t for name, t in state.items()}, path)
     elif kind == "nan":
         torch.save(state | {"0.bias": torch.full((8,), float("nan"))}, path)
+    elif kind == "beyond":
+        torch.save(state | {"0.bias": torch.full((8,), 1e39, dtype=torch.float64)}, path)
     elif kind == "integers":
         torch.save(state | {"0.bias": torch.ones(8, dtype=torch.int8)}, path)
     elif kind == "sparse":
@@ -171,6 +173,7 @@ REFUSED = {
     "architecture": r"the file lacks 1\.weight.*, and \d+ more differ",
     "renamed": r"the file lacks 0\.weight \(the nearest is 0\.weights\), and 1 more differ",
     "nan": r"0\.bias holds NaN or infinity",
+    "beyond": r"0\.bias holds numbers beyond the range of float32, which the network has",
     "integers": r"0\.bias is int8 where the network has float32",
     "sparse": r"0\.weight is sparse",
     "missing": "is missing: give the file of a checkpoint",

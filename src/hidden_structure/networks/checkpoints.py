@@ -212,6 +212,9 @@ def _check(tensor: Tensor, like: Tensor, where: str) -> None:
         raise InputError(f"{where} is {_spelt(tensor.dtype)} where the network has {_spelt(like.dtype)}")
     if not tensor.isfinite().all():
         raise InputError(f"{where} holds NaN or infinity: the training diverged, give an earlier checkpoint")
+    if not tensor.to(like.dtype).isfinite().all():
+        beyond = f"{where} holds numbers beyond the range of {_spelt(like.dtype)}, which the network has"
+        raise InputError(f"{beyond}: the training diverged, give an earlier checkpoint")
 
 
 def _spelt(dtype: torch.dtype) -> str:
