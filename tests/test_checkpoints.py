@@ -103,6 +103,19 @@ def test_of_several_states_that_fit_one_must_be_named(network, tmp_path):
         read(f"{tmp_path / 'a.pt'}#mean", made())
 
 
+def test_states_of_one_dotted_name_are_several(network, tmp_path):
+    state, file = network.state_dict(), str(tmp_path / "a.pt")
+    torch.save({"a.b": {"c": state}, "a": {"b.c": state}}, file)
+    for name in (file, f"{file}#a.b.c"):
+        with pytest.raises(InputError, match=r"holds 2 states that fit, a\.b\.c, a\.b\.c: save the one that is meant"):
+            read(name, made())
+    torch.save({"a.b": {"c": state}, "a": {"b.c": {"other": torch.ones(1)}}}, file)
+    assert torch.equal(read(file, made()).state["0.weight"], state["0.weight"])
+    torch.save({"ema": state, **state}, file)
+    with pytest.raises(InputError, match=r"fit, the whole file, ema: name one, .*a\.pt#ema"):
+        read(file, made())
+
+
 @pytest.mark.parametrize("name", ["~a.pt", "~none/a.pt", "~none#a.pt"])
 def test_a_name_that_begins_as_a_home_that_is_not_there_is_a_name(network, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

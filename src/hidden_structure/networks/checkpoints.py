@@ -48,31 +48,31 @@ def read(file: str, network: nn.Module, built_for: str = "") -> Checkpoint:
     """
     refuse_missing(file)
     path, key = _place(file)
-    states = dict(_states(_content(path)))
-    if key:
-        if key not in states:
-            raise InputError(f"{path} has no state {key}: it has {_listed(states)}")
-        states = {key: states[key]}
+    every = list(_states(_content(path)))
+    states = [(name, state) for name, state in every if key in ("", name)]
+    if every and not states:
+        raise InputError(f"{path} has no state {key}: it has {_listed(name for name, _ in every)}")
     if not states:
         raise InputError(f"{path} holds no tensors by name: save network.state_dict()")
     wanted = network.state_dict()
-    fits = {name: _fit(state, wanted) for name, state in states.items()}
-    fitting = [name for name, fit in fits.items() if not fit.problems]
+    fits = [(name, _fit(state, wanted)) for name, state in states]
+    fitting = [(name, fit) for name, fit in fits if not fit.problems]
     if len(fitting) > 1:
-        raise InputError(
-            f"{path} holds {len(fitting)} states that fit, {_listed(fitting)}: name one, {path}#{fitting[0]}"
-        )
+        names = [name for name, _ in fitting]
+        alone = [name for name in names if name and names.count(name) == 1]
+        mend = f"name one, {path}#{alone[0]}" if alone else "save the one that is meant by itself"
+        raise InputError(f"{path} holds {len(names)} states that fit, {_listed(names)}: {mend}")
     if not fitting:
-        told = min(fits.values(), key=lambda fit: len(fit.problems)).problems
+        told = min((fit.problems for _, fit in fits), key=len)
         more = f", and {len(told) - 1} more differ" if len(told) > 1 else ""
         built = f" (built for {built_for})" if built_for else ""
         raise InputError(f"{path} does not fit the network{built}: {told[0]}{more}")
-    (name,) = fitting
+    ((name, fit),) = fitting
     notes = [f"taken from {name}"] if name else []
-    notes += [f"prefix {fits[name].prefix} taken off"] if fits[name].prefix else []
+    notes += [f"prefix {fit.prefix} taken off"] if fit.prefix else []
     state, converted = {}, {}
     for own, like in wanted.items():
-        tensor = fits[name].state.get(own, like)
+        tensor = fit.state.get(own, like)
         _check(tensor, like, f"{path}: {own}")
         state[own] = tensor.detach().to(like.dtype, copy=True)
         if like.is_floating_point() and tensor.dtype != like.dtype:
