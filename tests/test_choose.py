@@ -9,7 +9,7 @@ import tiny
 
 from hidden_structure.cli.main import main
 from hidden_structure.cli.schema import schema
-from hidden_structure.frame import params, studies, yaml_files
+from hidden_structure.frame import params, paths, studies, yaml_files
 from hidden_structure.frame.locking import alone
 
 
@@ -51,6 +51,24 @@ def test_an_unknown_study_is_named_with_the_known_ones(repository):
     with pytest.raises(SystemExit, match=r"there is no studies/three\.yaml: choose one of one, two"):
         main(["select", "three"])
     assert not (repository / "params.yaml").exists()
+
+
+def test_where_there_are_no_studies_it_is_said_where_to_be(repository, monkeypatch):
+    (repository / "elsewhere").mkdir()
+    monkeypatch.chdir(repository / "elsewhere")
+    with pytest.raises(SystemExit, match=r"no studies/one\.yaml, nor any other: go to the repository's root"):
+        main(["select", "one"])
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"study: [", b"[" * 10_000])
+def test_what_was_selected_last_may_be_damaged(content):
+    selected("one")
+    paths.SELECTED.write_bytes(content)
+    assert selected("two").study == "two"
+    edit("lr: 0.2", "lr: 0.1")
+    paths.SELECTED.write_bytes(content)
+    with pytest.raises(SystemExit, match="holds edits"):
+        main(["select", "one"])
 
 
 def test_edits_are_not_lost_and_it_is_said_which_they_are_and_how_to_keep_them():

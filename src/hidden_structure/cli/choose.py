@@ -1,6 +1,6 @@
 """From a file of studies/ to params.yaml and back, without losing edits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ def select(name: str) -> None:
     _nothing_runs()
     names = [file.stem for file in sorted(studies.STUDIES.glob("*.yaml"))]
     if name not in names:
-        raise InputError(f"there is no {studies.STUDIES}/{name}.yaml: choose one of {', '.join(names)}")
+        mend = f": choose one of {', '.join(names)}" if names else ", nor any other: go to the repository's root"
+        raise InputError(f"there is no {studies.STUDIES}/{name}.yaml{mend}")
     whole = studies.read(studies.STUDIES / f"{name}.yaml")
     if PARAMS.is_file() and _edited(current := yaml_files.read(PARAMS)):
         own = current.get("study") if isinstance(current, dict) else None
-        before = _completion(studies.STUDIES / f"{own}.yaml") or whole
+        before = _if_possible(studies.read, studies.STUDIES / f"{own}.yaml") or whole
         raise InputError(
             f"{PARAMS} holds edits that no file of {studies.STUDIES}/ gives ({_listed(before, current)}): keep them"
             f" by `hidden-structure keep NAME`, write them there yourself, or drop them by `git checkout {PARAMS}`"
@@ -65,10 +66,11 @@ def _write(whole: dict[str, Any]) -> None:
 
 
 def _edited(current: Any) -> bool:
-    known = [_parsed("\n".join(git.lines("show", f"HEAD:{PARAMS}") or []))]
-    known += [_parsed(paths.SELECTED.read_text(encoding="utf-8"))] if paths.SELECTED.is_file() else []
-    known += [_completion(file) for file in studies.STUDIES.glob("*.yaml")]
-    return current not in known
+    known = [
+        _parsed("\n".join(git.lines("show", f"HEAD:{PARAMS}") or [])),
+        _if_possible(yaml_files.read, paths.SELECTED),
+    ]
+    return current not in known + [_if_possible(studies.read, file) for file in studies.STUDIES.glob("*.yaml")]
 
 
 def _parsed(text: str) -> Any:
@@ -78,10 +80,10 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _completion(file: Path) -> dict[str, Any] | None:
-    """None if the file is not there or makes no study."""
+def _if_possible(read: Callable[[Path], Any], file: Path) -> Any:
+    """None if the file is not there, damaged or no study."""
     try:
-        return studies.read(file)
+        return read(file)
     except InputError:
         return None
 

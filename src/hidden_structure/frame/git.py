@@ -9,7 +9,7 @@ def lines(*arguments: str) -> list[str] | None:
     if not Path(".git").exists():  # git would take the repository of a folder above
         return None
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace", check=False)
     except OSError:
         return None
     return None if done.returncode else done.stdout.splitlines()
