@@ -181,6 +181,8 @@ REFUSED = [
         ("--options", '{"width": 25}'),
         "checkpoints: .*does not fit the network .built for 8 x 8 grey",
     ),
+    (("--options", '{"width": NaN}'), "--options: may hold texts, finite numbers, .*, got {'width': nan}"),
+    (("--options", json.dumps({"width": "x" * 10_000})), "--options: must be shorter than 10,000 characters, got"),
     (("--options", '{"depth": 25}'), "--network: nets_of_a_user:Net fails when called with"),
     (("--network", "nets_of_a_user:Nest"), "--network: .* has no such name"),
     (("--network", "nets_of_a_user"), "--network nets_of_a_user: write nets_of_a_user:Net for Net of"),

@@ -7,6 +7,7 @@ import json
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
 
@@ -44,9 +45,10 @@ def plain(values: dict) -> dict:
     try:
         written = json.dumps(values, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError("may hold texts, finite numbers, true, false, null, lists and mappings") from error
+        said = "may hold texts, finite numbers, true, false, null, lists and mappings"
+        raise PydanticCustomError("plain", said) from error  # a ValueError of a mapping is taken for a section's
     if len(written) > 10_000:
-        raise ValueError("must be shorter than 10,000 characters")
+        raise PydanticCustomError("plain", "must be shorter than 10,000 characters")
     return values
 
 
