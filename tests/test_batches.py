@@ -190,3 +190,12 @@ def test_a_network_of_large_weights_on_small_images_reads_them_for_many_images_a
     built = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2**15), torch.nn.Linear(2**15, 2))
     images = Images(torch.zeros(3, 8, 8, 3, dtype=torch.uint8), torch.ones(3), torch.zeros(3))
     assert batches.fastest_batch_size(built, images, torch.float32, compared) == 97  # 195 weights a unit
+
+
+def test_tensors_and_arrays_are_the_same_images():
+    pixels, mean, std = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((3,), 0.5), torch.full((3,), 0.25)
+    one, other = (
+        on_device(*own, torch.device("cpu"))
+        for own in ((pixels, mean, std), map(torch.Tensor.numpy, (pixels, mean, std)))
+    )
+    assert torch.equal(one.normalise(one.pixels), other.normalise(other.pixels))

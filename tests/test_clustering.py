@@ -155,3 +155,18 @@ def test_principal_components_of_collapsed_features_are_those_of_their_differenc
     near, plain = (reduce((mean * shift + 1e-3 * apart).astype(np.float32), "pca", 0, 2, 0) for shift in (1, 0))
     signs = np.sign((near * plain).sum(0))
     np.testing.assert_allclose(near * signs, plain, atol=1e-2 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float16])
+def test_pixels_fall_apart_as_the_same_numbers_in_floats_do(kind):
+    features, fine, coarse = groups(spread=0.05)
+    whole = np.rint((features - features.min()) * 60)
+    expected, found = (reduce_within(whole.astype(one), coarse, "pca", 30.0, 4) for one in (np.float32, kind))
+    assert scores(recover(found, fine, coarse, COARSE_OF, 10), fine)["agreement"] == 1
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("method", ["PCA", "umap", ""])
+def test_a_reduction_that_is_not_known_is_refused(method):
+    with pytest.raises(InputError, match="choose one of tsne, pca, raw"):
+        reduce_within(*groups(spread=0.05)[::2], method, 30.0, 4)

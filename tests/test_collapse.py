@@ -179,3 +179,12 @@ def test_a_last_layer_that_is_zero_as_some_are_before_training_is_at_right_angle
     assert found.nc2_angle_rows == pytest.approx(1 / (len(weight) - 1))
     assert found.nc3 == pytest.approx(1)
     assert found.nc1 == measure(features, labels, weight, None).nc1
+
+
+@pytest.mark.parametrize("scale", [2.0**-120, 1e-24, 1e19])
+def test_no_figure_depends_on_how_large_features_are(scale):
+    features, labels, weight, bias = random_problem()
+    once, again = (asdict(measure(features * by, labels, weight, bias * by)) for by in (1, scale))
+    assert again == pytest.approx(once, rel=1e-5)
+    near, far = (class_distances(features * by, labels, 5) for by in (1, scale))
+    torch.testing.assert_close(far / scale**2, near, rtol=1e-5, atol=0)

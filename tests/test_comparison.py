@@ -147,7 +147,7 @@ def test_samples_that_do_not_fit_are_named(change, said, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("coarse_of", [[0, 2, 0, 2], [0.0, 1.0, 0.0, 1.0]])
+@pytest.mark.parametrize("coarse_of", [[0, 2, 0, 2], [0.0, 1.0, 0.0, 1.0], [0, 1, 0, 10**12], np.zeros(0, int)])
 def test_classes_that_are_not_numbered_are_named(coarse_of, tmp_path):
     with pytest.raises(InputError, match=r"^coarse_of must number the classes"):
         compare(SAMPLES, coarse_of, study(), tmp_path)

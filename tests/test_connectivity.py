@@ -295,3 +295,22 @@ def test_the_stage_says_which_network_is_missing(tmp_path):
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "1/trunk.safetensors is missing" in done.stderr
     assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [(slice(0, 0), "got 0 labels of 9 images"), (slice(0, 4), "got 4 labels of 9 images"), (None, "a label is -100")],
+)
+def test_what_is_measured_along_a_line_has_a_label_for_each_image(labels, said):
+    network, (images, own) = network_of(0), split_of(9)
+    split = images, own[labels] if labels else own - 100
+    with pytest.raises(InputError, match=f"test: {said}"):
+        connectivity.along_line(
+            network, network.state_dict(), network.state_dict(), [0, 0.5, 1], {"test": split}, torch.float32
+        )
+
+
+def test_a_line_along_which_nothing_is_measured_is_refused():
+    network = network_of(0)
+    with pytest.raises(InputError, match="give a split or more"):
+        connectivity.along_line(network, network.state_dict(), network.state_dict(), [0, 1], {}, torch.float32)

@@ -512,3 +512,29 @@ def test_a_network_that_learns_the_targets_learns_the_teachers_classes():
         loss(outputs, targets(logits, q, 2.0), 2.0).backward()
         optimizer.step()
     assert close(merge_logits(outputs.detach(), CLASSES, 2.0).exp(), softmax(logits / 2, 1), 1e-2)
+
+
+def test_clusters_of_any_whole_numbers_are_pieces():
+    pieces = (EVERY // CLASSES) % SUBCLASSES
+    expected, found = (assign(LABELS, one, CLASSES)(EMBEDDINGS, EVERY) for one in (pieces, pieces.int().numpy()))
+    assert torch.equal(expected, found)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        (EVERY - 1, "pieces must be 0 or more, got -1"),
+        (EVERY[:, None], "pieces must be whole numbers"),
+        (EVERY.float(), "pieces must be whole numbers"),
+        (EVERY[:4], "labels must be int64"),
+        (EVERY[:0], "there are no samples"),
+    ],
+)
+def test_pieces_that_are_none_are_refused_at_once(pieces, said):
+    with pytest.raises(InputError, match=said):
+        assign(LABELS, pieces, CLASSES)
+
+
+def test_outputs_that_no_number_of_pieces_gives_are_refused():
+    with pytest.raises(InputError, match="10 outputs are not as many for each of 3 classes"):
+        merge_logits(draw(4, 10), 3)

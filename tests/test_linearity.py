@@ -18,7 +18,7 @@ from hidden_structure import seeding
 from hidden_structure.connectivity.repair import repairer
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
-from hidden_structure.linearity import layers
+from hidden_structure.linearity import layers, products
 from hidden_structure.linearity.distribution import QUANTILES
 from hidden_structure.linearity.exponential import exponential_weights
 from hidden_structure.linearity.formulas import FAR
@@ -61,7 +61,7 @@ def all_of(split):
 def test_inner_products_are_of_whole_rows_however_many_fit_the_cache(width):
     values = torch.randn(3, 7, width, generator=seeding.torch_generator("rows"))
     a, b, c = values
-    found = layers._dots((a, a), (a, b), (c, b))
+    found = products.dots((a, a), (a, b), (c, b))
     exact = [(x.double() * y.double()).sum(1) for x, y in ((a, a), (a, b), (c, b))]
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, torch.stack(exact).numpy(), rtol=1e-4, atol=1e-2)
@@ -1088,3 +1088,21 @@ def test_a_network_that_cannot_be_traced_is_one_line():
     network = Function(lambda m, x: m.head(x.flatten(1)) if x.mean() > 0 else x, head=nn.Linear(192, 10)).double()
     with pytest.raises(InputError, match="cannot be traced"):
         measured([network, network], split_of(5))
+
+
+def test_features_whose_squares_float32_loses_are_compared_as_any():
+    values = torch.randn(2, 7, 40, generator=seeding.torch_generator("small"))
+    a, b = values * torch.tensor([1e-24, 1.0, 1e-24, 1.0, 1e-20, 0.0, 1e-30])[:, None]
+    found = products.dots((a, a), (a, b), (b, b))
+    exact = [(x.double() * y.double()).sum(1) for x, y in ((a, a), (a, b), (b, b))]
+    np.testing.assert_allclose(found, torch.stack(exact).numpy(), rtol=1e-4)
+    assert (found[0] > 0).tolist() == [True, True, True, True, True, False, True]
+
+
+@pytest.mark.parametrize("images", [0, 3])
+def test_there_is_a_label_for_each_image(images):
+    a, b = (network_of(seed).state_dict() for seed in (0, 1))
+    pixels, labels = split_of(4)
+    for ask in (partial(measure, alphas=[0.5]), stitch):
+        with pytest.raises(InputError, match=f"got {images} labels of 4 images"):
+            ask(network_of(0), a, b, split=(pixels, labels[:images]))

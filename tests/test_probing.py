@@ -195,3 +195,13 @@ def test_contrasts_part_first_what_is_confused_most_and_end_with_all_classes():
     assert {frozenset(one + other) for one, other in pairs[:2]} == {frozenset({0, 2}), frozenset({1, 3})}
     assert sorted(pairs[-1][0] + pairs[-1][1]) == [0, 1, 2, 3]
     assert len(pairs) == 3
+
+
+@pytest.mark.parametrize(
+    ("samples", "classes", "l2", "said"),
+    [(0, 4, 1e-4, "samples and a label"), (300, 3, 1e-4, "but there are 3 classes"), (300, 4, -1.0, "give 0 or more")],
+)
+def test_labels_and_penalties_of_no_probe_are_refused(samples, classes, l2, said):
+    features, labels = problem()
+    with pytest.raises(InputError, match=said):
+        probing.fit(features[:samples], labels[:samples], classes, l2)

@@ -14,8 +14,8 @@ from hidden_structure.connectivity.repair import (
     recompute_batch_norm,
     repairer,
     rescale,
-    unit_statistics,
 )
+from hidden_structure.connectivity.unit_statistics import unit_statistics
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
@@ -381,3 +381,31 @@ def test_repair_in_bfloat16_is_repair_up_to_its_precision():
         assert all(tensor.dtype == torch.float32 for tensor in results[-1].values())
     for name, tensor in results[0].items():
         torch.testing.assert_close(results[1][name], tensor, rtol=0.05, atol=0.05)
+
+
+class InAnyOrder(nn.Module):
+    """The same network, however its layers are registered."""
+
+    def __init__(self, order):
+        super().__init__()
+        with seeding.global_seed("layers"):
+            layers = {"a": nn.Linear(12, 16), "b": nn.Linear(16, 16), "out": nn.Linear(16, 5)}
+        for name in order:
+            setattr(self, name, layers[name])
+        self.double()
+
+    def forward(self, images):
+        return self.out(self.b(self.a(images[:, :, :2, :2].flatten(1)).relu()).relu())
+
+
+@pytest.mark.parametrize("order", [("a", "out", "b"), ("out", "a", "b")])
+def test_the_head_is_what_comes_last_and_not_what_is_registered_last(order):
+    expected, found = (unit_statistics(InAnyOrder(one), images_of(40).split(20)) for one in (("a", "b", "out"), order))
+    assert expected.keys() == found.keys() == {"a", "b"}
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values)
+
+
+def test_no_images_have_no_statistics():
+    with pytest.raises(InputError, match="no images to take statistics from"):
+        unit_statistics(network_of(0), [])

@@ -150,5 +150,5 @@ def test_the_headlines_are_what_a_study_decides_and_name_those_that_cannot_say()
     undecided, nothing = row | {"verdict": "undecided", "n": 1}, row | {"verdict": "not assessable", "measured": None}
     assert len(headlines.table({"digits": [undecided], "cifar10": [nothing]}).splitlines()) == 2
     found = headlines.table({"digits": [row], "cifar10": [nothing], "cifar10-mlp": [undecided]}).splitlines()[2]
-    for words in ("digits: **supported**, 0.5", "perceptrons: **undecided**, 0.5", "<br>not assessable: CIFAR-10 |"):
+    for words in ("digits: **supported**, 0.5", "cifar10-mlp: **undecided**, 0.5", "<br>not assessable: cifar10 |"):
         assert words in found

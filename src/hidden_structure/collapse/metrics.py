@@ -18,6 +18,7 @@ from torch import Tensor
 from hidden_structure.frame.errors import InputError
 
 CHUNK_VALUES = 2**18  # features read at once: 1 MB of float32, which stays in cache
+SQUARED = 40  # powers of two that the largest feature may be from 1, so that float32 holds squares and sums of them
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
             or a centred mean, or a row of a weight that is not all zero, is zero and so has no angle.
     """
     classes = len(weight)
-    weight = weight.double()
+    features, exponent = _brought_near_one(features)
+    weight = weight.double() * 2.0**exponent
     bias = weight.new_zeros(classes) if bias is None else bias.double()
     if not (weight.isfinite().all() and bias.isfinite().all()):
         raise InputError("the last layer holds NaN or infinity: the network diverged, lower train.lr")
@@ -111,6 +113,7 @@ def class_distances(features: Tensor, labels: Tensor, classes: int) -> Tensor:
 
     Raises InputError as `measure` does for the features and labels.
     """
+    features, exponent = _brought_near_one(features)
     counts = _class_counts(labels, classes)
     origin, offsets = _class_means(features, labels, counts)
     means = origin + offsets
@@ -119,7 +122,18 @@ def class_distances(features: Tensor, labels: Tensor, classes: int) -> Tensor:
         variances.index_add_(0, chunk, residuals.square().sum(1).double())
     variances /= counts
     between = torch.cdist(offsets, offsets, compute_mode="donot_use_mm_for_euclid_dist").square()
-    return between + variances[:, None] + variances
+    return (between + variances[:, None] + variances) * 4.0**exponent
+
+
+def _brought_near_one(features: Tensor) -> tuple[Tensor, int]:
+    """Features over 2^e, and e: 0, and nothing is copied, unless squares of theirs are too large or too small for their
+    type. No figure depends on it, for it only moves exponents."""
+    ends = [torch.stack(part.aminmax()) for part, _ in _chunks(features, features) if part.numel()]
+    largest = torch.stack(ends).abs().max().double() if ends else torch.zeros(())
+    exponent = int(torch.frexp(largest).exponent) if largest.isfinite() else 0
+    if abs(exponent) <= SQUARED:
+        return features, 0
+    return (features.double() * 2.0**-exponent).to(_working_type(features)), exponent
 
 
 def _working_type(features: Tensor) -> torch.dtype:

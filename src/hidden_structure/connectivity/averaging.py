@@ -84,6 +84,8 @@ def merge(
 
     Raises InputError as `derive`, `match_together` and `repair_mean` do.
     """
+    if not networks:
+        raise InputError("there are no networks to merge: give two or more")
     symmetry = derive(networks[0], images.normalise(images.pixels[:2]))
     states = [network.state_dict() for network in networks]
     found = match_together(symmetry, states, generator, restarts)

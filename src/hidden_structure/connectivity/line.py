@@ -98,8 +98,13 @@ def along_line(
     batch_size: None: the fastest. fitted_on: the split whose samples the temperature is fitted to, none that it is
     to be judged on; None: there is none. known: all that is found at some of the alphas, which is not measured again.
 
-    Raises InputError if the states do not fit each other or the network, or a loss is not finite.
+    Raises InputError if the states do not fit each other or the network, there are no splits, or not as many labels as
+    images in one, or a loss is not finite.
     """
+    if not splits:
+        raise InputError("there is nothing to measure along the line: give a split or more, of images and labels")
+    for name, split in splits.items():
+        check_split(name, split)
     known = known or {}
     own = network.state_dict()
     a, b = _beside(a, own), _beside(b, own)
@@ -131,6 +136,15 @@ def along_line(
                 for name, (_, labels) in splits.items():
                     line[f"{name}_calibrated_loss"].append(loss_at(temperature, logits[name], labels))
     return line
+
+
+def check_split(name: str, split: Split) -> None:
+    """Raises InputError unless there is a label, 0 or more, for each of one image or more."""
+    images, labels = split
+    if not len(labels) or len(labels) != len(images.pixels):
+        raise InputError(f"{name}: got {len(labels)} labels of {len(images.pixels)} images: give one of each or more")
+    if int(labels.min()) < 0:
+        raise InputError(f"{name}: a label is {int(labels.min())}, classes are 0 or more")
 
 
 @contextmanager

@@ -6,9 +6,8 @@ the interpolation of the ends' means and standard deviations.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -16,14 +15,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hidden_structure.connectivity.line import Repair, State
+from hidden_structure.connectivity.unit_statistics import Units, mean_statistics, observe, unit_statistics, with_layers
 from hidden_structure.frame.errors import InputError
-from hidden_structure.networks.features import evaluation_mode, head
+from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import load_state, writer
 from hidden_structure.training.batches import Images
 from hidden_structure.training.device import autocast
-
-Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
-Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
 
 BATCH_SIZE = 500  # part of the method: statistics of a batch stand in for those of all images while they are found
 RESOLUTION = 1e-6  # a unit that varies by less than this share of its mean is dead: what varies is float32's rounding
@@ -73,15 +70,6 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
         raise InputError("there are no images to recompute statistics from: raise interpolate.repair_samples")
 
 
-def unit_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Units:
-    """Mean and standard deviation of every unit's output over samples and positions, in evaluation mode.
-
-    Of every linear and convolutional layer that the forward pass calls, except the head. batches as above; the
-    moments of each are float32 or the network's own precision, and are merged, by size, in float64.
-    """
-    return _observe(network, batches)
-
-
 @torch.no_grad()
 def rescale(network: nn.Module, batches: Iterable[Tensor], units_a: Units, units_b: Units, alpha: float) -> None:
     """Give the units of the interpolated network the interpolated means and standard deviations, in place.
@@ -100,14 +88,6 @@ def rescale(network: nn.Module, batches: Iterable[Tensor], units_a: Units, units
     rescale_to(network, batches, targets)
 
 
-def mean_statistics(units: Sequence[Units]) -> Units:
-    """The mean over networks of their units' means, and of their standard deviations: of two, those halfway."""
-    return {
-        name: tuple(torch.stack(values).mean(0) for values in zip(*(own[name] for own in units), strict=True))
-        for name in units[0]
-    }
-
-
 @torch.no_grad()
 def rescale_to(network: nn.Module, batches: Iterable[Tensor], targets: Units) -> None:
     """Give the units of a merged network these means and standard deviations, in place, as `rescale` does.
@@ -115,7 +95,7 @@ def rescale_to(network: nn.Module, batches: Iterable[Tensor], targets: Units) ->
     Raises InputError, and changes nothing, if layers share a parameter or one is called several times in a pass, for
     they would need several scales; or if a parametrised weight cannot take the rescaled value.
     """
-    layers = _layers(network)
+    batches, layers = with_layers(network, batches)
     _refuse_shared(network, layers)
 
     def correct(module: nn.Module, name: str, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -123,7 +103,7 @@ def rescale_to(network: nn.Module, batches: Iterable[Tensor], targets: Units) ->
         return outputs * scale + shift
 
     writers = []
-    statistics = _observe(network, batches, correct)
+    statistics = observe(network, batches, layers, correct)
     with evaluation_mode(network):  # in training, spectral_norm changes whenever its weight is looked at
         for name, found in statistics.items():
             layer = layers[name]
@@ -215,14 +195,6 @@ def _batch_norms(network: nn.Module) -> list[_BatchNorm]:
     return [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
 
 
-def _layers(network: nn.Module) -> dict[str, nn.Module]:
-    """The linear and convolutional layers, which REPAIR corrects; not the head, whose units are the classes."""
-    kinds, last = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d), head(network)
-    return {
-        name: module for name, module in network.named_modules() if isinstance(module, kinds) and module is not last
-    }
-
-
 def _refuse_shared(network: nn.Module, layers: dict[str, nn.Module]) -> None:
     names: dict[int, str] = {}
     for name, module in network.named_modules():
@@ -232,60 +204,6 @@ def _refuse_shared(network: nn.Module, layers: dict[str, nn.Module]) -> None:
                 raise InputError(
                     f"{other} and {name} share a parameter, and REPAIR would scale it for both: give each its own"
                 )
-
-
-@dataclass
-class _Moments:
-    """Of samples that come in parts, merged without cancellation (Chan, Golub, LeVeque 1979)."""
-
-    count: int
-    mean: Tensor  # float64 (units,)
-    variance: Tensor  # float64 (units,), biased
-
-    def merge(self, other: "_Moments") -> None:
-        total = self.count + other.count
-        share, apart = other.count / total, other.mean - self.mean
-        self.variance += share * (other.variance - self.variance) + share * (1 - share) * apart.square()
-        self.mean += share * apart
-        self.count = total
-
-
-@torch.no_grad()
-def _observe(network: nn.Module, batches: Iterable[Tensor], correct: Correct | None = None) -> Units:
-    """Every layer's statistics; what correct makes of a layer's output goes on in its place.
-
-    correct gets the output as (positions, units) and its statistics over this batch.
-    """
-    found: dict[str, _Moments] = {}
-    called: set[str] = set()  # in this pass
-
-    def hook(name: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor | None:
-        values = output if isinstance(module, nn.Linear) else output.movedim(1, -1)
-        flat = values.flatten(0, -2).to(torch.promote_types(values.dtype, torch.float32))
-        mean = flat.mean(0)
-        # Two sweeps over contiguous rows: several times faster than torch.var_mean, and as exact.
-        moments = _Moments(len(flat), mean.cpu().double(), (flat - mean).square_().mean(0).cpu().double())
-        corrected = None
-        if correct is not None:
-            if name in called:
-                raise InputError(f"{name} is called several times in a pass, and REPAIR would scale all alike: copy it")
-            called.add(name)
-            corrected = correct(module, name, flat, moments.mean, moments.variance.sqrt()).to(output).view(values.shape)
-            corrected = corrected if isinstance(module, nn.Linear) else corrected.movedim(-1, 1)
-        if name in found:
-            found[name].merge(moments)
-        else:
-            found[name] = moments
-        return corrected
-
-    with ExitStack() as stack:
-        stack.enter_context(evaluation_mode(network))
-        for name, module in _layers(network).items():
-            stack.callback(module.register_forward_hook(partial(hook, name)).remove)
-        for images in batches:
-            called.clear()
-            network(images.clone())  # for networks that work in place
-    return {name: (moments.mean, moments.variance.sqrt()) for name, moments in found.items()}
 
 
 def _correction(

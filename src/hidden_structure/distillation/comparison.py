@@ -114,6 +114,11 @@ def _array(name: str, given: Any) -> np.ndarray:
         raise InputError(f"{name} cannot be made an array of: {str(error).partition('.')[0]}") from None
 
 
+def _numbered(values: np.ndarray) -> bool:
+    """Whether they are 0, 1, ..."""
+    return len(values) > 0 and np.array_equal(values, np.arange(len(values)))
+
+
 def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.Study) -> None:
     if study.distill is None or study.distill.teacher != "own":
         raise InputError("distill.teacher: of vectors there are no networks of a study: write own")
@@ -122,7 +127,7 @@ def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.St
     for section, recipe in {"train": study.train, "distill.train": study.distill.train}.items():
         if recipe.crop or recipe.flip:
             raise InputError(f"{section}: vectors have neither edges nor sides: write crop: 0 and flip: false")
-    if classes.ndim != 1 or classes.dtype.kind not in "iu" or {*classes.tolist()} != {*range(classes.max() + 1)}:
+    if classes.ndim != 1 or classes.dtype.kind not in "iu" or not _numbered(np.unique(classes)):
         raise InputError(f"coarse_of must number the classes of the original ones 0, 1, ..., got {classes!r}")
     if classes.max() == 0:
         raise InputError("coarse_of makes one class of all, which nobody needs to be taught: give it two or more")

@@ -94,13 +94,20 @@ def tensor(array: Array) -> Tensor:
 
 
 def assign(classes: Array, pieces: Array, count: int, softness: float = 0.0) -> Assigned:
-    """One piece a sample, both int64 (N,): clusters, true subclasses, ... S is the largest piece and one.
+    """One piece a sample, whole numbers (N,) from 0 on: clusters, true subclasses, ... S is the largest piece and one.
 
-    count: of classes, C; softness: the share of its class's mass that a sample's pieces get alike, 0 to 1.
+    classes: int64 (N,); count: of them, C; softness: the share of its class's mass that a sample's pieces get alike,
+    0 to 1.
 
-    Raises InputError if a class has no sample, labels and pieces are not one a sample, or softness is no share.
+    Raises InputError if a class has no sample, labels and pieces are not one a sample, a piece is negative (as that of
+    what a clustering leaves out), or softness is no share.
     """
     classes, pieces = tensor(classes), tensor(pieces)
+    if pieces.ndim != 1 or pieces.dtype.is_floating_point or pieces.dtype == torch.bool:
+        raise InputError(f"pieces must be whole numbers (N,), got {pieces.dtype} {tuple(pieces.shape)}")
+    if len(pieces) and int(pieces.min()) < 0:
+        raise InputError(f"pieces must be 0 or more, got {int(pieces.min())}: give what belongs to none a piece, too")
+    pieces = pieces.long()
     if not 0 <= softness <= 1:
         raise InputError(f"softness must be a share, 0 to 1, got {softness}")
     _check_labels(classes, len(pieces), count)
@@ -198,6 +205,8 @@ def _check(embeddings: Tensor, labels: Tensor, weight: Tensor, subclasses: int, 
 
 
 def _check_labels(labels: Tensor, samples: int, classes: int) -> None:
+    if not samples:
+        raise InputError("there are no samples to split")
     if labels.shape != (samples,) or labels.dtype != torch.int64:
         raise InputError(f"labels must be int64 ({samples},), got {labels.dtype} {tuple(labels.shape)}")
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
@@ -245,7 +254,11 @@ def merge_logits(logits: Array, classes: int, temperature: float = 1.0) -> Tenso
     """log p(c | x), (B, C), of a network with C * S outputs (B, C * S): the probabilities of its pieces, summed.
 
     temperature: that of the training, at which alone the sums are what was learnt.
+
+    Raises InputError if the outputs are not as many for each class.
     """
+    if tensor(logits).shape[1] % classes:
+        raise InputError(f"{tensor(logits).shape[1]} outputs are not as many for each of {classes} classes")
     return log_softmax(tensor(logits) / temperature, 1).unflatten(1, (classes, -1)).logsumexp(2)
 
 

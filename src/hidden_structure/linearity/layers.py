@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.linalg import vecdot
 from torch.nn.functional import linear
 
-from hidden_structure.connectivity.line import Repair, Split, State, interpolate
+from hidden_structure.connectivity.line import Repair, Split, State, check_split, interpolate
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
 from hidden_structure.linearity.exponential import depths, exponential_weights, weighted
 from hidden_structure.linearity.formulas import FORMULAS, distance
 from hidden_structure.linearity.in_step import InStep, first_argument, function_of
+from hidden_structure.linearity.products import dots, with_sum
 from hidden_structure.linearity.samples import FEW, Samples, samples_in
 from hidden_structure.networks.weights import computed, copy_of, load_state
 from hidden_structure.seeding import torch_generator
@@ -37,8 +37,6 @@ ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and
     softsign logsigmoid threshold tanhshrink softshrink hardshrink""".split()
 )
 PASSING_ON = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-CANCELLING = 1e-2  # an interpolated squared norm below this share of an end's is not added up from the ends' products
-BLOCK = 2**18  # bytes of one tensor, of which a handful fit the cache of a core
 
 ALONG = ("dissimilarity", "exponential", "coefficient", "additivity")  # quantities of every alpha
 Key = tuple[str, str, int]  # layer, quantity, index of alpha
@@ -88,6 +86,7 @@ def measure(
     Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, or a feature is not
     finite, or too large for its square to be.
     """
+    check_split("the images", split)
     networks = []
     for alpha in (0.0, 1.0, *alphas):
         networks.append(with_state(network, interpolate(a, b, alpha)))
@@ -177,20 +176,20 @@ class _Layers:
     ) -> None:
         a, b, *others = _as_rows(samples, *outputs, *additive)
         with_ends = [(other, end) for other in others for end in (other, a, b)]
-        squared_a, inner, squared_b, *products = _dots((a, a), (a, b), (b, b), *with_ends)
+        squared_a, inner, squared_b, *products = dots((a, a), (a, b), (b, b), *with_ends)
         ends = a, b, squared_a, inner, squared_b
         found[name, "baseline", 0] = inner, squared_a, squared_b
         kinds = [("merged", index) for index in range(len(self.alphas))]
         kinds += [("additivity", index) for index in range(len(additive))]
         for place, ((kind, index), other) in enumerate(zip(kinds, others, strict=True)):
             alpha, own = self.alphas[index], products[3 * place : 3 * place + 3]
-            linear = _with_sum(1 - alpha, alpha, other, ends, own)
+            linear = with_sum(1 - alpha, alpha, other, ends, own)
             if kind == "additivity":
                 found[name, kind, index] = linear
                 continue
             found[name, "dissimilarity", index] = found[name, "coefficient", index] = linear
             weights = exponential_weights(alpha, self.depths[name])
-            found[name, "exponential", index] = _with_sum(*weights, other, ends, own)
+            found[name, "exponential", index] = with_sum(*weights, other, ends, own)
 
     def _commute(self, found: Found, name: str, node: fx.Node, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         """(W_A - W_B)(H_A - H_B) is the difference of the two sides of commutativity."""
@@ -202,10 +201,10 @@ class _Layers:
             ones = [1] * (self.differences[target].dim() - 2)
             together -= (modules[0].bias + modules[1].bias).view(-1, *ones)
         together, crossed = _as_rows(self.samples[node], together, crossed)
-        one, other, square = _dots((together, together), (together, crossed), (crossed, crossed))
+        one, other, square = dots((together, together), (together, crossed), (crossed, crossed))
         found[name, "commutativity", 0] = one - other, one, one - 2 * other + square
         read = self.samples[first_argument(node)]
-        apart, a, b = _dots(*((rows, rows) for rows in _as_rows(read, apart, *inputs)))
+        apart, a, b = dots(*((rows, rows) for rows in _as_rows(read, apart, *inputs)))
         found[name, "inputs", 0] = (a + b - apart) / 2, a, b
 
     def table(self, summaries: dict[Key, dict]) -> list[dict[str, Any]]:
@@ -219,7 +218,7 @@ class _Layers:
         for node, name in self.in_step.names.items():
             if "commutativity" in layers.get(name, ()):
                 a, b = (weight.reshape(1, -1) for weight in self.weights[node.target])
-                inner, *squared = _dots((a, b), (a, a), (b, b))
+                inner, *squared = dots((a, b), (a, a), (b, b))
                 layers[name]["weights"] = distance(inner, *squared).item()
         return list(layers.values())
 
@@ -248,22 +247,6 @@ class _Decisions:
         return single | {name: [count / self.count for count in counts] for name, counts in self.along.items()}
 
 
-def _with_sum(p: float, q: float, x: Tensor, ends: tuple, products: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """<x, y>, |x|^2 and |y|^2 of y = p a + q b, sample by sample: from inner products where rounding leaves enough.
-
-    ends: a and b, rows (n, d), and <a, a>, <a, b>, <b, b>; products: <x, x>, <x, a>, <x, b>.
-    """
-    a, b, aa, ab, bb = ends
-    xx, xa, xb = products
-    inner, squared = p * xa + q * xb, p**2 * aa + 2 * q * p * ab + q**2 * bb
-    few = np.flatnonzero(squared < CANCELLING * np.maximum(p**2 * aa, q**2 * bb))
-    if len(few):  # the ends point away from each other, and rounding would be all that is left
-        x, a, b = (rows[few].cpu().double() for rows in (x, a, b))
-        y = p * a + q * b
-        inner[few], squared[few] = _dots((x, y), (y, y))
-    return inner, xx, squared
-
-
 def _linear_part(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
     """What a linear or convolutional layer with this weight and no bias gives."""
     bias = None if module.bias is None else torch.zeros_like(module.bias)
@@ -275,23 +258,3 @@ def _as_rows(samples: Samples, *values: Tensor) -> list[Tensor]:
     values = tuple(map(samples.first, values))
     order = sorted(range(1, values[0].dim()), key=lambda dim: -values[0].stride(dim))
     return [value.permute(0, *order).flatten(1) for value in values]
-
-
-def _dots(*pairs: tuple[Tensor, Tensor]) -> np.ndarray:
-    """float64 (pairs, n): inner products of every row of x (n, d) with that of y, added up in their own precision.
-
-    pairs: all of one shape, precision and device.
-    """
-    if pairs[0][0].device.type != "cpu":
-        return torch.stack([vecdot(x, y) for x, y in pairs]).cpu().double().numpy()
-    # One sweep over both; torch writes all the products and reads them again. A few rows at a time, of every pair, are
-    # still in the cache when the next pair wants them.
-    arrays = [(x.numpy(), y.numpy()) for x, y in pairs]
-    (first, _), *_ = arrays
-    found = np.empty((len(pairs), len(first)), first.dtype)
-    rows = max(1, BLOCK // max(1, first[:1].nbytes))
-    for start in range(0, len(first), rows):
-        part = slice(start, start + rows)
-        for (x, y), own in zip(arrays, found, strict=True):
-            np.vecdot(x[part], y[part], out=own[part])
-    return found.astype(np.float64)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hidden_structure.connectivity.line import Split, State
+from hidden_structure.connectivity.line import Split, State, check_split
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.linearity.layers import is_activation, with_state
 from hidden_structure.training.batches import fastest_batch_size
@@ -30,6 +30,7 @@ def stitch(network: nn.Module, a: State, b: State, split: Split) -> dict[str, An
 
     Raises InputError if torch.fx cannot trace the network, or not as it is, or the states do not fit.
     """
+    check_split("the images", split)
     images, labels = split
     in_step = InStep([with_state(network, state) for state in (a, b)], images.normalise(images.pixels[:2]))
     cuts = [node for node in in_step.nodes if node in in_step.of_images and is_activation(in_step.module, node)]

@@ -244,6 +244,8 @@ def match_weights(
 
     Raises InputError if the networks differ in their weights, or a weight is not finite.
     """
+    if restarts < 1:
+        raise InputError(f"restarts: {restarts} ascents find nothing, ask for 1 or more")
     ascent = Ascent(symmetry, a, b)
     if start is not None:
         ascent.move(start)

@@ -25,8 +25,14 @@ def reduce(features: np.ndarray, method: str, perplexity: float, components: int
     PCA pads with columns of zeros where there are fewer than `components` of them, which changes no distance. Where n
     is small the perplexity of t-SNE falls to (n - 1) / 3, the largest that has neighbours enough.
 
-    Raises InputError if something is not finite, or t-SNE has fewer than 4 samples or only copies of one.
+    Whole numbers, such as pixels, and halves are computed with in the next floats that hold them.
+
+    Raises InputError if the method is none of these, something is not finite, or t-SNE has fewer than 4 samples or only
+    copies of one.
     """
+    if method not in (known := ("tsne", "pca", "raw")):
+        raise InputError(f"{method!r} reduces nothing: choose one of {', '.join(known)}")
+    features = features.astype(np.result_type(features, np.float32), copy=False)
     if not np.isfinite(features).all():
         raise InputError("the features to cluster hold NaN or infinity: the network diverged, lower train.lr")
     if method == "raw":

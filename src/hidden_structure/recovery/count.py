@@ -20,8 +20,10 @@ def estimate(points: np.ndarray, *names: Name) -> dict[str, int]:
 
     names: of the random generators.
 
-    Raises InputError if a coordinate is not finite.
+    Raises InputError if there are none, or a coordinate is not finite.
     """
+    if not len(points):
+        raise InputError("there are no points to count clusters of")
     if not np.isfinite(points).all():
         raise InputError("the points to count clusters of hold NaN or infinity: the network diverged, lower train.lr")
     drawn = numpy_generator(*names, "samples").permutation(len(points))[:SAMPLES]

@@ -51,8 +51,15 @@ def fit(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProb
         labels: int64 (N,) in 0..classes-1; a class may be without samples.
         l2: with 0, separable features have no optimum: the layer's objective is then close to its infimum, 0.
 
-    Raises InputError if something is not finite, or the optimum is out of reach.
+    Raises InputError if there are no samples, a label is none of the classes, l2 is negative, something is not finite,
+    or the optimum is out of reach.
     """
+    if not len(features) or labels.shape != features.shape[:1]:
+        raise InputError(f"a probe needs samples and a label for each, got {len(labels)} for {len(features)}")
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise InputError(f"labels reach from {labels.min()} to {labels.max()}, but there are {classes} classes")
+    if l2 < 0:
+        raise InputError(f"l2: {l2:g} would reward large weights: give 0 or more")
     if not all(part.isfinite().all() for part in features.split(_rows(features))):
         raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
     problem = _Problem.of(features, labels, classes, l2)

@@ -11,6 +11,8 @@ from torch.nn.functional import pad
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.training.device import autocast, memory_format
 
+Array = np.ndarray | Tensor
+
 # Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache,
 # or to leave a GPU its memory.
 CHUNK_VALUES = {"cpu": 2**19, "cuda": 2**25, "mps": 2**24}
@@ -34,10 +36,11 @@ class Images:
         return normalised.contiguous(memory_format=self.memory_format)
 
 
-def on_device(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray, device: torch.device) -> Images:
+def on_device(pixels: Array, mean: Array, std: Array, device: torch.device) -> Images:
     """pixels uint8 (N, H, W, channels); mean and std (channels,) of pixels scaled to [0, 1]."""
+    mean, std = (own.cpu().numpy() if isinstance(own, Tensor) else np.asarray(own) for own in (mean, std))
     scale, shift = torch.from_numpy(1 / (255 * std)), torch.from_numpy(-mean / std)
-    return Images(torch.from_numpy(pixels).to(device), scale.float().to(device), shift.float().to(device))
+    return Images(torch.as_tensor(pixels).to(device), scale.float().to(device), shift.float().to(device))
 
 
 def laid_out_for(network: nn.Module, images: Images) -> Images:
