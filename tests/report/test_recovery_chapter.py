@@ -177,14 +177,19 @@ def test_what_is_lost_after_its_best_epoch_has_not_outlasted_collapse():
     assert any("at its best epoch" in sentence for sentence in written(found).findings)
 
 
-def test_what_is_lost_before_training_error_is_zero_is_not_lost_to_collapse():
-    found, fit = made.results(), synthetic.EPOCHS[-2]
+def fitted_late(found: dict) -> list[dict]:
+    """Networks that fit their training set at the last epoch but one that was followed: rows from then on."""
+    fit = synthetic.EPOCHS[-2]
     for row in found["train-coarse"]:
         if row["epoch"]:
             row["train_accuracy"] = 1.0 if row["epoch"] >= fit else 0.9
-    for row in found["follow-recovery"]:
-        if row["epoch"] >= fit:
-            row["agreement"] -= 0.3
+    return [row for row in found["follow-recovery"] if row["epoch"] >= fit]
+
+
+def test_what_is_lost_before_training_error_is_zero_is_not_lost_to_collapse():
+    found = made.results()
+    for row in fitted_late(found):
+        row["agreement"] -= 0.3
     judged = claims(found)
     assert judged["outlasting-agreement"].verdict == "contradicted"
     assert judged["outlasting-agreement.fitted"].verdict == "supported"
@@ -205,13 +210,9 @@ def test_a_training_set_that_is_lost_again_on_the_way_leaves_nothing_to_say_of_w
 
 
 def test_what_was_lost_before_training_error_is_zero_cannot_stay():
-    found, fit = made.results(), synthetic.EPOCHS[-2]
-    for row in found["train-coarse"]:
-        if row["epoch"]:
-            row["train_accuracy"] = 1.0 if row["epoch"] >= fit else 0.9
-    for row in found["follow-recovery"]:
-        if row["epoch"] >= fit:
-            row["agreement"] = 0.53
+    found = made.results()
+    for row in fitted_late(found):
+        row["agreement"] = 0.53
     judged = claims(found)["outlasting-agreement.fitted"]
     assert "hardly more than chance when training error reached 0" in judged.unmet
 
