@@ -181,10 +181,20 @@ def test_a_last_layer_that_is_zero_as_some_are_before_training_is_at_right_angle
     assert found.nc1 == measure(features, labels, weight, None).nc1
 
 
-@pytest.mark.parametrize("scale", [2.0**-120, 1e-24, 1e19])
-def test_no_figure_depends_on_how_large_features_are(scale):
-    features, labels, weight, bias = random_problem()
-    once, again = (asdict(measure(features * by, labels, weight, bias * by)) for by in (1, scale))
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [
+        *((scale, torch.float32) for scale in (2.0**-120, 1e-24, 1e19, 3e37)),
+        *((scale, torch.float64) for scale in (1e-200, 1e160)),
+    ],
+)
+def test_no_figure_depends_on_how_large_features_are(scale, dtype):
+    features, labels, weight, bias = random_problem(dtype=torch.float64)
+    features /= features.abs().max()
+    once, again = (
+        asdict(measure((features * by).to(dtype), labels, weight.to(dtype), (bias * by).to(dtype))) for by in (1, scale)
+    )
     assert again == pytest.approx(once, rel=1e-5)
-    near, far = (class_distances(features * by, labels, 5) for by in (1, scale))
-    torch.testing.assert_close(far / scale**2, near, rtol=1e-5, atol=0)
+    if 1e-100 < scale < 1e19:  # or squares are beyond float64
+        near, far = (class_distances((features * by).to(dtype), labels, 5) for by in (1, scale))
+        torch.testing.assert_close(far / scale / scale, near, rtol=1e-5, atol=0)

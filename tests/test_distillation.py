@@ -514,9 +514,10 @@ def test_a_network_that_learns_the_targets_learns_the_teachers_classes():
     assert close(merge_logits(outputs.detach(), CLASSES, 2.0).exp(), softmax(logits / 2, 1), 1e-2)
 
 
-def test_clusters_of_any_whole_numbers_are_pieces():
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.uint16, np.uint32])
+def test_clusters_of_any_whole_numbers_are_pieces(kind):
     pieces = (EVERY // CLASSES) % SUBCLASSES
-    expected, found = (assign(LABELS, one, CLASSES)(EMBEDDINGS, EVERY) for one in (pieces, pieces.int().numpy()))
+    expected, found = (assign(LABELS, one, CLASSES)(EMBEDDINGS, EVERY) for one in (pieces, pieces.numpy().astype(kind)))
     assert torch.equal(expected, found)
 
 

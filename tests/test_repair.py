@@ -406,6 +406,26 @@ def test_the_head_is_what_comes_last_and_not_what_is_registered_last(order):
         torch.testing.assert_close(found[name], values)
 
 
+class WithMore(InAnyOrder):
+    """Its head is no module's call, or another layer is called after it."""
+
+    def __init__(self, after):
+        super().__init__(("a", "b", "out"))
+        self.after = after
+
+    def forward(self, images):
+        hidden = self.b(self.a(images[:, :, :2, :2].flatten(1)).relu()).relu()
+        logits = self.out(hidden) if self.after else nn.functional.linear(hidden, self.out.weight, self.out.bias)
+        if self.after:
+            self.a(images[:, :, :2, :2].flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_the_head_is_what_puts_out_the_logits_and_else_the_last_layer(after):
+    assert unit_statistics(WithMore(after), images_of(40).split(20)).keys() == {"a", "b"}
+
+
 def test_no_images_have_no_statistics():
     with pytest.raises(InputError, match="no images to take statistics from"):
         unit_statistics(network_of(0), [])

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.report.curves import curve, down_to_none, linear_epochs, log_epochs
+from hidden_structure.report.curves import curve, down_to_none, linear_epochs, log_epochs, logarithmic
 from hidden_structure.report.statistics import over_training, standard_error
 
 
@@ -54,3 +54,12 @@ def test_zero_is_on_the_axis_of_shares_where_it_occurs_and_nowhere_else():
         assert low <= least
         assert high >= 0.5
         assert ("0" in [label.get_text() for label in axes.get_yticklabels()]) == (0.0 in values)
+
+
+@pytest.mark.parametrize("ends", [(2.1, 9.0), (2.2, 9.5), (1.1, 4.8), (5.0, 15.0), (0.0005, 0.003), (3.0, 80.0)])
+def test_no_logarithmic_axis_has_less_than_two_labels(ends):
+    for name in "xy":
+        axes = Figure().add_subplot()
+        axes.set(**{f"{name}lim": ends})
+        logarithmic(axes, name)
+        assert 2 <= len(getattr(axes, f"get_{name}ticks")()) <= 6

@@ -109,3 +109,12 @@ def test_two_recipes_are_not_every_recipe():
     judged = claims(found)["everywhere"]
     assert judged.verdict == "not assessable"
     assert "fewer than 3 recipes" in judged.unmet
+
+
+def test_a_seed_of_which_few_recipes_trained_anything_takes_nothing_from_the_others():
+    found = recipe(made.results(), 0.1, 0.005, probe_accuracy=0.55)
+    found["sweep"] = [row for row in found["sweep"] if row["lr"] in made.LRS[:2]]
+    for row in found["sweep"]:
+        if row["seed"] == 2 and row["lr"] != 0.1:
+            row |= FAILED
+    assert claims(found)["everywhere"].verdict == "contradicted"

@@ -64,7 +64,7 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
     """
     classes = len(weight)
     features, exponent = _brought_near_one(features)
-    weight = weight.double() * 2.0**exponent
+    weight = weight.double()
     bias = weight.new_zeros(classes) if bias is None else bias.double()
     if not (weight.isfinite().all() and bias.isfinite().all()):
         raise InputError("the last layer holds NaN or infinity: the network diverged, lower train.lr")
@@ -72,14 +72,15 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
     origin, offsets = _class_means(features, labels, counts)
     means, centred = origin + offsets, offsets - offsets.mean(0)
     directions, singular, scores = _between_class_basis(centred)
+    reading, offset = _deciding_alike(weight, bias, exponent)
 
     # One product a chunk gives both the residual's coordinates along Sigma_B's directions and its part of the logits.
     # From the coordinates follow NC1 and, with ||h - mu_c||^2 = const - 2 (r.m_c + m_y.m_c - ||m_c||^2 / 2), NC4.
     rank, work = len(singular), _working_type(features)
-    product = torch.cat([directions, weight.T], 1).to(work)
+    product = torch.cat([directions, reading.T], 1).to(work)
     gram = centred @ centred.T
     nearness = (gram - gram.diagonal() / 2).to(work)
-    logits = (means @ weight.T + bias).to(work)
+    logits = (means @ reading.T + offset).to(work)
     scores = scores.to(work)
     scatter, disagreements = means.new_zeros(rank), 0
     for residuals, chunk in _residuals(features, labels, means.to(work)):
@@ -134,6 +135,15 @@ def _brought_near_one(features: Tensor) -> tuple[Tensor, int]:
     if abs(exponent) <= SQUARED:
         return features, 0
     return (features.double() * 2.0**-exponent).to(_working_type(features)), exponent
+
+
+def _deciding_alike(weight: Tensor, bias: Tensor, exponent: int) -> tuple[Tensor, Tensor]:
+    """A last layer that decides of features over 2^e as this one does of the features, in numbers of about 1."""
+    if exponent == 0:
+        return weight, bias
+    both = torch.cat([weight, bias[:, None] * 2.0**-exponent], 1)
+    both = both * 2.0 ** -int(torch.frexp(both.abs().max()).exponent)
+    return both[:, :-1], both[:, -1]
 
 
 def _working_type(features: Tensor) -> torch.dtype:

@@ -38,8 +38,8 @@ def mean_statistics(units: Sequence[Units]) -> Units:
 @torch.no_grad()
 def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator[Tensor], dict[str, nn.Module]]:
     """The batches, and the linear and convolutional layers, which REPAIR corrects; not the head, whose units are the
-    classes: the last linear one that the forward pass calls, wherever it is registered."""
-    batches, called = iter(batches), [head(network)]
+    classes: the linear layer that puts out what the network does, wherever it is registered, or else the last one."""
+    batches, outputs = iter(batches), dict[nn.Module, Tensor]()
     first = next(batches, None)
     if first is None:
         raise InputError("there are no images to take statistics from: raise interpolate.repair_samples")
@@ -47,11 +47,12 @@ def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator
         stack.enter_context(evaluation_mode(network))
         for module in network.modules():
             if isinstance(module, nn.Linear):
-                stack.callback(module.register_forward_hook(lambda module, *_: called.append(module)).remove)
-        network(first[:2].clone())
+                stack.callback(module.register_forward_hook(lambda own, _, out: outputs.update({own: out})).remove)
+        logits = network(first[:2].clone())
+    last = next((module for module, output in outputs.items() if output is logits), head(network))
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
     layers = {name: module for name, module in network.named_modules() if isinstance(module, kinds)}
-    return chain([first], batches), {name: layer for name, layer in layers.items() if layer is not called[-1]}
+    return chain([first], batches), {name: layer for name, layer in layers.items() if layer is not last}
 
 
 @dataclass

@@ -105,9 +105,9 @@ def assign(classes: Array, pieces: Array, count: int, softness: float = 0.0) -> 
     classes, pieces = tensor(classes), tensor(pieces)
     if pieces.ndim != 1 or pieces.dtype.is_floating_point or pieces.dtype == torch.bool:
         raise InputError(f"pieces must be whole numbers (N,), got {pieces.dtype} {tuple(pieces.shape)}")
+    pieces = pieces.long()
     if len(pieces) and int(pieces.min()) < 0:
         raise InputError(f"pieces must be 0 or more, got {int(pieces.min())}: give what belongs to none a piece, too")
-    pieces = pieces.long()
     if not 0 <= softness <= 1:
         raise InputError(f"softness must be a share, 0 to 1, got {softness}")
     _check_labels(classes, len(pieces), count)

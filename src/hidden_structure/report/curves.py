@@ -48,9 +48,16 @@ def logarithmic(axes: Axes, name: str = "y") -> None:
     low, high = sorted(axis.get_view_interval())
     decades = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
     every = max(1, math.ceil(decades / {"x": 3, "y": 5}[name]))
-    steps = (1, 1.5, 2, 3, 5, 7) if high / low < (10 if name == "y" else 4) else (1, 2, 5) if high / low < 100 else (1,)
-    powers = range(-15, 15, every)
-    ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+    fine, some, decade = (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,)
+    steps = fine if high / low < 10 else some if high / low < 100 else decade
+
+    def within(steps: Sequence[float]) -> list[float]:
+        powers = range(-15, 15, every)
+        return [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+
+    ticks = within(steps)
+    if name == "x" and len(within(some)) > 1 and steps is fine:
+        ticks = within(some)
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_minor_locator(NullLocator())
 

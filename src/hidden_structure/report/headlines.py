@@ -41,8 +41,8 @@ def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
             alike = {study: row for study, row in posed.items() if _asked(row) == asked}
             if DECIDED.isdisjoint(row["verdict"] for row in alike.values()):
                 continue
-            (first, *_) = alike.values()
-            published = f"; published: {first['published']}" if first["published"] else ""
+            said = next((row["published"] for row in alike.values() if row["published"]), None)
+            published = f"; published: {said}" if said else ""
             lines.append([f"{asked[0]}<br><sub>{asked[1]}{published}</sub>", "<br>".join(_found(alike))])
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
 

@@ -65,8 +65,8 @@ def _learned(training: Sequence[Mapping]) -> Iterator[str]:
             epoch, value = min(lapses, key=lambda found: found[1])
             yield (
                 f"After they had fitted their training set {len(lapses)} of {len(networks)} networks on {supervision} "
-                f"labels lost it again on the way, down to {value:.3f} of its samples in epoch {epoch}: their collapse "
-                "was broken off, and began anew."
+                f"labels lost it again, down to {value:.3f} of its samples in epoch {epoch}: what is measured at the "
+                "end is not of one collapse without a break."
             )
 
 

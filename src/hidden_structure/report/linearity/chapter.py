@@ -120,8 +120,11 @@ def _bends(who: str, found: Mapping[bool, Rows]) -> dict[str, str]:
         "REPAIR"
     }
     if None not in inside[False]:
-        times = f"{_number(inside[False])} and, with REPAIR, {_number(inside[True])} times"
-        said[".hidden"] = f"LLFC at the hidden layers between {who}: before the last layer, halfway, at most {times}"
+        said[".hidden"] = (
+            f"LLFC at the hidden layers between {who}: before the last layer, halfway, merged features lie at most "
+            f"{_number(inside[False])} times as far from the interpolated ones as the networks' from each other; "
+            f"{_number(inside[True])} times with REPAIR"
+        )
     return said
 
 

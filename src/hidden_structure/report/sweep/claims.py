@@ -47,7 +47,7 @@ def claims(
         values=tuple(len(good[seed]) / len(by_seed[seed]) for seed in seeds),
         seeds=tuple(map(str, seeds)),
     )
-    measured = [seed for seed in seeds if good[seed]]
+    measured = [seed for seed in seeds if len(good[seed]) >= FEWEST]
     criterion = Criterion(
         f"share of properly trained recipes whose recovered labels give a linear layer a test accuracy of {floor:.3f}, "
         "halfway from a guess inside the super-class to the network trained on the original labels",
@@ -56,7 +56,7 @@ def claims(
     )
     values = tuple(mean([float(row["accuracy"] >= floor) for row in good[seed]]) for seed in measured)
     passing = {words: [float(mean(own) >= floor)] for words, own in controls.items() if own}
-    few = f"fewer than {FEWEST} recipes trained a network properly" if min(map(len, good.values())) < FEWEST else ""
+    few = "" if measured else f"fewer than {FEWEST} recipes trained a network properly"
     everywhere = Claim(
         id=f"{IDEA}.everywhere",
         idea=IDEA,
