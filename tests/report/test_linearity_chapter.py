@@ -251,7 +251,7 @@ def test_hidden_layers_are_judged_without_the_last_and_beside_networks_that_are_
     kept = verdicts(plan, tables)
     assert kept["matched.weights"].verdict == "contradicted"
     assert kept["matched.weights.hidden"].verdict == "supported"
-    assert "before the last layer, halfway, merged features lie at most 0.1 ± " in " ".join(chapter(plan, tables.__getitem__).findings)
+    assert "halfway, merged features lie at most 0.1 ± " in " ".join(chapter(plan, tables.__getitem__).findings)
     kept = verdicts(plan, found | {"features": [bent(row, 0.1, 5.0) for row in found["features"]]})
     assert kept["matched.weights.hidden"].verdict == "not assessable"
     assert "not aligned" in kept["matched.weights.hidden"].unmet
