@@ -495,11 +495,9 @@ KNOWN = {
         12,
     ),
     "a mixer of tokens": (
-        lambda m, x: m.d(
-            m.f(m.e(m.c(x.flatten(2)).transpose(1, 2)).gelu() if 0 else F.gelu(m.e(x.flatten(2)))).mean(1)
-        ),
-        {"c": lin(64, 5), "e": lin(64, 6), "f": lin(6, 5), "d": flat_linear(5)},
-        11,
+        lambda m, x: m.d(m.f(F.gelu(m.e(m.c(x.flatten(2)).transpose(1, 2)))).mean(1)),
+        {"c": lin(64, 7), "e": lin(3, 6), "f": lin(6, 5), "d": flat_linear(5)},
+        7 + 6 + 5,
     ),
     "an image from a linear layer, normalised": (
         lambda m, x: m.d(m.norm(m.c(x.flatten(1)).view(-1, 4, 3, 3)).relu().flatten(1)),
