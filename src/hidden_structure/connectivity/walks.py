@@ -14,7 +14,6 @@ from hidden_structure.connectivity.spawning import Pair
 from hidden_structure.frame.params import Hardware, Interpolate
 from hidden_structure.training.inputs import Inputs, read
 
-WALKS = ("line", "repaired line", "plane")
 SPLITS = ("train", "test")
 Known = Mapping[float, Mapping[str, float]]  # alpha -> what is found there
 
@@ -22,8 +21,9 @@ Known = Mapping[float, Mapping[str, float]]  # alpha -> what is found there
 def walk(
     what: str, pair: Pair, method: str, hardware: Hardware, settings: Interpolate, known: Known | None = None
 ) -> dict | None:
-    """One of WALKS, as a row of results; it reads networks, permutation and images itself.
+    """A line, as a row of results, or a plane; it reads networks, permutation and images itself.
 
+    what: "line", "repaired line" or "plane".
     known: of the line's ends, what `end` found.
 
     Raises InputError if a file is missing or damaged, or a loss is not finite.

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from hidden_structure.report.claim import Claim
 
 Tables = Callable[[str], list[dict]]  # name -> rows of tables/<name>.csv, as frame.tables reads them
-Measured = Mapping[str, Sequence[float]]  # quantity -> one value a replication
 
 
 @dataclass(frozen=True, eq=False)

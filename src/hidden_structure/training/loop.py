@@ -27,6 +27,7 @@ from hidden_structure.training.batches import (
     laid_out_for,
     training_batches,
 )
+from hidden_structure.training.convolutions import weight_gradients
 from hidden_structure.training.device import autocast, place
 from hidden_structure.training.noise import noise
 from hidden_structure.training.optimizers import MuonAndSGD, optimizer, set_rate
@@ -139,7 +140,10 @@ def fit(
         )
         model.train()
         losses, hits = [], []
-        with noise(images.pixels.device, seed, state.epoch, share[0]) as begin:
+        with (
+            noise(images.pixels.device, seed, state.epoch, share[0]) as begin,
+            weight_gradients(state.network, images.pixels.device, precision),
+        ):
             for inputs, targets in epoch:
                 begin(state.batch)
                 rate = learning_rate(train, (state.epoch + (state.batch + 0.5) / batches) / train.epochs)
