@@ -173,6 +173,7 @@ def test_what_is_lost_after_its_best_epoch_has_not_outlasted_collapse():
             row["agreement"] -= 0.2
     judged = claims(found)
     assert judged["outlasting-agreement"].verdict == "contradicted"
+    assert "recovered by principal components" in judged["outlasting-agreement"].criterion.quantity
     assert judged["outlasting-labels"].verdict == "supported"
     assert any("at its best epoch" in sentence for sentence in written(found).findings)
 

@@ -12,6 +12,7 @@ from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.findings import in_order, interval_of, signed
 from hidden_structure.report.linearity.claims import BENT_AT_MOST
+from hidden_structure.report.recovery.controls import BY
 from hidden_structure.report.statistics import rounded
 
 Kept = Sequence[tuple[Study, Tables]]
@@ -44,7 +45,9 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
     if whole.values:
         change = f"{signed(whole.measured, 3)}{interval_of(whole, 1, 3)}"
         size = f"{len(whole.values)} networks of {_listed(asked)}"
-        verdict += f". From its best epoch to the end agreement above chance changes by {change}, over {size}"
+        ways = _listed(list(dict.fromkeys(BY[study.cluster.followed] for study, _ in kept if study.study in asked)))
+        verdict += f". From its best epoch to the end the agreement above chance of labels recovered {ways} changes by"
+        verdict += f" {change}, over {size}"
     return Chapter(
         idea=structure.IDEA,
         title="Structure against collapse",

@@ -13,14 +13,13 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.claim import Claim, Criterion, Published, unless
 from hidden_structure.report.collapse import claims as collapse
 from hidden_structure.report.controls import unless_control
-from hidden_structure.report.recovery.controls import CONTROLS, IDEA, YANG, assessable, controls
+from hidden_structure.report.recovery.controls import BY, CONTROLS, IDEA, YANG, assessable, controls
 from hidden_structure.report.recovery.outlasting import outlasting
 from hidden_structure.report.statistics import differences, mean
 
 ROOM_FROM = 0.05  # in accuracy: else a share of the possible gain is one of a few test images
 GAIN_FROM = 0.9
 NEARLY = 0.03  # in accuracy
-BY = {"tsne": "by t-SNE", "pca": "by principal components", "raw": "from the features as they are"}
 AGREEMENT_FROM = 0.8  # of the way from naming at random to 1
 SETTING = (
     "accuracy itself, not the share; CIFAR-10 in five merged classes (which, is our reading), the source's network"

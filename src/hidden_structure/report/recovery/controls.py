@@ -12,6 +12,7 @@ from hidden_structure.report.statistics import differences
 IDEA = "recovery"
 YANG = "Yang, Steinhardt, Hu 2023"
 ZHANG = "Zhang, Bengio, Hardt, Recht, Vinyals 2017"
+BY = {"tsne": "by t-SNE", "pca": "by principal components", "raw": "from the features as they are"}  # recovered so
 CONTROLS = {
     "pixels": "the images' pixels",
     "untrained": "an untrained network's features",

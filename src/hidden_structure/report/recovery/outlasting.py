@@ -10,7 +10,7 @@ from hidden_structure.report.claim import Claim, Criterion
 from hidden_structure.report.collapse import claims as collapse
 from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.controls import fulfilling, unless_control
-from hidden_structure.report.recovery.controls import IDEA, YANG
+from hidden_structure.report.recovery.controls import BY, IDEA, YANG
 from hidden_structure.report.statistics import differences, mean
 
 LOST = {"agreement": 0.05, "labels": 0.02}  # of the way from chance to 1; in accuracy
@@ -34,8 +34,8 @@ def outlasting(training: Sequence[Mapping], following: Sequence[Mapping], level:
     claims = {
         "agreement": (
             "clusters of the coarse network's features find of the merged classes",
-            "agreement of recovered with original labels over the training set, from that of shuffled labels (0) to "
-            "all (1)",
+            f"agreement of labels recovered {BY[following[0]['reducer']]} with the original ones over the training set"
+            ", from that of shuffled labels (0) to all (1)",
             "",
             1 / (1 - level),
         ),
