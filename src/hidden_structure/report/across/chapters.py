@@ -1,6 +1,6 @@
 """The two chapters across studies, of what their tables hold."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from hidden_structure.frame.params import Study
 from hidden_structure.report.across import barriers, figures, structure
@@ -45,9 +45,12 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
     if whole.values:
         change = f"{signed(whole.measured, 3)}{interval_of(whole, 1, 3)}"
         size = f"{len(whole.values)} networks of {_listed(asked)}"
-        ways = _listed(list(dict.fromkeys(BY[study.cluster.followed] for study, _ in kept if study.study in asked)))
-        verdict += f". From its best epoch to the end the agreement above chance of labels recovered {ways} changes by"
+        ways = list(dict.fromkeys(study.cluster.followed for study, _ in kept if study.study in asked))
+        by = _listed([BY[way] for way in ways])
+        verdict += f". From its best epoch to the end the agreement above chance of labels recovered {by} changes by"
         verdict += f" {change}, over {size}"
+        if others := _ends([network for network in networks if network.study in asked], ways):
+            verdict += f"; what was not followed ends at {others}"
     return Chapter(
         idea=structure.IDEA,
         title="Structure against collapse",
@@ -109,15 +112,10 @@ def _verdicts(networks: Sequence[Network], own: Mapping[str, Claim]) -> Numbers:
     for name, mine in _by_study(of_kind(networks, FOLLOWED, ENDED)).items():
         claim = own.get(name)
         nc1, read = (with_error([getattr(network, column)[-1] for network in mine]) for column in ("nc1", "read"))
-        ways = dict.fromkeys(how for network in mine for how in network.found)
-        ends = ", ".join(
-            f"{with_error([network.found[how][-1] for network in mine])} ({figures.REDUCER[how].rpartition(' ')[2]})"
-            for how in ways
-        )
         change = f"{signed(claim.measured, 3)}{interval_of(claim, 1, 3)}" if claim and claim.values else None
         word, speaks = structure.word(claim)
         why = claim.judge()[1] if claim else "not followed"
-        rows.append((name, len(mine), nc1, ends, read, change, word + (f": {why}" if why else ""), speaks))
+        rows.append((name, len(mine), nc1, _ends(mine), read, change, word + (f": {why}" if why else ""), speaks))
     return Numbers(
         "structure",
         "Study by study",
@@ -126,6 +124,15 @@ def _verdicts(networks: Sequence[Network], own: Mapping[str, Claim]) -> Numbers:
         "change is that of the agreement from the epoch of the highest mean to the end, judged in each study's report.",
         ("study", "networks", "NC1", "agreement", "linear layer", "change", "structure", "speaks for"),
         rows,
+    )
+
+
+def _ends(networks: Sequence[Network], but: Collection[str] = ()) -> str:
+    """What each way of clustering, but those, finds at the end of training."""
+    ways = dict.fromkeys(how for network in networks for how in network.found if how not in but)
+    found = {how: [network.found[how][-1] for network in networks if how in network.found] for how in ways}
+    return ", ".join(
+        f"{with_error(values)} ({figures.REDUCER[how].rpartition(' ')[2]})" for how, values in found.items()
     )
 
 
