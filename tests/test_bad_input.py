@@ -196,7 +196,7 @@ IMPOSSIBLE = {
     "unconstrained.per_class": [100_000],
     "cluster.l2": [1e308],
     "distill.temperatures": [[1e300], [1e-9]],
-    "distill.tuning": [9],
+    "distill.tuning": [9, 0],
     "distill.softnesses": [[1.0, 0.1], [-0.1, 0.1], [0.1]],
     "distill.tuning_seeds": [[], [0], [100, 0]],
     "distill.teachers": [[], [0, 0], [-1]],

@@ -3,6 +3,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from hidden_structure.frame.errors import InputError
+from hidden_structure.recovery import clustering
 from hidden_structure.recovery.clustering import (
     information_within,
     recover,
@@ -145,6 +146,18 @@ def test_information_inside_super_classes_is_of_those_that_hide_something():
     assert abs(information_within(draw.permutation(200) % 2, fine, coarse)) < 0.1
     assert abs(information_within(coarse, fine, coarse)) < 1e-9
     assert information_within(fine, fine, fine) == 0
+
+
+def test_tsne_of_collapsed_features_starts_from_the_principal_components_of_their_differences(monkeypatch):
+    draw = numpy_generator("collapsed")
+    features = (1 + 1e-4 * draw.standard_normal((300, 64)) * np.geomspace(1, 0.1, 64)).astype(np.float32)
+    starts = []
+    monkeypatch.setattr("hidden_structure.recovery.tsne.descend", lambda start, _: starts.append(start) or start)
+    clustering._tsne(features, 30.0, 0)
+    differences = features - features.mean(0, dtype=np.float64)
+    axes = np.linalg.svd(differences, full_matrices=False)[0][:, :2]
+    found = [abs(np.corrcoef(axes[:, axis], starts[0][:, axis])[0, 1]) for axis in range(2)]
+    assert min(found) > 0.99
 
 
 def test_principal_components_of_collapsed_features_are_those_of_their_differences():

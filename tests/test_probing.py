@@ -155,6 +155,18 @@ def test_products_are_those_with_the_hessian():
     torch.testing.assert_close(product, numeric, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("along", [1.0, 0.0, -1.0])
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])
+def test_a_direction_is_gone_along_as_far_as_the_radius_allows(along, size):
+    found = probing._Problem.of(*problem(samples=60), 4, 1e-2)
+    one, other = (torch.randn(4, 9, generator=torch_generator(name)).double() for name in ("step", "direction"))
+    step, across = one / found.length(one), other / found.length(other)
+    direction = along * step + size * across
+    share = found.share_within(step, direction, 1 + size)
+    assert found.length(step + share * direction) == pytest.approx(1 + size, rel=1e-6)
+    assert found.share_within(step, torch.zeros_like(step), 2.0) == 0
+
+
 def test_no_copy_of_the_features_is_made():
     """Beside chunks, blocks and probabilities."""
     features, labels = problem(samples=60_000, dimension=64)

@@ -82,7 +82,7 @@ def test_where_features_know_classes_only_they_group_by_class_and_parts_coincide
     found = measured(1.0, 0.0, 0.05)
     assert found["agreement"] == found["ari"] == found["purity"] == pytest.approx(1)
     assert found["parts_distance"] < 0.1
-    assert abs(found["own_part"] - 1 / PARTS) < 0.25  # a sample moves the mean of its own part towards itself
+    assert abs(found["own_part"] - 1 / PARTS) < 0.1
     assert found["probe_accuracy"] == found["nearest_accuracy"] == found["class_accuracy"] == 1
 
 
@@ -107,9 +107,27 @@ def test_the_distance_of_parts_is_that_of_their_means_over_that_of_classes():
     train = torch.tensor([[-1.0], [-2.0], [1.0], [2.0], [10.5], [9.5]])
     tensors = {"train": train, "test": train, "weight": torch.tensor([[-1.0], [0.0], [1.0]])}
     found = measure(tensors, labels, class_of, class_of[labels], 5, 1e-4, "test")
-    assert found["parts_distance"] == pytest.approx(3 / 10)
+    assert found["parts_distance"] == pytest.approx((9 - 2 * 0.5 / 2) ** 0.5 / 10)  # less the means' own variances
     assert found["own_part"] == 1  # of the two parts of class 0
     assert found["class_accuracy"] == pytest.approx(4 / 6)  # weights without a bias: -1, -2 are part 0, others part 2
+
+
+@pytest.mark.parametrize("dimension", [16, 256])
+def test_what_samples_scatter_is_no_memory_of_parts(dimension):
+    labels, class_of = draw(LABELS, CLASSES, None, 2, numpy_generator("test", 0))
+    train = torch.randn(len(labels), dimension, generator=torch_generator("noise"))
+    train[:, :CLASSES] += 20 * torch.eye(CLASSES)[torch.from_numpy(LABELS)]
+    tensors = {"train": train, "test": train, "weight": torch.zeros(2 * CLASSES, dimension)}
+    found = measure(tensors, labels, class_of, LABELS, 1, 1e-4, "test")
+    assert found["own_part"] == pytest.approx(0.5, abs=0.1)
+    assert found["parts_distance"] < 0.05
+
+
+def test_a_part_of_one_sample_says_nothing_of_its_own_part():
+    labels, class_of = np.array([0, 1, 1, 2, 2]), np.array([0, 0, 1])
+    train = torch.tensor([[0.0], [5.0], [5.5], [20.0], [21.0]])
+    tensors = {"train": train, "test": train, "weight": torch.zeros(3, 1)}
+    assert measure(tensors, labels, class_of, class_of[labels], 1, 1e-4, "test")["own_part"] == 1
 
 
 def test_only_split_classes_count_for_the_parts():

@@ -74,3 +74,16 @@ def test_equal_points_part_but_little():
     assert np.isfinite(points).all()
     centres = points.reshape(10, 20, 2).mean(1)
     assert np.abs(points.reshape(10, 20, 2) - centres[:, None]).max() < np.ptp(points, 0).max()
+
+
+def test_the_descent_is_opentsnes_step_by_step_when_exaggeration_ends(monkeypatch):
+    monkeypatch.setattr(tsne, "EARLY", 3)
+    monkeypatch.setattr(tsne, "LATE", 2)
+    near, start = neighbours(100), 1e-4 * numpy_generator("start").standard_normal((100, 2))
+    steps = {"negative_gradient_method": "bh", "theta": 0.0, "initialization": start, "random_state": 0}
+    early = {"early_exaggeration_iter": 3, "n_iter": 2, "exaggeration": None}
+    peer = TSNE(**steps, **early).prepare_initial(affinities=affinity.PrecomputedAffinities(near, normalize=False))
+    peer = peer.optimize(3, exaggeration=tsne.EXAGGERATION, momentum=tsne.MOMENTUM)
+    peer = np.asarray(peer.optimize(2, momentum=tsne.MOMENTUM))
+    own = tsne.descend(start, tsne.between_all(near))
+    assert np.linalg.norm(own - (peer - peer.mean(0))) < 0.02 * np.linalg.norm(own)

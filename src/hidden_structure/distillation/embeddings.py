@@ -13,7 +13,7 @@ from hidden_structure.frame import artifacts, params
 from hidden_structure.recovery import probing
 from hidden_structure.recovery.clustering import reduce_within
 
-PROBE_L2 = 1e-4  # small, so that a probe reads what is there; not cluster.l2, of which no student is to be taught again
+PROBE_L2 = 1e-4  # in units of features; not cluster.l2, of which no student is to be taught again
 
 
 @dataclass(frozen=True, eq=False)

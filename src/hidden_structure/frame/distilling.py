@@ -59,6 +59,8 @@ class Distill(Section):
             raise ValueError("methods: kd is what all are compared with: add it")
         if (self.tuning or 0) > self.train.epochs:
             raise ValueError(f"tuning: the students themselves have only {self.train.epochs} epochs")
+        if self.tuning and self.tuning < max(self.train.clean, self.train.snapshots - 1):
+            raise ValueError(f"tuning: {self.tuning} epochs are fewer than train.clean and train.snapshots ask for")
         return self
 
     @model_validator(mode="after")

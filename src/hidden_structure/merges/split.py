@@ -64,8 +64,9 @@ def measure(
 
     agreement, nmi, ari, purity: of classes with the clusters of k-means on all training features, as many clusters as
     classes. parts_distance: mean distance of the means of two parts of one class over that of two classes; 0 where
-    parts coincide, and about 1 where they are classes of their own. own_part: share of the training samples of split
-    classes that lie nearer to the mean of their own part than to that of any other part of their class. On the test
+    parts coincide, and about 1 where they are classes of their own; what samples scatter is taken off. own_part: share
+    of the training samples of split classes that lie nearer to the mean of their own part, themselves left out, than to
+    that of any other part of their class. On the test
     set, against true classes: nearest_accuracy of the nearest class mean, class_accuracy of the network's own decision,
     taken as the class of the part, and probe_accuracy of a linear layer trained on the true classes.
 
@@ -90,7 +91,7 @@ def measure(
     logits = test @ tensors["weight"].double().T + tensors.get("bias", torch.zeros(1)).double()
     probe = probing.fit(train, torch.from_numpy(truth), classes, l2)
     found = {
-        "parts_distance": _parts_distance(part_means, class_means, class_of),
+        "parts_distance": _parts_distance(train, labels, part_means, class_means, class_of),
         "own_part": _own_part(train, part_means, labels, class_of),
         "nearest_accuracy": _share(_distances(test, class_means).argmin(1).numpy() == test_classes),
         "class_accuracy": _share(class_of[logits.argmax(1).numpy()] == test_classes),
@@ -109,21 +110,33 @@ def _distances(points: Tensor, others: Tensor) -> Tensor:
     return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _parts_distance(part_means: Tensor, class_means: Tensor, class_of: np.ndarray) -> float:
+def _parts_distance(
+    features: Tensor, labels: np.ndarray, part_means: Tensor, class_means: Tensor, class_of: np.ndarray
+) -> float:
     same = torch.from_numpy(class_of[:, None] == class_of).triu(1)
     different = torch.ones(len(class_means), len(class_means), dtype=torch.bool).triu(1)
     between = _distances(class_means, class_means)[different].mean()
     if between == 0:
         raise InputError("the features do not depend on the class (all class means agree): is the network dead?")
-    return (_distances(part_means, part_means)[same].mean() / between).item()
+    index = torch.from_numpy(labels)
+    scatter = (features - part_means[index]).square().sum(1)
+    count = index.bincount(minlength=len(part_means)).double()
+    error = scatter.new_zeros(len(part_means)).index_add_(0, index, scatter) / (count * (count - 1)).clamp_min(1)
+    squares = _distances(part_means, part_means).square() - error[:, None] - error  # of means, squared, in expectation
+    return (squares.clamp_min(0).sqrt()[same].mean() / between).item()
 
 
 def _own_part(features: Tensor, part_means: Tensor, labels: np.ndarray, class_of: np.ndarray) -> float:
     distances = _distances(features, part_means)
     distances[torch.from_numpy(class_of[labels][:, None] != class_of)] = torch.inf
+    count = np.bincount(labels, minlength=len(class_of))[labels]
+    own = torch.from_numpy(labels)[:, None]
+    # The mean of the others lies as much farther from a sample as it draws their common mean towards itself.
+    farther = torch.from_numpy(count / np.maximum(count - 1, 1)).to(distances)[:, None]
+    distances.scatter_(1, own, distances.gather(1, own) * farther)
     right = distances.argmin(1).numpy() == labels
     split = np.bincount(class_of)[class_of[labels]] > 1
-    return _share(right[split])
+    return _share(right[split & (count > 1)])
 
 
 def _share(right: np.ndarray) -> float:

@@ -66,6 +66,8 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
         raise InputError("t-SNE got one point only, all features of a super-class agree: is the network dead?")
     if dimension > WIDE or dimension == 1:
         features = _principal_components(features, TSNE_INPUT, seed)
+    else:  # openTSNE's principal components, where it starts, lose features that are collapsed far from zero
+        features = (features - features.mean(0, dtype=np.float64)).astype(features.dtype)
     return embed(features, min(perplexity, (samples - 1) / 3), seed)
 
 

@@ -181,7 +181,10 @@ class _Problem:
         """How much of the direction can be added to a step that is within the radius."""
         square, half = self._inner(direction, direction), self._inner(step, direction)
         left = max(0.0, radius**2 - self._inner(step, step))
-        return left / (half + math.sqrt(half**2 + square * left)) if left else 0.0
+        if left == 0 or square == 0:
+            return 0.0
+        root = math.sqrt(half**2 + square * left)
+        return left / (half + root) if half > 0 else (root - half) / square  # neither loses digits
 
     def _inner(self, one: Tensor, other: Tensor) -> float:
         along = ((one[:, :-1] @ self.axes) * (other[:, :-1] @ self.axes)) @ self.variances

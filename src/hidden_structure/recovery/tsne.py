@@ -41,8 +41,9 @@ def embed(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
 def descend(points: np.ndarray, forces: Forces) -> np.ndarray:
     """Gradient descent with momentum, and a gain of its own for each coordinate."""
     points = points - points.mean(0)
+    gains, update = np.ones_like(points), np.zeros_like(points)
     for exaggeration, steps in ((EXAGGERATION, EARLY), (1.0, LATE)):
-        rate, gains, update = len(points) / exaggeration, np.ones_like(points), np.zeros_like(points)
+        rate = len(points) / exaggeration
         for _ in range(steps):
             gradient = forces(points, exaggeration)
             turned = np.sign(update) != np.sign(gradient)

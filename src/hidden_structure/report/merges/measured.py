@@ -22,9 +22,10 @@ def networks(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
 
 
 def kept(rows: Sequence[Mapping], of: Sequence[Mapping]) -> list[float]:
-    """Accuracies as shares of that of the networks on the original labels, whose mean it is; one a row of `of`."""
-    original = fmean(row["accuracy"] for row in rows if row["method"] == "none")
-    return [row["accuracy"] / original for row in of]
+    """Accuracies as shares of that of the network on the original labels of the same seed, or where there is none of
+    their mean; one a row of `of`."""
+    original = {row["seed"]: row["accuracy"] for row in rows if row["method"] == "none"}
+    return [row["accuracy"] / original.get(row["seed"], fmean(original.values())) for row in of]
 
 
 def spent(rows: Sequence[Mapping], row: Mapping) -> float:
