@@ -12,9 +12,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
+from hidden_structure.cli import pipeline
 from hidden_structure.cli.main import main
 from hidden_structure.datasets import digits
-from hidden_structure.frame import params, tables
+from hidden_structure.frame import artifacts, params, paths, tables
 from hidden_structure.frame.locking import alone
 from hidden_structure.seeding import torch_generator
 
@@ -31,6 +32,13 @@ class Net(nn.Module):
     def forward(self, images):
         hidden = self.first(images.flatten(1)).relu()
         return self.head(self.second(hidden).relu())
+
+class Softmax(nn.Module):
+    def __init__(self, image_shape=(8, 8, 1), classes=10):
+        super().__init__()
+        self.head = nn.Linear(64, classes)
+    def forward(self, images):
+        return self.head(images.flatten(1))
 """
 ASKED = ("--network", "nets_of_a_user:Net", "--data", "digits", "--device", "cpu", "--samples", "200")
 MEAN, STD = 0.25, 0.5  # by which the networks normalise, other than the images' own
@@ -288,6 +296,35 @@ def test_a_checkpoint_and_its_copy_differ_in_nothing_and_have_a_report(folder):
     compare("a.safetensors", "copy.safetensors", *ASKED, *few, "--methods", "none", "--out", "alike")
     assert all(row["barrier"]["test_error"] == 0 for row in tables.read(folder / "alike/tables/lines.csv"))
     assert (folder / "alike/report.html").is_file()
+
+
+def test_networks_without_an_activation_have_no_cut_and_a_report(folder):
+    """Logistic regression: nothing can be stitched, and all else is told."""
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_file({"head.weight": torch.randn(10, 64), "head.bias": torch.zeros(10)}, folder / f"softmax{seed}.pt")
+    own = ("--network", "nets_of_a_user:Softmax", "--data", "digits", "--device", "cpu", "--normalise", "half")
+    few = ("--samples", "100", "--feature-samples", "50", "--repair-samples", "50", "--points", "3")
+    compare("softmax0.pt", "softmax1.pt", *own, *few, "--methods", "weights", "--out", "softmax")
+    assert tables.read(folder / "softmax/tables/stitching.csv") == []
+    assert not (folder / "softmax/figures/stitching.png").exists()
+    text = (folder / "softmax/README.md").read_text()
+    assert "at the worst layer the merged features lie" in text
+    assert "stitching costs" not in text
+
+
+@pytest.mark.parametrize("named", [("stitch",), ("linearity", "stitch")])
+def test_what_a_stage_leaves_damaged_is_not_mended_by_dvc_which_does_not_run(named, folder, tmp_path, monkeypatch):
+    def damaged(_):
+        raise artifacts.unfit("nothing", *(paths.results(name) for name in named))
+
+    monkeypatch.setattr(pipeline, "finish", damaged)
+    with pytest.raises(SystemExit) as ended:
+        compare("a.safetensors", "b.pt", *ASKED, "--out", str(tmp_path / "out"))
+    told = str(ended.value.code)
+    assert "results/stitch.json" in told
+    assert "it holds nothing: run the command again with a new --out" in told
+    assert "dvc" not in told
 
 
 def test_one_process_at_a_time_writes_a_report_and_another_leaves_its_study_alone(folder, monkeypatch):

@@ -209,6 +209,17 @@ def test_the_union_bound_is_shown_of_every_kind_of_pair_beside_the_sum_on_the_wh
         assert row[place] == pytest.approx(height - 0.05, abs=1e-9)
 
 
+def test_networks_that_cannot_be_cut_have_a_chapter_without_stitching(plan, found):
+    """As those without an activation."""
+    made_without = found | {"stitching": []}
+    kept = verdicts(plan, made_without)
+    assert {kept[name].verdict for name in kept if name.startswith("stitched")} == {"not assessable"}
+    written = chapter(plan, made_without.__getitem__)
+    assert not [picture.name for picture in written.pictures if picture.name.startswith("stitching")]
+    assert "stitched" not in [numbers.name for numbers in written.numbers]
+    assert any(said.startswith("Nothing is stitched") for said in written.findings)
+
+
 def test_findings_say_first_where_llfc_fails(plan, found):
     rows = [row | {"bend": 3.0} if row["method"] == "ste" else row for row in found["features"]]
     said = chapter(plan, (found | {"features": rows}).__getitem__).findings

@@ -16,6 +16,8 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Study
 
 NEEDED = ("dvc", "jinja2", "matplotlib", "openTSNE", "PIL", "torchvision")  # modules of hidden-structure[pipeline]
+AGAIN = "run the command again with a new --out, and if it says this again, report it as a fault of hidden-structure"
+BY_DVC = re.compile(r"(delete [^:]* and )?(run )?`dvc (repro|checkout|status).*")  # how to mend what stages leave
 STAGES = (  # as dvc.yaml names them, in an order in which each finds what it reads; the report follows
     *("prepare-data", "check", "merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
     *("train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep", "imbalance"),
@@ -93,7 +95,8 @@ def warnings() -> Iterator[str]:
 
 @contextmanager
 def as_asked(options: Mapping[str, str]) -> Iterator[None]:
-    """Speak of what is wrong by the options of the command line, not the keys of params.yaml that they became."""
+    """Speak of what is wrong by the options of the command line, not the keys of params.yaml that they became, and not
+    of DVC, which does not run here."""
     keys = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(options, key=len, reverse=True)))})(?!\w)")
     try:
         yield
@@ -106,7 +109,7 @@ def as_asked(options: Mapping[str, str]) -> Iterator[None]:
 
 
 def _in_options(told: str, keys: re.Pattern, options: Mapping[str, str]) -> str:
-    lines = keys.sub(lambda key: options[key[1]], told.replace("params.yaml: ", "")).split("\n")
+    lines = keys.sub(lambda key: options[key[1]], BY_DVC.sub(AGAIN, told.replace("params.yaml: ", ""))).split("\n")
     return "\n".join(dict.fromkeys(lines))  # two keys may be one option
 
 

@@ -19,7 +19,8 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     """Tables by name; none where the study leaves connectivity out.
 
     layers: of the plain network, in order of execution from 1 on, each with the block that it is part of. features:
-    every line, with lists over layers where the network is the plain one. stitching: every pair, by every method.
+    every line, with lists over layers where the network is the plain one. stitching: every pair, by every method; empty
+    where the networks have no activation, after which alone they are cut.
     """
     rows = results("linearity")
     if not rows:
@@ -30,7 +31,9 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
     return {
         "layers": layers,
         "features": [_line(row, is_plain(study, row)) for row in rows],
-        "stitching": [_stitched(row, places if is_plain(study, row) else None) for row in results("stitch")],
+        "stitching": [
+            _stitched(row, places if is_plain(study, row) else None) for row in results("stitch") if row["layers"]
+        ],
     }
 
 

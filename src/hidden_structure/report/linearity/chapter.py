@@ -40,7 +40,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
             _conditions(study, features),
             *laws.numbers(lines.plain(study, features)),
             _union(features, walked),
-            _stitched(stitched),
+            *([_stitched(stitched)] if stitched else []),
         ],
         headline=_headline(study, features, stitched, lines.moments(tables("forks"))[-1]["k"]),
     )
@@ -72,7 +72,7 @@ def _findings(study: Study, tables: Tables) -> list[str]:
     pairs = {"parted": lines.spawned(merged, last), "bare": lines.independent(merged, UNALIGNED)}
     stitched = {"parted": lines.spawned(cuts, last), "bare": lines.independent(cuts, UNALIGNED)}
     union = {who: percent([row["union"] for row in own]) for who, own in pairs.items()}
-    cost = {who: percent([row["excess"] for row in own]) for who, own in stitched.items()}
+    cost = {who: percent([row["excess"] for row in own]) for who, own in stitched.items() if own}
     spread = {
         name: [_number([row["condition"][name] for row in own]) for own in pairs.values()]
         for name in pairs["parted"][0]["condition"]
@@ -82,7 +82,9 @@ def _findings(study: Study, tables: Tables) -> list[str]:
         *in_order(judged),
         *others,
         f"Stitching costs at its worst cut {cost['parted']} of the test set between networks that part after "
-        f"{lines.after(last)}, {cost['bare']} between independent networks that are not aligned.",
+        f"{lines.after(last)}, {cost['bare']} between independent networks that are not aligned."
+        if cost
+        else f"{given.UNCUT[0].upper()}{given.UNCUT[1:]}.",
         f"At the worst alpha the merged network's test error, less the share of images on which at least one end errs, "
         f"is {union['parted']} between networks that part after {lines.after(last)} and {union['bare']} between "
         "independent ones; the union bound asks for 0 or less.",
@@ -102,10 +104,10 @@ def _after_matching(rows: Rows, cuts: Rows, repaired: bool) -> list[str]:
         if method != UNALIGNED:
             own = lines.independent(lines.of_repair(rows, repaired), method)
             union = percent([row["union"] for row in own])
-            cost = percent([row["excess"] for row in lines.independent(cuts, method)])
-            said.append(f"{union} and {cost} ({label})")
-    how = REPAIRED[repaired]
-    return [f"After matching, that excess ({how}) and the cost of stitching are {'; '.join(said)}."] if said else []
+            cost = [row["excess"] for row in lines.independent(cuts, method)]
+            said.append(f"{union}{f' and {percent(cost)}' if cost else ''} ({label})")
+    what = f"that excess ({REPAIRED[repaired]}){' and the cost of stitching' if cuts else ''}"
+    return [f"After matching, {what} {'are' if cuts else 'is'} {'; '.join(said)}."] if said else []
 
 
 def _bends(who: str, found: Mapping[bool, Rows]) -> dict[str, str]:
@@ -155,8 +157,7 @@ def _headline(study: Study, features: Rows, stitched: Rows, last: int | str) -> 
     return {
         "llfc_ratio_last_k": statistics.mean([row["bend"] for row in own]),
         "llfc_ratio_unaligned": statistics.mean([row["bend"] for row in bare]),
-        "stitching_cost_last_k": statistics.mean([row["excess"] for row in cuts]),
-    }
+    } | ({"stitching_cost_last_k": statistics.mean([row["excess"] for row in cuts])} if cuts else {})
 
 
 def _conditions(study: Study, features: Rows) -> Numbers:

@@ -73,7 +73,9 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
             f"that is linear to {LINEAR_TO:g}.",
             partial(together, lines.of_recipe(features), walked),
         ),
-        Picture(
+    ]
+    if cuts:
+        cut = Picture(
             "stitching",
             "Stitched networks",
             "Test error of the lower layers of one network, up to a cut, below the upper layers of another, without "
@@ -82,10 +84,10 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
             "Means over pairs and over both orders, bands one standard deviation to either side; every layer keeps the "
             "statistics of its own network. The units of the second network are permuted towards the first.",
             partial(stitching, series.few(cuts), layers),
-        ),
-    ]
+        )
+        found.append(cut)
+    other = "As the figure of three of them."
     if len(series.everything(plain)) > 3:
-        other = "As the figure of three of them."
         every = series.everything(plain)
         how = f"As there, {REPAIRED[repaired]}."
         found += [
@@ -103,14 +105,10 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
                 "As there.",
                 partial(panels, every, layers, "commutativity", False),
             ),
-            Picture(
-                "stitching-all",
-                "Stitched networks, every method and k",
-                other,
-                "As there.",
-                partial(stitching, series.everything(cuts), layers),
-            ),
         ]
+    if cuts and len(series.everything(plain)) > 3:
+        drawn = partial(stitching, series.everything(cuts), layers)
+        found.append(Picture("stitching-all", "Stitched networks, every method and k", other, "As there.", drawn))
     return found
 
 

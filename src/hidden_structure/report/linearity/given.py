@@ -16,12 +16,16 @@ QUESTION = (
     "(layerwise linear feature connectivity, LLFC), and do the lower layers of one serve the upper layers of the other?"
 )
 
+UNCUT = "nothing is stitched, for the networks have no activation after which to cut them"
+
 
 def chapter(study: Study, tables: Tables) -> Chapter:
     """From the tables of tables/linearity.py, and the lines."""
     features, stitched, walked = tables("features"), tables("stitching"), tables("lines")
     bare = [row["bend"] for row in lines.of_repair(features, False) if row["method"] == UNALIGNED]
     cost = [row["excess"] for row in stitched if row["method"] == UNALIGNED]
+    headline = {"llfc_ratio_unaligned": statistics.mean(bare)}
+    headline |= {"stitching_cost_unaligned": statistics.mean(cost)} if cost else {}
     return Chapter(
         idea=claims.IDEA,
         title="Layerwise linear feature connectivity of the given networks",
@@ -30,34 +34,36 @@ def chapter(study: Study, tables: Tables) -> Chapter:
         claims=[],
         pictures=pictures(study, features, tables("layers"), stitched, walked),
         numbers=[_pairs(features, stitched, files(tables("given")))],
-        headline={"llfc_ratio_unaligned": statistics.mean(bare), "stitching_cost_unaligned": statistics.mean(cost)},
+        headline=headline,
     )
 
 
 def _finding(features: Rows, stitched: Rows, method: str, label: str) -> str:
     bends = {on: [row["bend"] for row in lines.of_repair(features, on) if row["method"] == method] for on in REPAIRED}
     holds = sum(min(pair) <= claims.BENT_AT_MOST for pair in zip(*bends.values(), strict=True))
-    cost = over_pairs([row["excess"] for row in stitched if row["method"] == method])
+    cost = [row["excess"] for row in stitched if row["method"] == method]
+    cuts = f"stitching costs at its worst cut {over_pairs(cost)} of the test set" if cost else UNCUT
     said = {on: over_pairs(values, lambda value: f"{value:.3g}", "") for on, values in bends.items()}
     who = label if method == UNALIGNED else f"aligned by {label}"
     return (
         f"Networks {who}: at the worst layer the merged features lie {said[False]} times as far from the interpolated "
         f"ones as the two networks' features from each other, {said[True]} times with REPAIR (asked for: at most "
-        f"{claims.BENT_AT_MOST:g}, which {holds} of {len(bends[False])} pairs reach); stitching costs at its worst cut "
-        f"{cost} of the test set."
+        f"{claims.BENT_AT_MOST:g}, which {holds} of {len(bends[False])} pairs reach); {cuts}."
     )
 
 
 def _pairs(features: Rows, stitched: Rows, named: Mapping[int, str]) -> Numbers:
-    def of(rows: Rows, cut: Mapping) -> Mapping:
-        return next(row for row in rows if (row["pair"], row["method"]) == (cut["pair"], cut["method"]))
+    def of(rows: Rows, like: Mapping) -> Mapping:
+        return next(row for row in rows if (row["pair"], row["method"]) == (like["pair"], like["method"]))
 
     found = []
-    for cut in stitched:
-        merged, repaired = (of(lines.of_repair(features, on), cut) for on in REPAIRED)
-        line = [*(named[place] for place in cut["seeds"]), cut["label"], merged["bend"], repaired["bend"]]
-        line += [merged["commutation"], merged["union"], *cut["ends"]]
-        found.append([*line, cut["a_below_b"]["most"], cut["b_below_a"]["most"]])
+    for merged in lines.of_repair(features, False):
+        repaired = of(lines.of_repair(features, True), merged)
+        line = [*(named[place] for place in merged["seeds"]), merged["label"], merged["bend"], repaired["bend"]]
+        line += [merged["commutation"], merged["union"]]
+        cut = of(stitched, merged) if stitched else None
+        line += [*cut["ends"], cut["a_below_b"]["most"], cut["b_below_a"]["most"]] if cut else [None] * 4
+        found.append(line)
     return Numbers(
         name="given-features",
         title="Features on the lines, and stitching",
