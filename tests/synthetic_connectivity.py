@@ -49,6 +49,16 @@ def tabulated(plan: Study, found: dict) -> dict[str, list[dict]]:
     return connectivity.tabulate(plan, found.get) | linearity.tabulate(plan, found.get) | {"classes": classes}
 
 
+def of_given(plan: Study, found: dict) -> tuple[Study, dict]:
+    """The study and its tables, were its independent networks given as files."""
+    spawn = plan.spawn.model_copy(update={"checkpoints": ["a.pt", "b.pt"]})
+    rows = {name: [row for row in found[name] if row["k"] is None] for name in ("lines", "features", "stitching")}
+    seeds = {seed for row in rows["lines"] for seed in row["seeds"]}
+    scores = {"train_accuracy": 0.9, "test_accuracy": 0.9, "test_loss": 0.3, "reordered": 0.9, "chance": 0.2}
+    given = [{"network": seed, "file": f"{seed}.pt", "guess": 0.1, "notes": ""} | scores for seed in seeds]
+    return plan.model_copy(update={"spawn": spawn}), found | rows | {"given": given, "planted": []}
+
+
 def read(folder: Path, plan: Study, found: dict):
     """Name -> rows, written and read back as the report does."""
     for name, rows in tabulated(plan, found).items():

@@ -508,6 +508,16 @@ def test_a_study_made_before_has_no_known_permutation(plan, found):
     assert next(claim for claim in own.claims if claim.id == "connectivity.matched.weights").verdict != "not assessable"
 
 
+def test_of_given_networks_pairs_in_one_basin_are_counted_as_merged_and_with_repair_each(plan, found):
+    study, tables = made.of_given(plan, found)
+    first = tables["lines"][0]["pair"]
+    joined = [flat(row, 0.5 if row["repaired"] or row["pair"] == first else 0.01) for row in tables["lines"]]
+    pairs = len({row["pair"] for row in joined if row["method"] == "none"})
+    said = chapter(study, (tables | {"lines": joined}).__getitem__).findings[0]
+    counted = f"as merged {pairs - 1} of {pairs} and with REPAIR 0 of {pairs} pairs lie in one basin"
+    assert said.endswith(f"{counted} (at most 2 %).")
+
+
 def test_findings_say_first_what_did_not_come_together(plan, found):
     def mixed(row):
         return flat(row, 0.3) if row["method"] == "activations" else ideal(row)

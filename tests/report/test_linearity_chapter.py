@@ -220,6 +220,14 @@ def test_networks_that_cannot_be_cut_have_a_chapter_without_stitching(plan, foun
     assert any(said.startswith("Nothing is stitched") for said in written.findings)
 
 
+def test_of_given_networks_pairs_with_llfc_are_counted_as_merged_and_with_repair_each(plan, found):
+    study, tables = made.of_given(plan, found)
+    bent = [row | {"bend": 0.1 if row["repaired"] else 3.0} for row in tables["features"]]
+    pairs = len({row["pair"] for row in bent if row["method"] == "none"})
+    said = chapter(study, (tables | {"features": bent}).__getitem__).findings[0]
+    assert f"at most 0.2, which 0 of {pairs} pairs reach as merged and {pairs} with REPAIR" in said
+
+
 def test_findings_say_first_where_llfc_fails(plan, found):
     rows = [row | {"bend": 3.0} if row["method"] == "ste" else row for row in found["features"]]
     said = chapter(plan, (found | {"features": rows}).__getitem__).findings

@@ -86,14 +86,16 @@ def _by(rows: Rows, method: str) -> list[Mapping]:
 
 def _finding(every: Rows, method: str, label: str) -> str:
     found = {on: lines.heights(lines.of_repair(_by(every, method), on)) for on in REPAIRED}
-    joined = sum(min(pair) <= claims.STABLE_AT_MOST for pair in zip(*found.values(), strict=True))
     pairs = len(found[False])
+    joined = [
+        f"{how} {sum(height <= claims.STABLE_AT_MOST for height in found[on])} of {pairs}"
+        for on, how in REPAIRED.items()
+    ]
     who = label if method == UNALIGNED else f"aligned by {label}"
     return (
         f"On the line between two of the networks, {who}, test error rises above the straight line between its ends by "
         f"{over_pairs(found[False])} as merged and by {over_pairs(found[True])} with REPAIR: "
-        f"{'no' if not joined else 'the' if joined == pairs == 1 else joined} pair"
-        f"{'s' if joined > 1 else ''} {'lie' if joined > 1 else 'lies'} in one basin (at most "
+        f"{' and '.join(joined)} {'pair lies' if pairs == 1 else 'pairs lie'} in one basin (at most "
         f"{100 * claims.STABLE_AT_MOST:g} %)."
     )
 
