@@ -103,6 +103,49 @@ def test_of_several_states_that_fit_one_must_be_named(network, tmp_path):
         read(f"{tmp_path / 'a.pt'}#mean", made())
 
 
+def beside(network, **others):
+    """What Lightning saves of a module that holds the network and others."""
+    state = prefixed(network.state_dict(), "model.")
+    for name, tensors in others.items():
+        state |= prefixed(tensors, f"{name}.")
+    return {"epoch": 1, "state_dict": state}
+
+
+def test_what_lies_beside_the_network_is_left_out_and_said_so(network, tmp_path):
+    file, others = str(tmp_path / "a.ckpt"), {"criterion": {"weight": torch.ones(3)}, "head": {"bias": torch.ones(2)}}
+    torch.save(beside(network, **others), file)
+    found = read(file, made())
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in network.state_dict().items())
+    assert found.notes == ("taken from state_dict.model", "left out criterion.weight, head.bias")
+    torch.save(beside(network, **others)["state_dict"], file)
+    assert read(file, made()).notes[0] == "taken from model"
+    with pytest.raises(InputError, match="does not fit the network"):
+        read(file, made(4))
+
+
+def test_prefixes_below_one_that_all_share_are_looked_into(network, tmp_path):
+    state = prefixed(network.state_dict(), "module.net._orig_mod.") | {"module.criterion.weight": torch.ones(3)}
+    torch.save(state, tmp_path / "a.ckpt")
+    found = read(str(tmp_path / "a.ckpt"), made())
+    assert torch.equal(found.state["0.weight"], network.state_dict()["0.weight"])
+    assert "left out module.criterion.weight" in found.notes
+
+
+def test_of_several_networks_in_one_state_one_must_be_named(network, tmp_path):
+    file, other = str(tmp_path / "a.ckpt"), {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    torch.save(beside(network, ema_model=other), file)
+    said = r"holds 2 states that fit, state_dict\.model, state_dict\.ema_model: name one, .*a\.ckpt#state_dict\.model"
+    with pytest.raises(InputError, match=said):
+        read(file, made())
+    found = read(f"{file}#state_dict.ema_model", made())
+    assert torch.equal(found.state["0.weight"], other["0.weight"])
+    assert found.notes[0] == "taken from state_dict.ema_model"
+    with pytest.raises(InputError, match=r"has no state state_dict\.ema: it has state_dict"):
+        read(f"{file}#state_dict.ema", made())
+    torch.save(beside(network, ema_model=other)["state_dict"], file)
+    assert torch.equal(read(f"{file}#ema_model", made()).state["0.weight"], other["0.weight"])
+
+
 def test_states_of_one_dotted_name_are_several(network, tmp_path):
     state, file = network.state_dict(), str(tmp_path / "a.pt")
     torch.save({"a.b": {"c": state}, "a": {"b.c": state}}, file)

@@ -62,6 +62,15 @@ def test_classes_planted_inside_those_that_the_network_knows_are_found(tmp_path)
     assert found.shape == (320, 2)
 
 
+def test_what_of_a_checkpoint_is_left_out_is_said(tmp_path, capsys):
+    prepared(tmp_path, "fine", 10)
+    state = {f"model.{name}": tensor for name, tensor in seeing(10).items()}
+    torch.save({"state_dict": state | {"criterion.weight": torch.ones(10)}}, tmp_path / "a.pt")
+    done = tiny.in_process(tmp_path, "inspect_networks.py")
+    assert done.returncode == 0, done.stderr
+    assert "a.pt: taken from state_dict.model; left out criterion.weight" in capsys.readouterr().err
+
+
 def test_classes_of_one_cloud_have_one_cluster_and_two_runs_the_same_bytes(tmp_path):
     prepared(tmp_path, "fine", 10)
     results = []

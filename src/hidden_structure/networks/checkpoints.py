@@ -8,8 +8,8 @@ import itertools
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,11 @@ def read(file: str, network: nn.Module, built_for: str = "") -> Checkpoint:
     """The state of a network that is built like this one.
 
     Of a file that holds other things too, or several states, the one that fits; prefixes that all names share, as those
-    of DataParallel, torch.compile and Lightning, are taken off.
+    of DataParallel, torch.compile and Lightning, are taken off. Where a state holds other things beside the network, as
+    Lightning's do of a loss with weights, the names with one prefix are taken if they alone are the network.
 
     Args:
-        file: its path, or path#key where several states in it fit ("last.pt#ema").
+        file: its path, or path#key where several states in it fit ("last.pt#ema", "last.ckpt#state_dict.ema_net").
         built_for: what the network was built for, said where nothing fits: "8 x 8 grey images and 10 classes".
 
     Raises InputError, in one line that names the file and the tensor, if it is missing, damaged, holds what only a
@@ -50,13 +51,14 @@ def read(file: str, network: nn.Module, built_for: str = "") -> Checkpoint:
     path, key = _place(file)
     every = list(_states(_content(path)))
     states = [(name, state) for name, state in every if key in ("", name)]
+    states = states or [part for part in _parts(every) if part[0] == key]
     if every and not states:
         raise InputError(f"{path} has no state {key}: it has {_listed(name for name, _ in every)}")
     if not states:
         raise InputError(f"{path} holds no tensors by name: save network.state_dict()")
     wanted = network.state_dict()
     fits = [(name, _fit(state, wanted)) for name, state in states]
-    fitting = [(name, fit) for name, fit in fits if not fit.problems]
+    fitting = [(name, fit) for name, fit in fits if not fit.problems] or list(_fitting_parts(states, wanted))
     if len(fitting) > 1:
         names = [name for name, _ in fitting]
         alone = [name for name in names if name and names.count(name) == 1]
@@ -70,6 +72,7 @@ def read(file: str, network: nn.Module, built_for: str = "") -> Checkpoint:
     ((name, fit),) = fitting
     notes = [f"taken from {name}"] if name else []
     notes += [f"prefix {fit.prefix} taken off"] if fit.prefix else []
+    notes += [f"left out {_listed(fit.left_out)}"] if fit.left_out else []
     state, converted = {}, {}
     for own, like in wanted.items():
         tensor = fit.state.get(own, like)
@@ -99,11 +102,13 @@ def refuse_missing(file: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """state: by the network's names; prefix: what they lost; problems: why it is not the network's."""
+    """state: by the network's names; prefix: what they lost; problems: why it is not the network's; left_out: by the
+    file's names, what lies beside it."""
 
     state: dict[str, Tensor]
     prefix: str
     problems: list[str]
+    left_out: tuple[str, ...] = ()
 
 
 def _place(file: str) -> tuple[Path, str]:
@@ -181,6 +186,37 @@ def _fit(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> _Fit:
         if twins:
             best = best | {name: best[twins[0]]}
     return _Fit(best, prefix, list(_problems(best, wanted)))
+
+
+def _parts(states: Iterable[tuple[str, dict[str, Tensor]]]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """(where, tensors by the rest of their names) of all that begin alike, the shortest prefixes of a state first."""
+    for place, state in states:
+        words = (name.split(".")[:-1] for name in state)
+        prefixes = dict.fromkeys(".".join(own[:count]) for own in words for count in range(1, len(own) + 1))
+        for prefix in sorted(prefixes, key=lambda prefix: prefix.count(".")):
+            inside = {name: tensor for name, tensor in state.items() if name.startswith(f"{prefix}.")}
+            yield (
+                f"{place}.{prefix}" if place else prefix,
+                {name.removeprefix(f"{prefix}."): tensor for name, tensor in inside.items()},
+            )
+
+
+def _fitting_parts(
+    states: Iterable[tuple[str, dict[str, Tensor]]], wanted: Mapping[str, Tensor]
+) -> Iterator[tuple[str, _Fit]]:
+    """(where, fit) of the parts that alone are the network; of parts of one another the whole of them."""
+    # Told apart by memory, for of tied tensors one may be stored; what is smaller needs no look, which is slow.
+    least = len({tensor.data_ptr() for name, tensor in wanted.items() if name.rpartition(".")[2] not in COUNTS})
+    for place, state in states:
+        found: list[str] = []
+        for name, part in _parts([(place, state)]):
+            if len(part) < least or any(name.startswith(f"{outer}.") for outer in found):
+                continue
+            fit = _fit(part, wanted)
+            if not fit.problems:
+                found.append(name)
+                prefix = name.removeprefix(f"{place}.")
+                yield name, replace(fit, left_out=tuple(n for n in state if not n.startswith(f"{prefix}.")))
 
 
 def _problems(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:

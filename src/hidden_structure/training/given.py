@@ -1,6 +1,7 @@
 """A network that the user gives, in the place of one that is trained."""
 
 import math
+import sys
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -29,6 +30,8 @@ def restored(file: str, network: Network, inputs: Inputs, train_samples: int | N
     """
     made, row = inputs.build(network), {}
     found = checkpoints.read(file, made, inputs.built_for)
+    if found.notes:
+        print(f"{file}: {'; '.join(found.notes)}", file=sys.stderr, flush=True)
     load_state(made, found.state)
     made.to(inputs.device)
     for split, samples in (("train", train_samples), ("test", None)):
