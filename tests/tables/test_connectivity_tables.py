@@ -115,6 +115,22 @@ def test_blocks_are_numbered_in_order_of_execution(plan, names, blocks):
     assert [layer["block"] for layer in found] == (blocks or [1, 1, 1, 2, 2, 3, 4, 4])
 
 
+@pytest.mark.parametrize(
+    ("names", "blocks"),
+    [
+        (["first", "relu", "second", "relu_1", "head"], [1, 1, 1, 1, 1]),
+        (["conv1", "relu:0", "conv2", "relu:1", "head"], [1, 1, 2, 2, 3]),
+        (["hidden.linear1", "hidden.relu1", "hidden.linear2", "hidden.relu2", "head"], [1, 1, 2, 2, 3]),
+        (["stages.0.1.conv", "relu_3", "stages.0.2.conv", "relu_4", "pool", "head"], [1, 1, 2, 2, 3, 3]),
+        (["fc1", "relu", "fc2", "relu_1", "fc3"], [1, 1, 2, 2, 3]),
+    ],
+)
+def test_an_activation_that_is_a_function_stands_in_the_block_of_what_it_follows(names, blocks):
+    """torch.fx calls the second of them relu_1, wherever that is."""
+    layers = [{"name": name} | ({"additivity": 0} if "relu" in name else {"commutativity": 0}) for name in names]
+    assert [layer["block"] for layer in linearity.in_order(layers)] == blocks
+
+
 def test_a_line_is_as_bent_as_its_worst_layer_at_its_worst_alpha(plan, results):
     bent = {"interpolate": results["interpolate"], "stitch": results["stitch"], "linearity": results["linearity"]}
     row = bent["linearity"][0]

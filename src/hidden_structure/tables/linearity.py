@@ -39,7 +39,12 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
 
 def in_order(layers: Sequence[Mapping]) -> list[dict]:
     """Layers in order of execution from 1 on, each with the block that it is part of."""
-    keys = [_block(layer["name"]) for layer in layers]
+    keys: list[str] = []
+    for layer in layers:
+        own = _block(layer["name"])
+        counted = own == "" or re.search(r"[_:]\d+$", layer["name"])  # by torch.fx or by calls, which is no block
+        inherits = "additivity" in layer and counted and "." not in own
+        keys.append(keys[-1] if keys and inherits else own)
     blocks = [1]
     for before, key in pairwise(keys):
         blocks.append(blocks[-1] + (key != before))
