@@ -110,6 +110,24 @@ def test_warnings_are_of_networks_that_cannot_be_meant_so():
     assert "97 % if its outputs stand for the classes in another order" in told
 
 
+def test_an_order_of_classes_that_a_table_tells_is_mended_in_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = digits.load(0.2, 0)
+    images, odd = torch.from_numpy(data.train_images).flatten(1) / 255, torch.from_numpy(data.train_labels) % 2
+    state = seeing(2)
+    head = torch.linalg.lstsq(images, torch.nn.functional.one_hot(odd, 2).float()).solution.T
+    weights = next(name for name in state if name.startswith("head") and state[name].dim() == 2)
+    torch.save(state | {weights: head, weights.replace("weight", "bias"): -20 * head.sum(1)}, "a.pt")
+    table = {"odd": ["1", "3", "5", "7", "9"], "even": ["0", "2", "4", "6", "8"]}
+    with Path("fine.yaml").open("w") as file:
+        YAML().dump(table, file)
+    options = ("--options", '{"depth": 1, "width": 64, "norm": "none"}', "--fine", "fine.yaml", "--normalise", "none")
+    main(["inspect", "a.pt", "--network", "mlp", "--data", "digits", *options])
+    told = capsys.readouterr().err
+    assert "in another order: put the classes of the table given to --fine (merge.groups) into the network's" in told
+    assert "rename the folders" not in told + Path("inspected/README.md").read_text()
+
+
 @pytest.mark.parametrize(("mean", "std"), [([0.25], [0.5]), ([0.1, 0.2, 0.3], [1.0, 2.0, 3.0])])
 def test_given_statistics_take_the_place_of_the_images_own(mean, std):
     data = digits.load(0.2, 0)

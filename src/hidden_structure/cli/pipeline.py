@@ -88,9 +88,10 @@ def warnings() -> Iterator[str]:
     """What the report says first of given networks, if it has to."""
     from hidden_structure.report import reading
     from hidden_structure.report.connectivity import given
+    from hidden_structure.report.inspection.chapter import by_table
 
-    for name in ("given", "inspected"):
-        yield from given.warnings(reading.rows(paths.TABLES, name))
+    yield from given.warnings(reading.rows(paths.TABLES, "given"))
+    yield from given.warnings(reading.rows(paths.TABLES, "inspected"), by_table(params.load()))
 
 
 @contextmanager

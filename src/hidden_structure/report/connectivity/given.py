@@ -46,16 +46,19 @@ def chapter(study: Study, tables: Tables) -> Chapter:
     )
 
 
-def warnings(networks: Rows) -> Iterator[str]:
-    """Of networks that cannot be meant to do so badly, with what is likely wrong."""
+def warnings(networks: Rows, by_table: bool = False) -> Iterator[str]:
+    """Of networks that cannot be meant to do so badly, with what is likely wrong. by_table: a table tells the classes
+    that they know, not folders."""
+    mend = (
+        "put the classes of the table given to --fine (merge.groups) into the network's order."
+        if by_table
+        else "rename the folders of the classes so that their alphabetical order is the network's."
+    )
     for row in networks:
         accuracy, reordered = row["test_accuracy"], row["reordered"]
         does = f"Check this first: {row['file']} classifies {_percent(accuracy)} of the test images correctly"
         if 1 - reordered < (1 - accuracy) / 2:
-            yield (
-                f"{does}, but {_percent(reordered)} if its outputs stand for the classes in another order: rename the "
-                "folders of the classes so that their alphabetical order is the network's."
-            )
+            yield (f"{does}, but {_percent(reordered)} if its outputs stand for the classes in another order: {mend}")
         elif accuracy <= row["chance"]:
             yield (
                 f"{does}, no more than a guess ({_percent(row['guess'])}): its images are likely normalised otherwise "

@@ -30,7 +30,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         title="The given networks, looked into",
         question="How near do the features of each class lie to a point, the points to the corners of a simplex, and "
         "the classifier to the nearest of them; and is there structure inside the classes, which no label told?",
-        findings=[*warnings(networks), *_findings(networks, collapse, inside, hidden)],
+        findings=[*warnings(networks, by_table(study)), *_findings(networks, collapse, inside, hidden)],
         claims=[_learnt(networks)],
         pictures=[_map(study, tables, first), _separation(study, named[1], first)],
         numbers=[
@@ -41,6 +41,11 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         ],
         headline=_headline(networks, collapse, hidden),
     )
+
+
+def by_table(study: Study) -> bool:
+    """Whether a table tells the classes that the networks know, in the order of their outputs."""
+    return study.inspect is not None and study.inspect.labels == "coarse" and study.merge.method == "groups"
 
 
 def _learnt(networks: Sequence[Mapping]) -> Claim:
