@@ -46,6 +46,10 @@ class Ending(Network):
     def forward(self, images):
         raise SystemExit(2)
 
+class Named(Network):
+    def __init__(self, num_classes, in_chans):
+        super().__init__((1, 1, in_chans), num_classes + 0)
+
 number = 3
 """
 
@@ -84,6 +88,7 @@ def test_it_is_built_for_the_images_the_classes_and_the_options():
         ("broken_nets:build", {}, "importing broken_nets fails: ValueError: two lines"),
         ("program:build", {}, 'importing program ends the program: guard what it runs by `if __name__ == "__main__":`'),
         ("my_nets:ends", {}, r"fails when called with .*\): SystemExit"),
+        ("my_nets:Named", {}, r"TypeError: .*: if it takes other arguments than .*, give all of them by network"),
         ("my_nets:Ending", {}, r"cannot take 8 x 6 images: SystemExit: 2"),
         ("my_nets:list_of", {}, "gives list: it must return a torch.nn.Module"),
         ("my_nets:build", {"options": {"height": 3}}, r"fails when called with .*height=3\): TypeError"),

@@ -17,6 +17,10 @@ from torch import nn
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, activations, evaluation_mode
 
+OTHERWISE = (
+    "if it takes other arguments than the images' shape and the number of classes, give all of them by network.options"
+)
+
 
 def build(
     name: str, image_shape: tuple[int, int, int], classes: int, options: Mapping[str, Any] | None = None
@@ -36,7 +40,8 @@ def build(
         network = function(*given, **options)
     except (Exception, SystemExit) as error:  # the user's code fails in its own way
         called = ", ".join([*map(str, given), *(f"{key}={value!r}" for key, value in options.items())])
-        raise InputError(f"{where} fails when called with ({called:.200}): {_told(error)}") from error
+        mend = f": {OTHERWISE}" if isinstance(error, TypeError) else ""
+        raise InputError(f"{where} fails when called with ({called:.200}): {_told(error)}{mend}") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{where} gives {type(network).__name__}: it must return a torch.nn.Module")
     height, width, channels = image_shape
