@@ -190,6 +190,12 @@ def test_a_training_set_without_a_test_set_is_refused(tmp_path):
     refused(tmp_path, "neither test/ nor val/")
 
 
+def test_images_without_folders_of_classes_are_told_so(tmp_path):
+    write(tmp_path / "0.png")
+    write(tmp_path / "1.png")
+    refused(tmp_path, r"has no folders of classes: put every image into one, as .*/<class>/0\.png")
+
+
 def test_what_is_not_in_its_place_is_named(tmp_path):
     write_tree(tmp_path)
     stray = write(tmp_path / "stray.png")

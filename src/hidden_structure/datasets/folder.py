@@ -93,7 +93,11 @@ def _flatten(classes: Mapping[str, list[Path]]) -> tuple[list[Path], np.ndarray]
 def _class_files(folder: Path, root: Path) -> dict[str, list[Path]]:
     """Class name -> its files, both in the order of their names."""
     folders: dict[str, Path] = {}
-    for entry in _entries(folder, root):
+    entries = _entries(folder, root)
+    if entries and not any(entry.is_dir() for entry in entries):
+        place = folder / "<class>" / entries[0].name
+        raise InputError(f"{folder} has no folders of classes: put every image into one, as {place}")
+    for entry in entries:
         if not entry.is_dir():
             raise InputError(f"{entry} lies beside the folders of classes: move it into one, or out of {folder}")
         if not entry.name.isprintable():
