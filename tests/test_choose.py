@@ -96,8 +96,9 @@ def test_edits_are_kept_as_a_study_that_says_no_more_than_they_do():
 @pytest.mark.parametrize("name", ["../up", "A b", "x" * 65, ""])
 def test_edits_are_kept_under_no_name_that_is_no_study_s(repository, name):
     selected("one")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="cannot name a study: use small letters, digits and hyphens") as told:
         main(["keep", name])
+    assert "params.yaml" not in str(told.value.code)
     assert {path.name for path in repository.rglob("*.yaml")} == {
         "one.yaml",
         "two.yaml",

@@ -39,8 +39,10 @@ def select(name: str) -> None:
 def keep(name: str) -> Path:
     """Write what params.yaml says beyond the defaults, and the file's preset, to studies/<name>.yaml, and select it.
 
-    Raises InputError if params.yaml is no valid study, the file is another study's, or a stage runs.
+    Raises InputError if the name is no study's, params.yaml is no valid study, the file is another study's, or a stage
+    runs.
     """
+    studies.check_name(name)
     _nothing_runs()
     load()
     current, file = yaml_files.read(PARAMS), studies.STUDIES / f"{name}.yaml"

@@ -1,6 +1,5 @@
 """Begin a study of a folder of images: look at it, and choose a network and a recipe that give a first report soon."""
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,8 +47,7 @@ def begin(name: str, folder: Path, classes: int | None = None, size: int | None 
     Raises InputError if the name is no study's or taken, or the folder's images cannot be a study's.
     """
     file = studies.STUDIES / f"{name}.yaml"
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
-        raise InputError(f"{name} cannot name a study: use small letters, digits and hyphens")
+    studies.check_name(name)
     if file.exists():
         raise InputError(f"{file} exists: choose another name, or remove it first")
     found = look(folder, size)

@@ -80,6 +80,14 @@ def read(path: Path) -> dict[str, Any]:
     return whole
 
 
+def check_name(name: str) -> None:
+    """Raises InputError if that names no study."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+        raise InputError(
+            f"{name!r} cannot name a study: use small letters, digits and hyphens, 64 at most, the first no hyphen"
+        )
+
+
 def check(whole: dict[str, Any], path: Path) -> None:
     """Raises InputError, in one line that names the file and the key, if that is no study."""
     try:
