@@ -39,6 +39,15 @@ class Softmax(nn.Module):
         self.head = nn.Linear(64, classes)
     def forward(self, images):
         return self.head(images.flatten(1))
+
+class Sorted(Net):
+    def forward(self, images):
+        hidden = self.first(images.flatten(1)).sort(1)[0]
+        return self.head(self.second(hidden).relu())
+
+class Named(Softmax):
+    def __init__(self, num_classes, in_chans):
+        super().__init__((8, 8, in_chans), num_classes)
 """
 ASKED = ("--network", "nets_of_a_user:Net", "--data", "digits", "--device", "cpu", "--samples", "200")
 MEAN, STD = 0.25, 0.5  # by which the networks normalise, other than the images' own
@@ -192,6 +201,12 @@ REFUSED = [
     (("--options", '{"width": NaN}'), "--options: may hold texts, finite numbers, .*, got {'width': nan}"),
     (("--options", json.dumps({"width": "x" * 10_000})), "--options: must be shorter than 10,000 characters, got"),
     (("--options", '{"depth": 25}'), "--network: nets_of_a_user:Net fails when called with"),
+    (
+        ("--network", "nets_of_a_user:Sorted"),
+        r"^error: --methods: the units of --network cannot be matched, so --methods none: ",
+    ),
+    (("--network", "nets_of_a_user:Named"), r"Named fails when called with .*give all of them by --options$"),
+    (("--points", "10"), "^error: --points: must be odd"),
     (("--network", "nets_of_a_user:Nest"), "--network: .* has no such name"),
     (("--network", "nets_of_a_user"), "--network nets_of_a_user: write nets_of_a_user:Net for Net of"),
     (("--network", "none_such:Net"), "no module none_such: put it into the folder that you are in"),
@@ -227,6 +242,12 @@ def test_what_cannot_be_is_told_in_one_line_before_anything_is_measured(changed,
     assert len(told) == len(set(told)), "network and spawn.network are one option"
     assert "network.name" not in str(ended.value.code)
     assert not (tmp_path / "out/artifacts/results/spawn.json").exists()
+
+
+def test_a_device_that_is_not_there_is_told_by_its_option(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match=r"^error: --device: cuda is not available .*: use auto or cpu$"):
+        compare("a.safetensors", "b.pt", *ASKED, "--device", "cuda", "--out", str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("name", ["tables/own.csv", "README.md", "notes.txt"])
@@ -281,7 +302,9 @@ def test_a_network_for_colour_cannot_read_grey_images_nor_one_of_other_classes(f
 def test_help_shows_how_it_is_called(capsys):
     with pytest.raises(SystemExit):
         compare("--help")
-    assert "hidden-structure compare a.safetensors b.pt --network" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "hidden-structure compare a.safetensors b.pt --network" in told
+    assert re.search(r"--points POINTS\s+an odd number", told)
 
 
 def test_headline_numbers_are_of_the_pair(report):

@@ -38,6 +38,8 @@ from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
 
 FEW = 5  # images, of which an axis that holds something else is hardly as long
 
+MATCH_NONE = "write an empty list of methods"  # compare says it by its option
+
 
 def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:
     """What is impossible with these data, one line a problem, each with the full path of its key.
@@ -239,7 +241,7 @@ def _comparable(
         return
     if study.permute.methods:
         read = [method for method in study.permute.methods if method in READ]
-        _ask(told, _matchable, "permute.methods", "write an empty list", network, shape, classes, read)
+        _ask(told, _matchable, "permute.methods", MATCH_NONE, network, shape, classes, read)
     elif study.average:
         _ask(told, _matchable, "average", "set it to null", network, shape, classes, [])
 

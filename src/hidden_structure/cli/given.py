@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hidden_structure.checks import MATCH_NONE
 from hidden_structure.cli import duration, pipeline
 from hidden_structure.datasets.folder import groups_in
 from hidden_structure.frame import artifacts
@@ -39,6 +40,7 @@ OPTIONS = {
     "data.normalise.mean": "--mean",
     "data.normalise.std": "--std",
     "data.normalise": "--mean and --std",
+    "hardware.device": "--device",
     "permute.methods": "--methods",
     "cluster.reducers": "--reducer",
     "permute.ste.batch_size": "--samples",
@@ -47,6 +49,7 @@ OPTIONS = {
     ),
     **{f"{of}.repair_samples": "--repair-samples" for of in ("interpolate", "linearity")},
     "linearity.samples": "--feature-samples",
+    MATCH_NONE: "--methods none",
     "interpolate.permuted_points": "--points",
     "interpolate.plane_points": "--plane",
     "the repository's root": "the folder that you are in",  # where modules of networks lie

@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "compare", help="compare networks that you have trained", description=COMPARE, epilog=COMPARISONS, **layout
     )
     counts = {
-        "points": (11, "on every line, the networks themselves among them"),
+        "points": (11, "an odd number, on every line, the networks themselves among them"),
         "samples": (2000, "images of each split that lines are measured on, and units matched by"),
         "feature-samples": (500, "test images that features and stitched networks are measured on"),
         "repair-samples": (1000, "training images that REPAIR takes statistics from: a mean and a deviation a unit"),
