@@ -54,6 +54,14 @@ def test_what_is_written_is_possible_with_the_images(repository, classes, each, 
     assert study.network.name == ("mlp" if min(sizes[0]) < 16 else "resnet")
 
 
+def test_it_says_where_the_report_will_be(repository, capsys):
+    """`make reproduce` leaves the report of a study that git does not keep yet where it was made."""
+    images(repository / "data", 2, 4)
+    begun()
+    told = capsys.readouterr().out
+    assert "the report is artifacts/report/report.html, until `make publish` keeps it in reports/birds" in told
+
+
 def test_an_image_that_is_turned_when_it_is_read_counts_as_turned(repository):
     images(repository / "data", 2, 4, [(24, 16)])
     tags = Image.Exif()

@@ -9,7 +9,7 @@ import numpy as np
 
 from hidden_structure.datasets.folder import Tree, check_tested, scan
 from hidden_structure.datasets.images import opened, turn_upright
-from hidden_structure.frame import studies
+from hidden_structure.frame import paths, studies
 from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery.clustering import TSNE_SAMPLES
@@ -65,7 +65,7 @@ def begin(name: str, folder: Path, classes: int | None = None, size: int | None 
     return (
         f"{file}: {fine} classes, {found.train} training and {found.test} test images.\n"
         f"Next: `make reproduce STUDY={name}`, about {minutes(found)} minutes on two cores; the report is"
-        f" reports/{name}/report.html"
+        f" {paths.REPORT / 'report.html'}, until `make publish` keeps it in {paths.report(name)}"
     )
 
 
