@@ -60,6 +60,9 @@ def _of(rows: Sequence[Mapping], network: int, source: str) -> list[Mapping]:
 def _findings(
     networks: Sequence[Mapping], collapse: Sequence[Mapping], inside: Sequence[Mapping], hidden: Sequence[Mapping]
 ) -> Iterator[str]:
+    """What a table of finer classes is given for comes first: whether clusters give these back."""
+    if hidden:
+        yield from (_recovered(network["file"], network["network"], hidden) for network in networks)
     for network in networks:
         place, file = network["network"], network["file"]
         (own,), (before,) = (_of(collapse, place, source) for source in ("given", "untrained"))
@@ -77,8 +80,6 @@ def _findings(
             f"silhouette of clusters inside classes is {apart['given']} (pixels {apart['pixels']}, untrained "
             f"{apart['untrained']})."
         )
-        if hidden:
-            yield _recovered(file, place, hidden)
 
 
 def _recovered(file: str, place: int, hidden: Sequence[Mapping]) -> str:
