@@ -16,6 +16,7 @@ from hidden_structure.cli import pipeline
 from hidden_structure.cli.main import main
 from hidden_structure.datasets import digits
 from hidden_structure.frame import artifacts, params, paths, tables
+from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.locking import alone
 from hidden_structure.seeding import torch_generator
 
@@ -334,6 +335,13 @@ def test_networks_without_an_activation_have_no_cut_and_a_report(folder):
     text = (folder / "softmax/README.md").read_text()
     assert "at the worst layer the merged features lie" in text
     assert "stitching costs" not in text
+
+
+def test_the_file_that_is_damaged_is_still_named_behind_how_to_mend_it():
+    told = "a value is nan, not a number: the tables are damaged: delete them and run `dvc repro` (in tables/a.csv)"
+    mended = r"damaged: run the command again .* \(in tables/a\.csv\)$"
+    with pytest.raises(InputError, match=mended), pipeline.as_asked({"permute.methods": "--methods"}):
+        raise InputError(told)
 
 
 @pytest.mark.parametrize("named", [("stitch",), ("linearity", "stitch")])

@@ -17,7 +17,7 @@ from hidden_structure.frame.params import Study
 
 NEEDED = ("dvc", "jinja2", "matplotlib", "openTSNE", "PIL", "torchvision")  # modules of hidden-structure[pipeline]
 AGAIN = "run the command again with a new --out, and if it says this again, report it as a fault of hidden-structure"
-BY_DVC = re.compile(r"(delete [^:]* and )?(run )?`dvc (repro|checkout|status).*")  # how to mend what stages leave
+BY_DVC = re.compile(r"(delete [^:]* and )?(run )?`dvc (repro|checkout|status).*?(?= \(in |$)", re.M)  # how stages mend
 STAGES = (  # as dvc.yaml names them, in an order in which each finds what it reads; the report follows
     *("prepare-data", "check", "merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
     *("train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep", "imbalance"),
