@@ -27,7 +27,7 @@ WIDTH = 8
 
 
 def recipe(**changes):
-    return Study.model_validate(tiny.study(train={"schedule": "cosine", "lr": 0.05} | changes)).train
+    return Study.model_validate(tiny.study(train={"schedule": "cosine", "lr": 0.05} | changes, distill=None)).train
 
 
 def problem(samples: int = 192):
