@@ -150,7 +150,7 @@ def test_information_inside_super_classes_is_of_those_that_hide_something():
 
 def test_tsne_of_collapsed_features_starts_from_the_principal_components_of_their_differences(monkeypatch):
     draw = numpy_generator("collapsed")
-    features = (1 + 1e-4 * draw.standard_normal((300, 64)) * np.geomspace(1, 0.1, 64)).astype(np.float32)
+    features = (1 + 1e-4 * draw.standard_normal((1200, 64)) * np.geomspace(1, 0.1, 64)).astype(np.float32)
     starts = []
     monkeypatch.setattr("hidden_structure.recovery.tsne.descend", lambda start, _: starts.append(start) or start)
     clustering._tsne(features, 30.0, 0)

@@ -218,7 +218,7 @@ def test_without_the_part_there_is_nothing_and_nothing_is_read(tmp_path):
         ({}, {"tuning_seeds": [5, 0]}, "distill.tuning_seeds: 0 is among seeds"),
         ({}, {"softnesses": [0.1, 0.2]}, "distill.softnesses: 2 for hard pieces, and 1 betas"),
         ({}, {"epochs": [12]}, "distill.epochs: 12 is the recipe's own"),
-        ({"train": tiny.OVERRIDES["train"] | {"clean": 2}}, {"tuning": 1}, "distill.tuning: 1 epochs are fewer"),
+        ({"train": tiny.OVERRIDES["train"] | {"clean": 2}}, {"tuning": 1}, "distill.tuning: 1 are fewer"),
         ({}, {"methods": ["lelp"]}, "kd is what all are compared with"),
         ({}, {"methods": ["kd", "magic"]}, "distill.methods"),
         (

@@ -125,9 +125,9 @@ def test_what_samples_scatter_is_no_memory_of_parts(dimension):
 
 def test_a_part_of_one_sample_says_nothing_of_its_own_part():
     labels, class_of = np.array([0, 1, 1, 2, 2]), np.array([0, 0, 1])
-    train = torch.tensor([[0.0], [5.0], [5.5], [20.0], [21.0]])
+    train = torch.tensor([[0.5], [-3.0], [3.0], [20.0], [21.0]])  # of the others each is nearer to it than to its twin
     tensors = {"train": train, "test": train, "weight": torch.zeros(3, 1)}
-    assert measure(tensors, labels, class_of, class_of[labels], 1, 1e-4, "test")["own_part"] == 1
+    assert measure(tensors, labels, class_of, class_of[labels], 1, 1e-4, "test")["own_part"] == 0
 
 
 def test_only_split_classes_count_for_the_parts():

@@ -11,7 +11,7 @@ from hidden_structure.frame import params
 from hidden_structure.report.claim import Claim
 from hidden_structure.report.merges.chapter import chapter
 from hidden_structure.report.merges.correlation import FEWEST, rank_correlation
-from hidden_structure.report.merges.measured import counted
+from hidden_structure.report.merges.measured import counted, kept
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.tables.merges import tabulate
 
@@ -62,6 +62,12 @@ def test_no_share_is_told_of_networks_on_original_labels_that_learnt_little():
     assert found["original"].verdict == "contradicted"
     rest = [claim.verdict for name, claim in found.items() if name.startswith(("supervision", "control", "likeness"))]
     assert set(rest) == {"not assessable"}
+
+
+def test_accuracy_is_a_share_of_that_of_the_network_of_the_same_seed_on_original_labels():
+    rows = [{"method": "none", "seed": seed, "accuracy": accuracy} for seed, accuracy in enumerate((0.8, 0.5))]
+    merged = [{"method": "modulo", "seed": seed, "accuracy": 0.4} for seed in (1, 0, 7)]
+    assert kept(rows, merged) == pytest.approx([0.8, 0.5, 0.4 / 0.65])  # of no seed of theirs: of their mean
 
 
 def test_labels_are_worth_their_price_where_they_beat_original_ones_for_the_same_bits():

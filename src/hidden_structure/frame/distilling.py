@@ -59,16 +59,16 @@ class Distill(Section):
             raise ValueError("methods: kd is what all are compared with: add it")
         if (self.tuning or 0) > self.train.epochs:
             raise ValueError(f"tuning: the students themselves have only {self.train.epochs} epochs")
-        if self.tuning and self.tuning < max(self.train.clean, self.train.snapshots - 1):
-            raise ValueError(f"tuning: {self.tuning} epochs are fewer than train.clean and train.snapshots ask for")
         return self
 
     @model_validator(mode="after")
     def _further_lengths_are_others(self) -> "Distill":
         if self.train.epochs in self.epochs:
             raise ValueError(f"epochs: {self.train.epochs} is the recipe's own: leave it out")
-        if self.epochs and min(self.epochs) < max(self.train.clean, self.train.snapshots - 1):
-            raise ValueError(f"epochs: {min(self.epochs)} are fewer than train.clean and train.snapshots ask for")
+        least = max(self.train.clean, self.train.snapshots - 1)
+        for name, lengths in {"epochs": self.epochs, "tuning": [self.tuning] if self.tuning else []}.items():
+            if lengths and min(lengths) < least:
+                raise ValueError(f"{name}: {min(lengths)} are fewer than train.clean and train.snapshots ask for")
         return self
 
     @model_validator(mode="after")
