@@ -55,6 +55,9 @@ def test_one_verdict_over_the_networks_of_all_studies_and_the_paper_that_it_spea
     (chapter,), _ = across(*results)
     assert word in chapter.findings[0]
     assert paper in chapter.findings[0]
+    assert "recovered by principal components" in chapter.findings[0]
+    assert "what was not followed ends at" in chapter.findings[0]
+    assert "(t-SNE)" in chapter.findings[0]
     followed = sum(bool(found["follow-recovery"]) for found in results)
     if followed == 1:  # its own report makes the claim
         assert not chapter.claims
