@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from hidden_structure.frame import params
+from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.cost import training_flop
 from hidden_structure.report.trained import trained
@@ -83,6 +84,13 @@ def test_every_network_of_a_study_has_its_cost(found):
     assert set(rows) == {10, 5}
     assert rows[10] == training_flop(initialise(STUDY.network, SHAPE, 10, 0), SHAPE)
     assert rows[10] - rows[5] == 6 * 5 * STUDY.network.width
+
+
+def test_networks_on_imbalanced_classes_have_their_cost_where_nothing_else_is_trained():
+    imbalance = Imbalance(seeds=[0], train=STUDY.train, classes=None, ratios=[1, 10], least=10)
+    alone = STUDY.model_copy(update={"train": None, "imbalance": imbalance})
+    rows = flops.tabulate(alone, synthetic_recovery.results().get, SHAPE)["flops"]
+    assert [(row["network"], row["outputs"]) for row in rows] == [("network", 10)]
 
 
 def test_the_report_says_what_was_trained_and_what_all_of_it_cost(found):

@@ -81,7 +81,8 @@ def test_without_train_a_part_begins_from_the_default_recipe():
     study = valid(SMALL | {"train": None, "spawn": {"train": {"epochs": 20}}})
     assert study.train is None
     assert (study.spawn.train.epochs, study.spawn.train.lr) == (20, 0.2)
-    for part in ("memorised", "split", "sweep", "imbalance", "finetune", "distill"):
+    assert valid(SMALL | {"train": None, "imbalance": {}}).imbalance.train.lr == 0.2
+    for part in ("memorised", "split", "sweep", "finetune", "distill"):
         with pytest.raises(ValueError, match=f"{part}: is compared with the networks of train"):
             valid(SMALL | {"train": None, part: {}})
 

@@ -81,7 +81,7 @@ class Study(Section):
                 raise ValueError(f"{name}: has no meaning without spawn: set it to null, or add spawn")
         if self.average:
             self._can_be_averaged(self.average)
-        for name in ("memorised", "merges", "split", "sweep", "imbalance", "finetune", "distill"):
+        for name in ("memorised", "merges", "split", "sweep", "finetune", "distill"):
             if getattr(self, name) and not self.train:
                 raise ValueError(f"{name}: is compared with the networks of train: add that, or set {name} to null")
         if self.finetune and (new := {*self.finetune.seeds} - {*self.seeds}):

@@ -36,6 +36,8 @@ def _networks(study: Study, results: Callable[[str], Any]) -> Iterator[tuple[str
     fine = labels["fine"]["classes"]
     if study.train:
         yield from ((STUDY, 1, count) for count in (fine, labels["coarse"]["classes"]))
+    elif study.imbalance:
+        yield STUDY, 1, fine
     yield from ((STUDY, 1, row["classes"]) for row in (results("merges") or {}).get("rows", ()))
     if study.split:
         split = min(fine, study.split.classes or fine)
