@@ -201,6 +201,22 @@ def test_what_has_no_optimum_is_refused(monkeypatch):
         probing.fit(features, labels, 4, 1e-4)
 
 
+@pytest.mark.parametrize("scale", [1e5, 1e6, 1e7])
+def test_where_rounding_hides_columns_no_other_point_counts_as_the_optimum(scale):
+    generator = torch_generator("probe-columns")
+    labels = torch.randint(3, (500,), generator=generator)
+    features = torch.randn(500, 6, generator=generator) + torch.nn.functional.one_hot(labels, 6)
+    moderate = probing.fit(features, labels, 3, 1e-3)
+    features[:, 4:] *= scale
+    try:
+        probe = probing.fit(features, labels, 3, 1e-3)
+    except InputError:  # said so
+        return
+    scaled = torch.cat([moderate.weight[:, :4], moderate.weight[:, 4:] / scale], 1), moderate.bias
+    value, another = (objective(*point, features, labels, 1e-3) for point in ((probe.weight, probe.bias), scaled))
+    assert value < another + 1e-9
+
+
 def test_contrasts_part_first_what_is_confused_most_and_end_with_all_classes():
     certain, confused = torch.eye(4) * 0.9 + 0.025, torch.tensor([[0.5, 0.0, 0.5, 0.0], [0.0, 0.4, 0.0, 0.6]])
     pairs = list(curvature.pairs(torch.cat([certain, confused])))

@@ -63,9 +63,10 @@ def fit(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProb
     if not all(part.isfinite().all() for part in features.split(_rows(features))):
         raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
     problem = _Problem.of(features, labels, classes, l2)
-    weight, above = _newton(problem)
+    point, above = _newton(problem)
+    weight, spread = point.weight, problem.spread()
+    above = max(above, problem.at_least_above(point, spread))
     if not above <= TOLERANCE:
-        spread = problem.spread()
         raise InputError(
             f"the linear probe did not reach its optimum in {STEPS} steps; it is about {above:.1g} nats above it, of"
             f" features whose standard deviations go from {spread.min():.1g} to {spread.max():.1g}: raise cluster.l2"
@@ -136,6 +137,13 @@ class _Problem:
         total = sum(inputs[:, :-1].square().sum(0) for _, inputs in self.chunks(torch.float64))
         return (total / len(self.features)).sqrt()
 
+    def at_least_above(self, point: _Point, spread: Tensor) -> float:
+        """How far the objective is above its optimum, at the least, by each weight alone: no preconditioner, which is
+        blind where features' spreads differ by more than float64 tells apart, has a part in it."""
+        curvature = spread.square() / 4 + self.l2
+        squares = point.gradient[:, :-1].square()
+        return torch.where(curvature > 0, squares / curvature, 0).max().item() / 2
+
     def at(self, weight: Tensor) -> _Point:
         loss, gradient = 0.0, torch.zeros_like(weight)
         for part, inputs in self.chunks(torch.float64):
@@ -191,7 +199,7 @@ class _Problem:
         return (along.sum() + one[:, -1] @ other[:, -1]).item()
 
 
-def _newton(problem: _Problem) -> tuple[Tensor, float]:
+def _newton(problem: _Problem) -> tuple[_Point, float]:
     """From zero to the optimum, or where a step leads nowhere; and how much the objective was above it, by estimate,
     before the last step. Classes share no bias, which changes nothing and would be free to grow."""
     point = problem.at(problem.mean.new_zeros(problem.classes, len(problem.mean) + 1))
@@ -210,7 +218,7 @@ def _newton(problem: _Problem) -> tuple[Tensor, float]:
                 break
             scale /= 4
         else:
-            return point.weight, above if decrement / 2 > TOLERANCE else decrement / 2
+            return point, above if decrement / 2 > TOLERANCE else decrement / 2
         above = decrement / 2 if inside else math.inf
         length, fall = scale * problem.length(step), point.value - new.value
         if scale < 1 or fall < 0.25 * foreseen:
@@ -220,7 +228,7 @@ def _newton(problem: _Problem) -> tuple[Tensor, float]:
         point = new
         if above <= TOLERANCE:  # before this step
             break
-    return point.weight, above
+    return point, above
 
 
 def _newton_step(
