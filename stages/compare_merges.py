@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from hidden_structure.datasets.labels import bits_per_sample, class_counts, merge_name
+from hidden_structure.datasets.labels import merge_name
 from hidden_structure.frame import artifacts, command, params, paths
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
@@ -56,8 +56,7 @@ def main() -> None:
         for group, scores in enumerate(row["superclasses"].values()):
             scores["members"] = [names[member] for member in np.flatnonzero(coarse_of == group)]
             scores |= likeness(matrices, coarse_of, group, scores["agreement"])
-    fine_bits = bits_per_sample(class_counts(fine["train"], len(names)))
-    artifacts.write_json(paths.results("merges"), {"fine_bits": fine_bits, "rows": rows})
+    artifacts.write_json(paths.results("merges"), {"rows": rows})
 
 
 if __name__ == "__main__":

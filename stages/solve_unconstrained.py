@@ -3,6 +3,7 @@
 from hidden_structure.frame import artifacts, command, params, paths, tasks
 from hidden_structure.frame.errors import one_line_errors
 from hidden_structure.frame.locking import alone
+from hidden_structure.frame.machine import computing
 from hidden_structure.frame.section import Section, only
 from hidden_structure.frame.sections import Hardware, Tasks, Unconstrained
 from hidden_structure.frame.workplace import workplace
@@ -40,7 +41,7 @@ def main() -> None:
     cases = {f"{loss}{', bias' if bias else ''}": (loss, bias) for loss in LOSSES for bias in (False, True)}
     starts = [(name, start) for name in cases for start in range(settings.starts)]
     plain = problem("cross-entropy", False)
-    with workplace("solve-unconstrained", study.model_dump(exclude={"tasks"}), ()) as folder:
+    with workplace("solve-unconstrained", study.model_dump(exclude={"tasks"}) | computing("cpu"), ()) as folder:
         processors = Hardware(device="cpu", precision="float32", threads=study.hardware.threads)
         own = folder, study.tasks, processors
         named: dict = {f"{name}, start {start}": (problem(*cases[name]), start) for name, start in starts}

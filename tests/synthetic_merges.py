@@ -23,7 +23,7 @@ def result(seeds: list[int], merges: dict = MERGES, fine_names: list[str] | None
         for place, name in enumerate(merges)
         for seed in seeds
     ]
-    return {"fine_bits": float(np.log2(len(names))), "rows": rows}
+    return {"rows": rows}
 
 
 def results(seeds: list[int], merges: dict = MERGES, **others) -> dict:

@@ -294,7 +294,7 @@ def test_the_stage_says_which_network_is_missing(tmp_path):
     done = tiny.run_stage(tmp_path, "interpolate.py")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "1/trunk.safetensors is missing" in done.stderr
-    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / paths.results("interpolate")).exists()
 
 
 @pytest.mark.parametrize(

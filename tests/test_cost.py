@@ -2,6 +2,7 @@
 
 import pytest
 import synthetic_recovery
+import synthetic_students
 import torch
 from torch import nn
 
@@ -10,7 +11,7 @@ from hidden_structure.frame.imbalance import Imbalance
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.cost import training_flop
 from hidden_structure.report.trained import trained
-from hidden_structure.tables import flops
+from hidden_structure.tables import distillation, flops
 
 SHAPE = (8, 8, 3)
 
@@ -106,6 +107,18 @@ def test_the_report_says_what_was_trained_and_what_all_of_it_cost(found):
     assert float(lines["all of these"]["PFLOP each"]) == pytest.approx(total, rel=5e-3)
     accuracies = [row["test"]["accuracy"][-1] for row in found["training"] if row["supervision"] == "coarse"]
     assert lines["coarse labels"]["test accuracy"].startswith(f"{min(accuracies):.3g}")
+
+
+def test_students_of_every_length_of_training_are_counted(found):
+    given = STUDY.model_copy(update={"distill": params.load().distill, "average": None})
+    study = synthetic_students.studied(given, epochs=[20, 80])
+    results = {"distill": synthetic_students.distill(study), "students": synthetic_students.students(study)}
+    made = found | distillation.tabulate(study, (synthetic_recovery.results() | results).get)
+    numbers = trained(study, lambda name: made.get(name, []))
+    lines = {row[0]: dict(zip(numbers.columns, row, strict=True)) for row in numbers.rows}
+    assert lines["students"]["epochs"] == str(study.distill.train.epochs)
+    assert lines["students, of other lengths"]["epochs"] == "20 to 80"
+    assert lines["students, of other lengths"]["number"] == 2 * lines["students"]["number"]
 
 
 def test_tables_of_an_earlier_version_say_all_but_the_cost(found):

@@ -43,7 +43,7 @@ def run(folder: Path) -> Path:
 def results(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for top in (paths.STUDENTS, "reports")
+        for top in (paths.STUDENTS, paths.RESULTS)
         for path in sorted((folder / top).rglob("*"))
         if path.is_file()
     }

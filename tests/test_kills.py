@@ -47,7 +47,7 @@ def prepare(folder: Path, **sections) -> Path:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    files = [*(folder / paths.ARTIFACTS).rglob("*"), *(folder / "reports").rglob("*")]
+    files = (folder / paths.ARTIFACTS).rglob("*")
     return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.is_file()}
 
 
@@ -135,7 +135,7 @@ class Watched:
         if at:
             with pytest.raises(tiny.Killed):
                 tiny.in_process(folder, *self.stage)
-            assert not [name for name in results(folder) if "reports" in name]
+            assert not (folder / paths.RESULTS).exists()
         else:
             done = tiny.in_process(folder, *self.stage)
             assert done.returncode == 0, done.stderr
@@ -236,6 +236,6 @@ def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone
     assert beside.stderr.startswith(f"error: train@fine is already run by process {process.pid} ")
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert not (killed / "reports").exists()
+    assert not (killed / paths.RESULTS).exists()
     assert tiny.in_process(killed, "train.py", "fine").returncode == 0
     assert results(killed) == results(undisturbed)

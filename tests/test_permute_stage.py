@@ -122,7 +122,7 @@ def test_the_first_network_of_every_cell_is_found_in_another_order(study, monkey
 
 def test_two_runs_write_the_same_bytes(study):
     def results():
-        return {path: path.read_bytes() for top in (paths.PERMUTATIONS, "reports") for path in files(study / top)}
+        return {path: path.read_bytes() for top in (paths.PERMUTATIONS, paths.RESULTS) for path in files(study / top)}
 
     def files(folder):
         return [path for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -139,7 +139,7 @@ def test_missing_networks_say_how_to_make_them(tmp_path):
     assert done.returncode == 1
     assert "is missing: run `dvc repro`" in done.stderr
     assert "\n" not in done.stderr
-    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / paths.results("permute")).exists()
 
 
 def test_a_batch_larger_than_the_samples_is_one_line(tmp_path):

@@ -33,7 +33,7 @@ def study(tmp_path):
 def results(folder) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for top in (paths.SPAWNED, "reports")
+        for top in (paths.SPAWNED, paths.RESULTS)
         for path in sorted((folder / top).rglob("*"))
         if path.is_file()
     }

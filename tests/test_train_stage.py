@@ -20,7 +20,7 @@ def study(tmp_path):
 def results(folder) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for top in ("artifacts/models", "artifacts/snapshots", "reports")
+        for top in ("artifacts/models", "artifacts/snapshots", paths.RESULTS)
         for path in sorted((folder / top).rglob("*"))
         if path.is_file()
     }

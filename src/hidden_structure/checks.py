@@ -175,8 +175,8 @@ def _distillation(
     told: list[str], study: params.Study, settings: params.Distill, data: Mapping[str, np.ndarray]
 ) -> None:
     names, labels, shape = data["class_names"].tolist(), data["train_labels"], data["train_images"].shape
-    held_out = max(1, round(settings.validation * len(labels)))
-    _ask(told, check_sizes, settings.train, (len(labels) - held_out, *shape[1:]), 1, "distill.train")
+    kept = len(labels) - settings.held_out(len(labels))
+    _ask(told, check_sizes, settings.train, (kept, *shape[1:]), 1, "distill.train")
     merged = _ask(told, merge, settings.merge, names, tables(data), rename=("merge", "distill.merge"))
     if merged is None:
         return

@@ -26,8 +26,14 @@ def test_methods_come_in_one_order_and_say_what_they_are():
     assert len(found["students"]) == len(METHODS) * 9  # of three teachers three each
     assert len(found["tuning"]) == len(RESULTS["distill"]["tried"])
     assert [row["seed"] for row in found["teacher"]] == STUDY.distill.teachers
-    assert found["teacher"][0]["held_out"] == round(100 * STUDY.distill.validation)
+    assert found["teacher"][0]["held_out"] == STUDY.distill.held_out(100) == round(100 * STUDY.distill.validation)
     assert "lengths" not in found
+
+
+def test_at_least_one_image_is_held_out():
+    study = synthetic.studied(params.load(), validation=1e-4)
+    made = {"distill": synthetic.distill(study), "students": synthetic.students(study), "labels": LABELS}
+    assert tabulate(study, made.get)["teacher"][0]["held_out"] == 1
 
 
 def test_a_method_says_what_its_tuning_cost():

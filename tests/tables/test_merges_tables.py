@@ -47,7 +47,7 @@ def test_a_super_class_is_the_mean_of_its_networks():
 
 
 def test_without_merges_only_the_studys_own_merge_is_there():
-    for nothing in (None, {"fine_bits": 3.3, "rows": []}):
+    for nothing in (None, {"rows": []}):
         assert made(merges=nothing).keys() == {"classes", "neighbours"}
 
 

@@ -153,7 +153,7 @@ def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.St
             f"train: the original class {missing[0]} has no sample: leave it out, and number the others anew"
         )
     labels = samples["train"].labels
-    kept = len(labels) - max(1, round(study.distill.validation * len(labels)))
+    kept = len(labels) - study.distill.held_out(len(labels))
     check_sizes(study.train, (len(labels), 1, 1, width), 1, "train")
     check_sizes(study.distill.train, (kept, 1, 1, width), 1, "distill.train")
     check_samples(study.distill, int(np.bincount(classes[labels]).min()))

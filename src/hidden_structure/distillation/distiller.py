@@ -150,8 +150,8 @@ class Distiller:
             objective = hint_loss(objective, embeddings, reference, outputs, settings.hint)
             with global_seed("hint", name):
                 trained = Hinted(network, reference.shape[1])
-        section = "distill.train" if settings.train else "train"
-        train(trained, recipe, name, task, objective, file, chosen, section, advice_for(method, choice, settings))
+        advice = advice_for(method, choice, settings)
+        train(trained, recipe, name, task, objective, file, chosen, "distill.train", advice)
         return network
 
     def attempt(self, method: str, choice: Choice, seed: int) -> float:
@@ -161,7 +161,7 @@ class Distiller:
         """
         config, settings, task = self.config, self.config.settings, self.config.task
         order = numpy_generator("distill", "validation").permutation(len(task.labels))
-        device, count = task.labels.device, max(1, round(settings.validation * len(order)))
+        device, count = task.labels.device, settings.held_out(len(order))
         held_out, kept = (torch.from_numpy(part).to(device) for part in (order[:count], order[count:]))
         recipe = config.recipe.model_copy(update={"epochs": settings.tuning or config.recipe.epochs})
         file = config.folder / f"choosing-{method}-{choice.name}-{seed}.safetensors"

@@ -53,6 +53,10 @@ class Distill(Section):
     contrast: Weight
     contrast_temperature: Temperature
 
+    def held_out(self, samples: int) -> int:
+        """Training samples that choose hyper-parameters."""
+        return max(1, round(self.validation * samples))
+
     @model_validator(mode="after")
     def _something_to_compare_with(self) -> "Distill":
         if "kd" not in self.methods:

@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import silhouette_score
 from torch import Tensor, nn
 
-from hidden_structure.collapse.metrics import class_distances, measure
+from hidden_structure.collapse.metrics import measure
 from hidden_structure.frame import artifacts, params
 from hidden_structure.frame.errors import about
 from hidden_structure.frame.given import Inspect
@@ -19,7 +19,6 @@ from hidden_structure.networks.features import PENULTIMATE, head
 from hidden_structure.recovery.clustering import kmeans, reduce_within
 from hidden_structure.recovery.controls import merged
 from hidden_structure.recovery.count import SAMPLES, estimate
-from hidden_structure.recovery.following import separation
 from hidden_structure.recovery.recovery import probe_accuracy, recover_and_probe
 from hidden_structure.seeding import numpy_generator, seed_of
 from hidden_structure.training.given import restored
@@ -103,7 +102,6 @@ def _recovered(points: dict[str, np.ndarray], features: list[Tensor], cluster: p
     """Of each source agreement, and the accuracy of a linear layer on the features; `labels`: that on true labels."""
     own, (train, test) = merged(), features
     found: dict = {"labels": probe_accuracy(own.fine, train, test, own, cluster.l2)}
-    found |= separation(class_distances(train, torch.from_numpy(own.fine), len(own.coarse_of)), own.coarse_of)
     for source in SOURCES:
         names = "inspect", source, place
         row = recover_and_probe(points[source], train, test, own, cluster, cluster.reducers[0], *names).row

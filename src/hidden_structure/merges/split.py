@@ -27,7 +27,7 @@ def draw(
         labels: int64 (N,) in 0..classes-1.
         chosen: as many of the classes are split, the first ones; None: all.
 
-    Raises InputError if there are fewer classes, or a class has fewer samples than parts.
+    Raises InputError if there are fewer classes, or a class has no more samples than parts, so that none has a sibling.
     """
     chosen = classes if chosen is None else chosen
     if chosen > classes:
@@ -37,7 +37,7 @@ def draw(
     new = first[labels]
     for label in range(chosen):
         own = generator.permutation(np.flatnonzero(labels == label))
-        if len(own) < parts:
+        if len(own) <= parts:
             raise InputError(f"split.parts is {parts}, but class {label} has {len(own)} training samples: lower it")
         new[own] += np.arange(len(own)) % parts
     return new, np.repeat(np.arange(classes), counts)

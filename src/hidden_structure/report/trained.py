@@ -140,11 +140,12 @@ def _taught(study: Study, tables: Tables, images: int) -> Iterator[Kind]:
     for row in tables("teacher") if study.distill.teacher == "own" else ():
         each = (STUDY, 1, row["classes"]), images, study.train.epochs
         yield Kind("teacher", [row["seed"]], [each], (), [row["test_accuracy"]])
-    if students := tables("students"):
-        epochs = study.distill.train.epochs
-        each = [((STUDENT, 1, outputs[row["method"]]), images, epochs) for row in students]
-        last = ([row["accuracy"][split] for row in students] for split in ("train", "test"))
-        yield Kind("students", [row["seed"] for row in students], each, *last)
+    for name, table in {"students": "students", "students, of other lengths": "lengths"}.items():
+        if students := tables(table):
+            own = study.distill.train.epochs  # once tables did not say
+            each = [((STUDENT, 1, outputs[row["method"]]), images, row.get("epochs", own)) for row in students]
+            last = ([row["accuracy"][split] for row in students] for split in ("train", "test"))
+            yield Kind(name, [row["seed"] for row in students], each, *last)
 
 
 def _epochs(study: Study, row: Mapping) -> float:

@@ -35,7 +35,7 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
         raise InputError("the results hold students, but not what they keep: run `dvc repro` to measure it")
     order = [method for method in METHODS if any(row["method"] == method for row in found["rows"])]
     images = sum(results("labels")["fine"]["train_counts"].values())
-    sizes = {"images": images, "held_out": round(study.distill.validation * images)}
+    sizes = {"images": images, "held_out": study.distill.held_out(images)}
     kept = {_student(row): row for row in compared["rows"]}
     tables = {
         "teacher": [row | sizes for row in found["teachers"]],

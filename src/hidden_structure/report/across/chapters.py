@@ -44,11 +44,11 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
     verdict = f"Structure inside super-classes, {where}: {word}, which speaks for {speaks}"
     if whole.values:
         change = f"{signed(whole.measured, 3)}{interval_of(whole, 1, 3)}"
-        size = f"{len(whole.values)} networks of {_listed(asked)}"
+        size = f"{len(whole.values)} networks of" if len(asked) == 1 else "the means of"
         ways = list(dict.fromkeys(study.cluster.followed for study, _ in kept if study.study in asked))
         by = _listed([BY[way] for way in ways])
         verdict += f". From its best epoch to the end the agreement above chance of labels recovered {by} changes by"
-        verdict += f" {change}, over {size}"
+        verdict += f" {change}, over {size} {_listed(asked)}"
         if others := _ends([network for network in networks if network.study in asked], ways):
             verdict += f"; what was not followed ends at {others}"
     return Chapter(

@@ -6,7 +6,6 @@ they are there for a while only. Both speak of one quantity over training, so th
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import torch
 
@@ -17,7 +16,7 @@ from hidden_structure.report.collapse.claims import of
 from hidden_structure.report.recovery import chapter as recovery
 from hidden_structure.report.recovery.claims import YANG, chance, guess
 from hidden_structure.report.recovery.outlasting import LOST
-from hidden_structure.report.statistics import finite
+from hidden_structure.report.statistics import finite, mean
 
 IDEA = "structure"
 RIVAL = "arXiv 2606.26749"
@@ -112,11 +111,17 @@ def outlasting(study: Study, tables: Tables) -> Claim | None:
 
 
 def overall(claims: Mapping[str, Claim]) -> Claim:
-    """The same over the networks of all studies in which it can be asked; claims: study -> its own.
+    """The same of all studies in which it can be asked; claims: study -> its own.
 
-    Which these are must not depend on how it came out: so none in which controls fulfil it, even if networks do not.
+    Over the networks of a study that is alone; of several over their means, for networks of one are no replications of
+    another's. Which these are must not depend on how it came out: so none in which controls fulfil it, even if networks
+    do not.
     """
     asked = {study: claim for study, claim in claims.items() if claim.values and not (claim.unmet or claim.passing)}
+    values = {study: mean(claim.values) for study, claim in asked.items()}
+    if len(asked) == 1:
+        ((study, claim),) = asked.items()
+        values = dict(zip((f"{study}/{seed}" for seed in claim.seeds), claim.values, strict=True))
     return Claim(
         id=f"{IDEA}.outlasting",
         idea=IDEA,
@@ -129,8 +134,8 @@ def overall(claims: Mapping[str, Claim]) -> Claim:
             at_least=-LOST["agreement"],
             origin="ours: hardly less; the source gives no curve",
         ),
-        values=tuple(chain.from_iterable(claim.values for claim in asked.values())),
-        seeds=tuple(f"{study}/{seed}" for study, claim in asked.items() for seed in claim.seeds),
+        values=tuple(values.values()),
+        seeds=tuple(values),
         source=f"{YANG}; {RIVAL}",
         unmet=""
         if asked

@@ -32,7 +32,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
         "the classifier to the nearest of them; and is there structure inside the classes, which no label told?",
         findings=[*warnings(networks, by_table(study)), *_findings(networks, collapse, inside, hidden)],
         claims=[_learnt(networks)],
-        pictures=[_map(study, tables, first), _separation(study, named[1], first)],
+        pictures=[_map(study, tables), _separation(study, named[1], first)],
         numbers=[
             listed("inspected", networks),
             _collapse(collapse, named),
@@ -100,7 +100,7 @@ def _mean(rows: Sequence[Mapping]) -> str:
     return f"{mean(values):.2g}" if values else "not defined"
 
 
-def _map(study: Study, tables: Tables, first: Sequence[Mapping]) -> Picture:
+def _map(study: Study, tables: Tables) -> Picture:
     """Coloured by the finer classes where these are known."""
     known = study.inspect.labels == "coarse"
     classes = [row if known else row | {"superclass": row["class"]} for row in tables("classes")]
