@@ -28,7 +28,9 @@ def kind(request):
 
 def equal(first, second) -> bool:
     if isinstance(first, dict):
-        return first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)
+        return first.keys() == second.keys() and all(
+            first[name].dtype == second[name].dtype and (first[name] == second[name]).all() for name in first
+        )
     return first == second
 
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -156,9 +155,11 @@ def test_the_commands_run_every_stage_in_an_order_in_which_each_finds_what_it_re
     for name, stage in stages.items():
         for item in stage.get("foreach", [""]):
             for need in (path.replace("${item}", item) for path in stage.get("do", stage)["deps"]):
-                if need in makers and name != "report":
-                    assert place[makers[need]] < place[name], (name, need)
-    assert all(a != b for a, b in pairwise(pipeline.STAGES))
+                for path, maker in makers.items():
+                    within = Path(path).is_relative_to(need) or Path(need).is_relative_to(path)
+                    if within and maker != name and name != "report":
+                        assert place[maker] < place[name], (name, need)
+    assert len(set(pipeline.STAGES)) == len(pipeline.STAGES)
 
 
 def test_a_wheel_has_the_stages():

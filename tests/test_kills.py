@@ -222,7 +222,7 @@ def test_a_merge_that_cannot_be_made_is_refused_whatever_was_kept(tmp_path, monk
 
 def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone_on_with(tmp_path):
     undisturbed, killed = (
-        prepare(tmp_path / name, seeds=[0], train=TRAIN | {"epochs": 40}) for name in ("undisturbed", "killed")
+        prepare(tmp_path / name, seeds=[0], train=TRAIN | {"epochs": 100}) for name in ("undisturbed", "killed")
     )
     assert tiny.in_process(undisturbed, "train.py", "fine").returncode == 0
     command = [sys.executable, str(tiny.ROOT / "stages/train.py"), "fine"]
@@ -232,6 +232,7 @@ def test_a_process_that_the_system_kills_holds_others_off_until_then_and_is_gone
     while not list(killed.glob("artifacts/resume/**/0/00000.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGSTOP)
+    assert process.poll() is None, "ended before it could be stopped"
     beside = tiny.in_process(killed, "train.py", "fine")
     assert beside.stderr.startswith(f"error: train@fine is already run by process {process.pid} ")
     process.send_signal(signal.SIGKILL)

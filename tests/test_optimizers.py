@@ -74,9 +74,26 @@ def test_a_training_that_is_killed_goes_on_as_if_it_had_not_been(name, tmp_path)
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_piece_of_a_recipe_makes_a_difference(name, tmp_path):
-    plain, changed = train(tmp_path / "plain", {}), train(tmp_path / "changed", RECIPES[name])
+@pytest.mark.parametrize(
+    ("without", "piece"),
+    [
+        ({}, {"optimizer": "muon"}),
+        ({"optimizer": "muon"}, {"shift_rate": 4.0}),
+        ({"optimizer": "muon"}, {"others_rate": 8.0}),
+        ({"optimizer": "muon"}, {"decay_vectors": False}),
+        ({"optimizer": "muon"}, {"averaging": "lookahead"}),
+        ({}, {"averaging": "exponential"}),
+        ({}, {"averaging": "lookahead", "averaging_every": 2}),
+        ({}, {"label_smoothing": 0.2}),
+        ({}, {"flip": True}),
+        ({"flip": True}, {"flips": "alternating"}),
+        ({"crop": 1}, {"padding": "reflect"}),
+        ({"crop": 2, "flip": True}, {"clean": 2}),
+    ],
+    ids=str,
+)
+def test_every_piece_of_a_recipe_makes_a_difference(without, piece, tmp_path):
+    plain, changed = train(tmp_path / "plain", without), train(tmp_path / "changed", without | piece)
     assert any(not torch.equal(plain[name], changed[name]) for name in plain)
 
 

@@ -98,7 +98,7 @@ def test_permuted_networks_compute_the_same_function(study, monkeypatch):
     assert moved == len(rows)
 
 
-def test_weight_matching_brings_weights_closest_and_activation_matching_activations(study, monkeypatch):
+def test_weight_matching_brings_weights_closest(study, monkeypatch):
     monkeypatch.chdir(study)
     rows = artifacts.read_json(paths.results("permute"))
     for row in rows:

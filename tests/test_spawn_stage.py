@@ -207,7 +207,9 @@ def test_a_trunk_whose_fork_is_lost_is_trained_again(study, tmp_path_factory):
         patch.setattr(resume, "save", dies)
         with pytest.raises(tiny.Killed):
             stage(study)
-    for path in study.glob("artifacts/resume/*/*/0/fork-2*"):
+    lost = list(study.glob("artifacts/resume/*/*/0/fork-2*"))
+    assert lost
+    for path in lost:
         path.unlink()
     run(study)
     assert results(study) == results(whole)

@@ -257,7 +257,11 @@ def test_progress_of_all_tasks_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 def reports(folder: Path, name: str) -> None:
-    for _ in progress.track(range(3), name):
+    deadline = time.monotonic() + 60
+    for item in progress.track(range(3), name):
+        (folder / f"{name} is at {item}").touch()
+        while item == 2 and len(list(folder.glob("* is at 2"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)  # for the other one
         time.sleep(0.6)
 
 
@@ -466,7 +470,10 @@ def test_a_cluster_gives_the_same_bytes_and_outlives_a_machine(tmp_path, capfd, 
     errors, there, client, here = folders
 
     def lose_a_machine() -> None:
+        deadline = time.monotonic() + 120
         while not (there / "log").is_file() or len({process for _, _, process in log(there)}) < 2:
+            if time.monotonic() > deadline:
+                return
             time.sleep(0.05)
         cluster.kill(1)
 
@@ -477,7 +484,7 @@ def test_a_cluster_gives_the_same_bytes_and_outlives_a_machine(tmp_path, capfd, 
         with pytest.raises(InputError, match=r"^b: ValueError: 3 is no name$"):
             run(errors, fails, {name: (errors, name, "fault") for name in "ab"}, address=cluster.address)
         assert "in fails" in capfd.readouterr().err, "a fault of the program is told in full"
-        killer = threading.Thread(target=lose_a_machine)
+        killer = threading.Thread(target=lose_a_machine, daemon=True)
         killer.start()
         found = run(there, compute, {name: (there, name, 1.0) for name in names}, address=cluster.address)
         killer.join()

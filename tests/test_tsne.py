@@ -73,7 +73,8 @@ def test_equal_points_part_but_little():
     points = tsne.embed(features, 10.0, 0)
     assert np.isfinite(points).all()
     centres = points.reshape(10, 20, 2).mean(1)
-    assert np.abs(points.reshape(10, 20, 2) - centres[:, None]).max() < np.ptp(points, 0).max()
+    apart = np.linalg.norm(centres[:, None] - centres, axis=2)[~np.eye(10, dtype=bool)].min()
+    assert np.abs(points.reshape(10, 20, 2) - centres[:, None]).max() < 0.01 * apart
 
 
 def test_the_descent_is_opentsnes_step_by_step_when_exaggeration_ends(monkeypatch):

@@ -102,7 +102,7 @@ def test_networks_that_diverged_are_refused():
     one = problem()
     with torch.no_grad():
         one[1][1].hidden.linear1.weight[0, 0] = torch.nan
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="is not finite"):
         matched(one)
 
 

@@ -210,12 +210,12 @@ def test_a_wide_resnet_is_to_have_no_barrier():
     assert kept["zero"].verdict == "supported"
 
 
-def test_every_claim_stands_once_and_can_fail(plan, found):
+def test_every_claim_stands_once(plan, found):
     posed = claims.claims(plan, found.__getitem__)
     for column in ("id", "statement"):
         texts = [getattr(claim, column) for claim in posed]
         assert len(set(texts)) == len(texts)
-    assert all(claim.id.startswith("connectivity.") and claim.row() for claim in posed)
+    assert all(claim.id.startswith("connectivity.") for claim in posed)
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])

@@ -223,7 +223,11 @@ def test_a_merge_that_was_measured_twice_is_no_second_point_of_the_permutation_t
 
 
 def test_findings_begin_with_what_failed_and_end_in_a_full_stop():
-    found = made(synthetic.results(SEEDS)).findings
+    results = synthetic.results(SEEDS)
+    for row in results["train-merges"]:
+        row["bought"]["test_accuracy"] = 0.99
+    found = made(results).findings
+    assert "(contradicted" in found[0]
     verdicts = [sentence for sentence in found if "(contradicted" in sentence or "(supported" in sentence]
     assert verdicts == sorted(verdicts, key=lambda sentence: "(supported" in sentence)
     assert all(sentence.endswith(".") for sentence in found)

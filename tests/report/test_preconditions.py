@@ -22,7 +22,7 @@ def test_the_floor_is_that_of_the_number_of_classes():
 
 
 @pytest.mark.parametrize("classes", [2, 5, 10])
-def test_one_network_has_one_verdict_whichever_chapter_asks(classes):
+def test_the_bound_does_not_depend_on_the_name_of_the_claim(classes):
     one, other = (trained(id, "it is", [0.8], ["0"], "cifar10", classes) for id in ("a.teacher", "b.coarse"))
     assert one.criterion == other.criterion
     assert bool(unless(one)) == bool(unless(other))
