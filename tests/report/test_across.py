@@ -58,6 +58,7 @@ def test_one_verdict_over_all_studies_and_the_paper_that_it_speaks_for(results, 
     assert "recovered by principal components" in chapter.findings[0]
     assert "what was not followed ends at" in chapter.findings[0]
     assert "(t-SNE)" in chapter.findings[0]
+    assert "From its best epoch (a: NC1 " in chapter.findings[0]
     followed = sum(bool(found["follow-recovery"]) for found in results)
     if followed == 1:  # its own report makes the claim
         assert not chapter.claims
@@ -166,6 +167,19 @@ def test_networks_with_a_line_to_one_another_are_one_group():
     assert len({one.unit for one in own}) == 2 * len(cells)
     assert {one.replication for one in own} == {f"{study.study}/seed-{seed}" for seed in (0, 2)}
     assert barriers.lines(study, lambda name: found["lines"] if name == "lines" else []) == []
+
+
+def test_recipes_are_cells_of_their_own_and_share_replications():
+    study = synthetic_connectivity.study(seeds=[0, 1, 2, 3], spawned=3)
+    found = synthetic_connectivity.tabulated(study, synthetic_connectivity.results(study))
+    twice = {
+        name: [*found[name], *(row | {"recipe": "crop 0", "pair": f"{row['pair']}, crop 0"} for row in found[name])]
+        for name in ("lines", "features")
+    }
+    own, both = (barriers.lines(study, tables.__getitem__) for tables in (found, found | twice))
+    assert len({one.cell for one in both}) == 2 * len({one.cell for one in own})
+    assert len({one.unit for one in both}) == 2 * len({one.unit for one in own})
+    assert {one.replication for one in both} == {one.replication for one in own}
 
 
 def test_a_correlation_is_supported_contradicted_or_of_one_group_undecided():

@@ -23,6 +23,8 @@ def test_what_latex_would_take_for_its_own_is_escaped():
     assert latex.escape("a\\b~c^d") == r"a\textbackslash{}b\textasciitilde{}c\textasciicircum{}d"
     assert latex.escape("two\nlines\u200b") == "two lines "
     assert latex.escape("1--2 ''") == "1-{}-2 '{}'"
+    assert latex.escape("a---b") == "a-{}-{}-b"
+    assert latex.escape("x" + 3 * "'") == "x'{}'{}'"
     assert latex.escape("0.3 ± 0.1, \N{MINUS SIGN}1 ≤ λ") == r"0.3 $\pm$ 0.1, $-$1 $\le$ $\lambda$"
 
 

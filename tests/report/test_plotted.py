@@ -96,6 +96,12 @@ def test_numbers_on_an_axis_name_nothing(axes: Axes):
     assert {*rows_of(axes)[0]} == {"panel", "x", "y"}
 
 
+def test_numbers_that_are_not_their_places_name_them(axes: Axes):
+    axes.plot([0, 1, 2], [0, 1, 2], "o")
+    axes.set_xticks([0, 1, 2], ["0", "5", "1"])  # classes by super-class
+    assert [row["x_name"] for row in rows_of(axes)] == ["0", "5", "1"]
+
+
 def test_scattered_points_give_what_their_colour_stands_for(axes: Axes):
     axes.scatter([1, 2], [3, 4], c=[0.1, 0.9], label="samples")
     axes.scatter([5], [6], color="black")

@@ -1,6 +1,7 @@
 # ruff: noqa: RUF001
 """Tables as LaTeX, to be read by \\input into a document that uses booktabs, and longtable for the claims."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ WIDE = 28  # characters; columns with longer texts are set as paragraphs
 def escape(text: str) -> str:
     """The text so that LaTeX sets it as it is, on one line."""
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable.translate(SPECIAL).replace("--", "-{}-").replace("''", "'{}'")  # no ligatures
+    return re.sub("([-'])(?=\\1)", r"\1{}", printable.translate(SPECIAL))  # no ligatures
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -29,7 +29,7 @@ from matplotlib.patches import StepPatch
 from hidden_structure.report.plotting import letters, panels
 
 COLUMNS = ("panel", "series", "x", "y", "low", "high", "x_low", "x_high", "value", "x_name", "y_name")
-NUMBER = re.compile(r"\W?[\d.,]+ ?%?|.*mathdefault.*")  # matplotlib's formatters write the latter
+NUMBER = re.compile(r"[-\N{MINUS SIGN}]?[\d,]*\.?\d+ ?%?|(.*mathdefault.*)")  # matplotlib's formatters write the latter
 Row = dict[str, Any]
 
 
@@ -244,4 +244,12 @@ def _words(axis: Axis) -> Mapping[int, str]:
     ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)  # without words where it is shared
     texts = {place: label.get_text().strip() for place, label in ticks}
     words = {round(place): text for place, text in texts.items() if text and place == round(place)}
-    return {} if all(NUMBER.fullmatch(text) for text in words.values()) else words
+    return {} if all(_says(text, place) for place, text in words.items()) else words
+
+
+def _says(text: str, place: int) -> bool:
+    """Whether a tick's text is but the number, or the per cent, of its place."""
+    if not (found := NUMBER.fullmatch(text)):
+        return False
+    number = text.replace("\N{MINUS SIGN}", "-").replace(",", "").rstrip(" %")
+    return found.group(1) is not None or float(number) in (place, 100 * place)

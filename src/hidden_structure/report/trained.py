@@ -137,9 +137,9 @@ def _finetuned(networks: Sequence[Mapping], fine: int) -> Iterator[Kind]:
 
 def _taught(study: Study, tables: Tables, images: int) -> Iterator[Kind]:
     outputs = {row["method"]: row["outputs"] for row in tables("distilled")}
-    for row in tables("teacher") if study.distill.teacher == "own" else ():
-        each = (STUDY, 1, row["classes"]), images, study.train.epochs
-        yield Kind("teacher", [row["seed"]], [each], (), [row["test_accuracy"]])
+    if study.distill.teacher == "own" and (teachers := tables("teacher")):
+        each = [((STUDY, 1, row["classes"]), images, study.train.epochs) for row in teachers]
+        yield Kind("teachers", [row["seed"] for row in teachers], each, (), [row["test_accuracy"] for row in teachers])
     for name, table in {"students": "students", "students, of other lengths": "lengths"}.items():
         if students := tables(table):
             own = study.distill.train.epochs  # once tables did not say

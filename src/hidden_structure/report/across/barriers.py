@@ -7,6 +7,7 @@ one group of networks that have lines to one another, with those of the same see
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -54,13 +55,14 @@ def lines(study: Study, tables: Tables) -> list[Line]:
     """
     bends = {_key(row): row["bend"] for row in tables("features")}
     walked = tables("lines")
-    units = _units(walked)
+    units = _connected([[(*_cell(row), seed) for seed in row["seeds"]] for row in walked])
+    seeds = _connected([row["seeds"] for row in walked])  # of all recipes, which share initialisations
     return [
         Line(
             study=study.study,
-            cell="width {width:g}, decay {weight_decay:g}".format(**row),
-            unit="{}/width-{}-decay-{}-seed-{}".format(study.study, *units[_ends(row)[0]]),
-            replication=f"{study.study}/seed-{units[_ends(row)[0]][2]}",
+            cell="width {:g}, decay {:g}{}".format(*_cell(row)),
+            unit="{}/width-{}-decay-{}{}-seed-{}".format(study.study, *units[(*_cell(row), row["seeds"][0])]),
+            replication=f"{study.study}/seed-{seeds[row['seeds'][0]]}",
             kind=PARTED if row["k"] is not None else BARE if row["method"] == UNALIGNED else MATCHED,
             method=row["method"],
             repaired=row["repaired"],
@@ -86,8 +88,8 @@ def correlation(own: Sequence[Line]) -> float | None:
 
 
 def within(own: Sequence[Line]) -> float | None:
-    """The mean of the correlations within studies, widths, weight decays and repairs, of those that have one: over
-    several it may be nothing but the difference between them."""
+    """The mean of the correlations within studies, widths, weight decays, recipes and repairs, of those that have one:
+    over several it may be nothing but the difference between them."""
     apart = grouped(own, lambda line: f"{line.study}, {line.cell}, {line.repaired}").values()
     found = [rho for rho in map(correlation, apart) if rho is not None]
     return mean(found) if found else None
@@ -116,7 +118,7 @@ def claims(own: Sequence[Line], unmet: Mapping[str, str]) -> Iterator[Claim]:
                 criterion=Criterion(
                     "rank correlation of the barrier in test error with 1 - cos of merged with interpolated features "
                     "over 1 - cos of the ends', at the worst layer, over the lines of the same "
-                    "seeds, mean of the correlations within each width, weight decay and repair",
+                    "seeds, mean of the correlations within each width, weight decay, recipe and repair",
                     at_least=STRONG_FROM,
                     origin="ours: strong",
                 ),
@@ -131,16 +133,20 @@ def _key(row: Mapping) -> tuple:
     return row["pair"], row["method"], row["repaired"]
 
 
-def _ends(row: Mapping) -> list[tuple]:
-    """The networks at the ends by what their seeds name: the trunk of a pair that parted is an end of other lines."""
-    return [(row["width"], row["weight_decay"], seed) for seed in row["seeds"]]
+def _cell(row: Mapping) -> tuple[float, float, str]:
+    """What networks have in common besides the study: width, weight decay, and a recipe other than the study's."""
+    recipe = row.get("recipe")
+    return row["width"], row["weight_decay"], f", recipe {recipe}" if recipe else ""
 
 
-def _units(rows: Sequence[Mapping]) -> dict[tuple, tuple]:
-    """Network -> the least of the networks that lines connect it with, itself among them."""
-    found: dict[tuple, tuple] = {}
-    for row in rows:
-        ends = _ends(row)
+def _connected(lines: Sequence[Sequence[Any]]) -> dict[Any, Any]:
+    """Network -> the least of the networks that lines connect it with, itself among them.
+
+    lines: the networks at the ends of each, by what their seeds name: the trunk of a pair that parted is an end of
+    other lines.
+    """
+    found: dict[Any, Any] = {}
+    for ends in lines:
         firsts = [found.get(end, end) for end in ends]
         found |= dict.fromkeys(ends, min(firsts))
         found |= {end: min(firsts) for end, first in found.items() if first in firsts}

@@ -13,7 +13,7 @@ from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.findings import in_order, interval_of, signed
 from hidden_structure.report.linearity.claims import BENT_AT_MOST
 from hidden_structure.report.recovery.controls import BY
-from hidden_structure.report.statistics import rounded
+from hidden_structure.report.statistics import mean, rounded
 
 Kept = Sequence[tuple[Study, Tables]]
 
@@ -47,10 +47,13 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
         size = f"{len(whole.values)} networks of" if len(asked) == 1 else "the means of"
         ways = list(dict.fromkeys(study.cluster.followed for study, _ in kept if study.study in asked))
         by = _listed([BY[way] for way in ways])
-        verdict += f". From its best epoch to the end the agreement above chance of labels recovered {by} changes by"
+        followed = [network for network in of_kind(networks, FOLLOWED) if network.study in asked]
+        verdict += f". From its best epoch ({_at_best(followed, ways)}) to the end the agreement above chance of labels"
+        verdict += f" recovered {by} changes by"
         verdict += f" {change}, over {size} {_listed(asked)}"
         if others := _ends([network for network in networks if network.study in asked], ways):
             verdict += f"; what was not followed ends at {others}"
+        verdict += ". A best epoch before collapse says that structure is lost, not that collapse costs it"
     return Chapter(
         idea=structure.IDEA,
         title="Structure against collapse",
@@ -61,6 +64,16 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
         pictures=[_structure_picture(networks)],
         numbers=[_verdicts(networks, own)],
     ), without
+
+
+def _at_best(followed: Sequence[Network], ways: Collection[str | None]) -> str:
+    """How far each study's networks had collapsed at the epoch at which clusters find most, on average."""
+    said = []
+    for name, own in _by_study(iter(followed)).items():
+        (way,) = (way for way in ways if way in own[0].found)
+        means = [mean(values) for values in zip(*(network.found[way] for network in own), strict=True)]
+        said.append(f"{name}: NC1 {with_error([network.nc1[means.index(max(means))] for network in own])}")
+    return "; ".join(said)
 
 
 def _apart(networks: Sequence[Network]) -> Iterator[str]:
@@ -165,11 +178,13 @@ def _correlations(claims: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
         where = claim.statement.partition(",")[0]
         if claim.values:
             lines = "matched lines" if claim.id.endswith(".matched") else "all lines"
-            groups = f"{len(claim.values)} group" + ("s" if len(claim.values) > 1 else "")
+            groups = (
+                f"{len(claim.values)} replications that share no line" if len(claim.values) > 1 else "1 replication"
+            )
             yield (
                 claim,
                 f"{where} the rank correlation of barrier with bend over {lines} of the same seeds is "
-                f"{signed(claim.measured)}{interval_of(claim)}, over {groups} of networks that share no line",
+                f"{signed(claim.measured)}{interval_of(claim)}, over {groups}",
             )
 
 
@@ -178,7 +193,7 @@ def _within_kinds(own: Sequence[Line]) -> str:
     found = {kind: barriers.within(lines) for kind, lines in barriers.grouped(own, lambda line: line.kind).items()}
     said = [f"{'not known' if rho is None else signed(rho)} ({kind})" for kind, rho in found.items()]
     return (
-        "Among lines of one kind, study, width, weight decay and repair the rank correlation is on average "
+        "Among lines of one kind, study, width, weight decay, recipe and repair the rank correlation is on average "
         f"{_listed(said)}."
     )
 
@@ -219,9 +234,9 @@ def _ranks(own: Sequence[Line]) -> Numbers:
     return Numbers(
         "barriers",
         "Rank correlation of barrier with bend",
-        "Spearman's, over lines of one study, width, weight decay and repair, means of these. Groups are of networks "
-        "that share no line with those of another; those of the same seeds at all widths and weight decays are one "
-        "replication of a study. Alike: share of lines that are on the same side by barrier and by bend.",
+        "Spearman's, over lines of one study, width, weight decay, recipe and repair, means of these. Groups are of "
+        "networks that share no line with those of another; those of the same seeds at all widths, decays and recipes "
+        "are one replication of a study. Alike: share of lines that are on the same side by barrier and by bend.",
         ("lines", "number", "groups of networks", "rank correlation", "alike"),
         rows,
     )

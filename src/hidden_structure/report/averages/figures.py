@@ -50,9 +50,9 @@ def against_count(averages: Sequence[Mapping], averaged: Sequence[Mapping]) -> F
 
 def _point(axes: Axes, at: float, values: Sequence[float], series: int, label: str | None) -> None:
     """The mean over sets with its 95 % interval, where there are several."""
-    if ends := interval(values):
-        axes.plot([at] * 2, ends, "-", color=COLOURS[series], linewidth=0.8)
-    axes.plot(at, mean(values), linestyle="", marker=MARKERS[series], color=COLOURS[series], label=label)
+    ends, middle = interval(values), mean(values)
+    look = {"fmt": MARKERS[series], "color": COLOURS[series], "label": label, "elinewidth": 0.8}
+    axes.errorbar(at, middle, yerr=ends[1] - middle if ends else None, **look)
 
 
 def _compared_with(axes: Axes, averaged: Sequence[Mapping], counts: Sequence[int], quantity: str) -> None:

@@ -12,7 +12,8 @@ from hidden_structure.report.statistics import mean, rounded, standard_error
 
 END = {  # property -> its values at the end in words
     "nc1": "NC1 ends at {nc1}",
-    "simplex": "norms of class means end at a std/mean of {norms}, cosines at {excess} above the least possible",
+    "simplex": "norms of class means end at a std/mean of {norms}, cosines, in quadrature, at {excess} above the least "
+    "possible",
     "nc3": "the last layer ends at a distance of {nc3} from the class means, both as unit vectors (NC3)",
     "nc4": "nearest class mean and network end by disagreeing on {nc4} of the training samples (NC4)",
 }

@@ -20,7 +20,7 @@ from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 
 QUESTION = (
     "Do two networks lie in one basin of the loss: is the error on the straight line between their weights no higher "
-    "than at its ends? Asked of networks that part after k epochs of common training, and of independent networks "
+    "than at its ends? Asked of networks that part after some training in common, and of independent networks "
     "before and after their units are matched by permutations. The barrier is how far the error on the line rises "
     "above the straight line between its ends, the instability how far above the mean of the ends."
 )

@@ -56,9 +56,8 @@ def _points(axes: Axes, rows: Sequence[Mapping], group: str, column: str) -> Non
         values = [row[group][column] for row in at(rows, ratio)]
         middle, ends = mean(values), interval(values)
         label = group if index == 0 else None
-        if ends:
-            axes.plot([place * ratio] * 2, ends, "-", color=colour, linewidth=0.8)
-        axes.plot(place * ratio, middle, marker=marker, color=colour, linestyle="", label=label)
+        reach = ends[1] - middle if ends else None
+        axes.errorbar(place * ratio, middle, yerr=reach, fmt=marker, color=colour, elinewidth=0.8, label=label)
 
 
 def _theory(axes: Axes, foretold: Sequence[Mapping]) -> None:

@@ -224,7 +224,7 @@ def together(features: Rows, walked: Rows) -> Figure:
 def stitching(drawn: Sequence[Series], layers: Rows) -> Figure:
     """Test error after every cut: left networks that parted, right independent ones, on one scale."""
     figure = new_figure(PAGE, PAGE * 0.38)
-    titles = {True: "networks that part after k epochs", False: "independent networks"}
+    titles = {True: "networks that part after k", False: "independent networks"}
     kinds = [parted for parted in titles if any((one.rows[0]["k"] is not None) == parted for one in drawn)]
     grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, parted in zip(grid, kinds, strict=True):

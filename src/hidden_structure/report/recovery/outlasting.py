@@ -55,14 +55,14 @@ def outlasting(training: Sequence[Mapping], following: Sequence[Mapping], level:
         yield _kept(name, following, f"What {statement} outlasts collapse.", words, values, unmet, controls)
         if (start := fitted(training, following)) is not None:
             since = [row[name][start] for row in following]
-            words = f"{quantity}, at the end less at the first kept epoch of training error 0{unit}"
+            words = f"{quantity}, at the end less at the first kept epoch of training error 0.1 % or less{unit}"
             values = [scale * change for change in differences(end, since)]
-            what = f"What {statement} stays while they collapse, from zero training error on."
+            what = f"What {statement} stays while they collapse, from when the training set is fitted on."
             untrained = differences([row[name][0] for row in following], since)
             controls = {"the untrained networks": [scale * change for change in untrained]}
             failed = unmet or _lapsed(training)
             if name == "agreement" and found[start] < FOUND_FROM:
-                failed = failed or "clusters found hardly more than chance when training error reached 0"
+                failed = failed or "clusters found hardly more than chance when training error had all but reached 0"
             yield _kept(f"{name}.fitted", following, what, words, values, failed, controls)
 
 
