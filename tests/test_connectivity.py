@@ -288,6 +288,17 @@ def test_the_stage_permutes_by_the_saved_files(tmp_path, monkeypatch, network):
     assert np.isfinite(plane["train_loss"]).all()
 
 
+def test_a_file_whose_numbers_are_no_permutation_is_named(tmp_path):
+    prepare(tmp_path, MLP, ["weights"])
+    file = tmp_path / paths.permutation("width-1-decay-0.0005-seeds-0-1", "weights")
+    with np.load(file) as found:
+        np.savez(file, **{name: np.zeros_like(array) for name, array in found.items()})
+    done = tiny.run_stage(tmp_path, "interpolate.py")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert str(file.relative_to(tmp_path)) in done.stderr
+    assert "permutation" in done.stderr.partition(":")[2]
+
+
 def test_the_stage_says_which_network_is_missing(tmp_path):
     prepare(tmp_path, MLP, [])
     (tmp_path / paths.spawned("width-1-decay-0.0005", 1, "trunk")).unlink()

@@ -79,3 +79,11 @@ def test_what_it_cannot_be_is_said_in_one_line(changes, shape, message):
     settings = {"name": "speedrun", "depth": None, "width": 8, "norm": "batch"} | changes
     with pytest.raises(InputError, match=message):
         build(params.Network(**settings), shape, 10)
+
+
+@pytest.mark.parametrize("options", [{"activation": "tanh"}, {"activations": "gelu"}])
+def test_options_that_it_does_not_take_are_refused(options):
+    described = params.Network(name="speedrun", depth=None, width=8, norm="batch", options=options)
+    with pytest.raises(InputError, match=r"^network\.options: speedrun takes activation, relu or gelu, got") as error:
+        build(described, (32, 32, 3), 10)
+    assert "\n" not in str(error.value)

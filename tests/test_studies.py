@@ -87,6 +87,12 @@ def test_without_train_a_part_begins_from_the_default_recipe():
             valid(SMALL | {"train": None, part: {}})
 
 
+def test_ratios_of_images_begin_with_balanced_classes():
+    assert valid(SMALL | {"imbalance": {"ratios": [1, 7]}}).imbalance.ratios == [1, 7]
+    with pytest.raises(ValueError, match="the first must be 1, balanced classes"):
+        valid(SMALL | {"imbalance": {"ratios": [2, 7]}})
+
+
 def test_completing_changes_nothing_that_is_given_and_shares_nothing():
     short = SMALL | {"spawn": {"train": {"epochs": 20}}}
     before = copy.deepcopy(short)

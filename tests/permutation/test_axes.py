@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
+from hidden_structure.permutation.operations import einsum
 
 
 def entries(axis) -> list[tuple]:
@@ -124,3 +125,9 @@ def test_joining_what_was_split_gives_it_back():
     parts = axes.split_axis(axis, [3, 4])
     assert axes.expand(axes.merged(parts)) == axes.expand(axis)
     assert not axes.is_fixed(axis)
+
+
+@pytest.mark.parametrize("equation", ["bii->bi", "...i,ij->...j", "bi,ij"])
+def test_an_einsum_that_is_not_written_out_is_refused(equation):
+    with pytest.raises(InputError, match="only einsum with an explicit output, no ellipsis and no diagonal"):
+        einsum(equation, [[[(Node(3),)]] * len(term) for term in equation.partition("->")[0].split(",")])
