@@ -15,6 +15,7 @@ from hidden_structure.report.across import barriers, structure, writing
 from hidden_structure.report.across.barriers import BARE, MATCHED, PARTED, Line
 from hidden_structure.report.across.chapters import chapters
 from hidden_structure.report.plotting import add_letters
+from hidden_structure.report.recovery.controls import BY
 from hidden_structure.seeding import numpy_generator
 
 STUDY = synthetic_recovery.STUDY
@@ -68,6 +69,20 @@ def test_one_verdict_over_all_studies_and_the_paper_that_it_speaks_for(results, 
     assert structure.word(claim)[0] == word
     assert len(set(claim.seeds)) == len(claim.values) == followed  # studies, whose networks are no replications
     assert "over the means of a" in chapter.findings[0]
+
+
+def test_studies_may_have_been_followed_in_different_ways():
+    def made(name: str, way: str) -> tuple:
+        study = STUDY.model_copy(update={"study": name, "cluster": STUDY.cluster.model_copy(update={"followed": way})})
+        results = changed()
+        for row in results["follow-recovery"]:
+            row["reducer"] = way
+        return study, synthetic_recovery.tables(results, study)
+
+    (chapter,), _ = chapters([made("a", "pca"), made("b", "tsne")])
+    assert all(BY[way] in chapter.findings[0] for way in ("pca", "tsne"))
+    assert "(a: NC1 " in chapter.findings[0]
+    assert "; b: NC1 " in chapter.findings[0]
 
 
 def test_who_counts_does_not_depend_on_how_it_came_out():

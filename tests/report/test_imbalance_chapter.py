@@ -1,5 +1,6 @@
 """The chapter on minority collapse: judged at the end, against networks before training and the classes of many."""
 
+import numpy as np
 import pytest
 import synthetic_imbalance as made
 
@@ -110,6 +111,17 @@ def test_findings_and_numbers_tell_every_ratio():
     assert [row[0] for row in numbers.rows] == ["1", "10", "100"]
     assert all(len(row) == len(numbers.columns) for row in numbers.rows)
     assert set(made_up.headline) == {"minority_cosine"}
+
+
+def test_the_figure_shows_whole_intervals():
+    found = made.result()
+    for row in found["networks"]:
+        row["majority"]["cosine_rows"] = 0.2 * row["seed"] - 0.3  # of three networks the interval reaches to -0.6
+    with style(STUDY.report.style):
+        axes = written(found).pictures[0].draw().axes[0]
+    ends = np.concatenate([path.vertices for bars in axes.collections for path in bars.get_paths()])[:, 1]
+    assert len(ends) == 4 * len(made.RATIOS)  # of two groups the lower and the upper
+    assert axes.get_ylim()[0] < ends.min() < -0.5
 
 
 def test_the_figure_shows_networks_beside_theory(tmp_path):

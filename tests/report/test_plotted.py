@@ -98,8 +98,9 @@ def test_numbers_on_an_axis_name_nothing(axes: Axes):
 
 def test_numbers_that_are_not_their_places_name_them(axes: Axes):
     axes.plot([0, 1, 2], [0, 1, 2], "o")
-    axes.set_xticks([0, 1, 2], ["0", "5", "1"])  # classes by super-class
-    assert [row["x_name"] for row in rows_of(axes)] == ["0", "5", "1"]
+    for names in (["0", "5", "1"], ["0", "100", "200"]):
+        axes.set_xticks([0, 1, 2], names)
+        assert [row["x_name"] for row in rows_of(axes)] == names
 
 
 def test_scattered_points_give_what_their_colour_stands_for(axes: Axes):

@@ -252,4 +252,4 @@ def _says(text: str, place: int) -> bool:
     if not (found := NUMBER.fullmatch(text)):
         return False
     number = text.replace("\N{MINUS SIGN}", "-").replace(",", "").rstrip(" %")
-    return found.group(1) is not None or float(number) in (place, 100 * place)
+    return found.group(1) is not None or float(number) == (100 * place if text.endswith("%") else place)

@@ -48,7 +48,7 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
         ways = list(dict.fromkeys(study.cluster.followed for study, _ in kept if study.study in asked))
         by = _listed([BY[way] for way in ways])
         followed = [network for network in of_kind(networks, FOLLOWED) if network.study in asked]
-        verdict += f". From its best epoch ({_at_best(followed, ways)}) to the end the agreement above chance of labels"
+        verdict += f". From its best epoch ({_at_best(followed)}) to the end the agreement above chance of labels"
         verdict += f" recovered {by} changes by"
         verdict += f" {change}, over {size} {_listed(asked)}"
         if others := _ends([network for network in networks if network.study in asked], ways):
@@ -66,11 +66,13 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
     ), without
 
 
-def _at_best(followed: Sequence[Network], ways: Collection[str | None]) -> str:
+def _at_best(followed: Sequence[Network]) -> str:
     """How far each study's networks had collapsed at the epoch at which clusters find most, on average."""
     said = []
     for name, own in _by_study(iter(followed)).items():
-        (way,) = (way for way in ways if way in own[0].found)
+        way = next(
+            way for way, values in own[0].found.items() if len(values) == len(own[0].nc1)
+        )  # others: the end alone
         means = [mean(values) for values in zip(*(network.found[way] for network in own), strict=True)]
         said.append(f"{name}: NC1 {with_error([network.nc1[means.index(max(means))] for network in own])}")
     return "; ".join(said)

@@ -37,7 +37,7 @@ def over_ratios(rows: Sequence[Mapping], foretold: Sequence[Mapping], classes: i
     cosines.plot(ratios, untrained, **UNTRAINED)
     _theory(cosines, foretold)
     both = (panels["cosine_rows"], panels["cosine_means"])
-    lowest = min(min(line.get_ydata()) for axes in both for line in axes.lines)
+    lowest = min(axes.dataLim.y0 for axes in both)  # of intervals, too
     simplex = "simplex: \N{MINUS SIGN}1/(C\N{MINUS SIGN}1)"
     for axes in both:
         axes.axhline(-1 / (classes - 1), linestyle=":", label=simplex, **REFERENCE)
