@@ -130,6 +130,19 @@ def test_that_optimum_is_scikit_learns_too():
     assert value.item() == pytest.approx(peer_value.item(), rel=1e-8)
 
 
+@pytest.mark.parametrize("period", [3, 4, 8, 16])
+def test_the_axes_are_of_all_classes_in_whatever_order_they_come(period):
+    generator, dimension = torch_generator("period", period), 20
+    labels = (
+        torch.arange(16 * probing.SAMPLES * dimension) % period
+    )  # sixteen times as many samples as axes are made of
+    means = 10 * torch.randn(period, dimension, generator=generator)
+    features = means[labels] + torch.randn(len(labels), dimension, generator=generator)
+    found = probing._Problem.of(features, labels, period, 1e-4)
+    scatter = features.double().T.cov(correction=0)
+    assert ((found.axes * found.variances) @ found.axes.T - scatter).norm() < 0.5 * scatter.norm()
+
+
 def test_neither_chunks_nor_a_coarse_preconditioner_move_the_optimum(monkeypatch):
     features, labels = problem()
     plain = probing.fit(features, labels, 4, 1e-3)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery.curvature import preconditioner
+from hidden_structure.seeding import torch_generator
 
 TOLERANCE = 1e-10  # nats: the Newton decrement, an estimate of what the objective still lies above its optimum
 STEPS, PRODUCTS = 300, 1000  # at most, and products with the Hessian a step
@@ -108,7 +109,8 @@ class _Problem:
     @classmethod
     def of(cls, features: Tensor, labels: Tensor, classes: int, l2: float) -> "_Problem":
         mean = sum(part.double().sum(0) for part in features.split(_rows(features))) / len(features)
-        some = features[:: max(1, len(features) // (SAMPLES * len(mean)))]
+        drawn = torch.randperm(len(features), generator=torch_generator("probe", "axes"))[: SAMPLES * len(mean)]
+        some = features[drawn.sort()[0]]  # not every n-th: labels may repeat with that period
         centred = (part.double() - mean for part in some.split(_rows(features)))
         variances, axes = torch.linalg.eigh(sum(part.T @ part for part in centred) / len(some))
         return cls(
