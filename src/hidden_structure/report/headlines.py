@@ -7,8 +7,8 @@ from hidden_structure.frame import git, paths, tables
 from hidden_structure.frame.errors import InputError
 
 STUDIES = (
-    *("digits", "cifar10", "cifar10-collapse", "cifar10-recovery", "cifar10-spawning", "cifar10-width", "cifar10-vgg"),
-    *("cifar10-mlp", "cifar10-binary", "cifar100", "cifar100-tasks"),
+    *("digits", "cifar10", "cifar10-collapse", "cifar10-imbalance", "cifar10-recovery", "cifar10-spawning"),
+    *("cifar10-width", "cifar10-vgg", "cifar10-mlp", "cifar10-binary", "cifar100", "cifar100-tasks"),
 )
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
