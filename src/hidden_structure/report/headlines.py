@@ -12,6 +12,7 @@ STUDIES = (
 )
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
+    *("imbalance.closer", "imbalance.bounds"),
     *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
     *("connectivity.onset",),
