@@ -47,7 +47,7 @@ def main() -> None:
         artifacts.write_json(paths.results("students"), {"rows": rows})
 
 
-def compare(method: str, teacher: int, seed: int, components: int, restarts: int, l2: float) -> dict:
+def compare(method: str, teacher: int, seed: int, components: int, restarts: int, l2: float | None) -> dict:
     """What one student keeps."""
     labels, coarse_of, file = artifacts.read_labels("fine"), coarse_classes(), paths.student(method, teacher, seed)
     fine, names = labels["train"], ("student", method, teacher, seed)

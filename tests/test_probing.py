@@ -130,6 +130,45 @@ def test_that_optimum_is_scikit_learns_too():
     assert value.item() == pytest.approx(peer_value.item(), rel=1e-8)
 
 
+@pytest.mark.parametrize("scale", [2.0**-10, 2.0**10])
+def test_a_penalty_chosen_by_held_out_samples_is_in_no_units(scale):
+    features, labels = problem()
+    probe, scaled = (probing.fit(own, labels, 4, None) for own in (features, features * scale))
+    torch.testing.assert_close(scaled.weight * scale, probe.weight, rtol=1e-4, atol=1e-5)
+    fixed, other = (probing.fit(own, labels, 4, 1e-2) for own in (features, features * scale))
+    assert (other.weight * scale - fixed.weight).abs().max() > 0.1 * fixed.weight.abs().max()
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.6])
+def test_samples_that_a_layer_has_not_seen_choose_its_penalty(wrong):
+    features, labels = problem(samples=200, dimension=40)
+    generator = torch_generator("wrong labels")
+    drawn = torch.randint(4, labels.shape, generator=generator)
+    labels = torch.where(torch.rand(labels.shape, generator=generator) < wrong, drawn, labels)
+    order = torch.randperm(200, generator=torch_generator("probe", "held out"))
+    out, kept = order[:20], order[20:]
+    unit = features[kept].var(0, correction=0).mean().item()
+    right = [
+        probing.accuracy(probing.fit(features[kept], labels[kept], 4, share * unit), features[out], labels[out])
+        for share in probing.SHARES
+    ]
+    best = probing.fit(features, labels, 4, unit * probing.SHARES[right.index(max(right))])
+    torch.testing.assert_close(probing.fit(features, labels, 4, None).weight, best.weight, rtol=1e-3, atol=1e-4)
+    assert len(set(right)) > 1  # the penalty matters
+
+
+def test_features_that_do_not_vary_are_no_obstacle_to_choosing():
+    labels = torch.arange(40) % 4 % 3
+    probe = probing.fit(torch.ones(40, 5), labels, 3, None)
+    torch.testing.assert_close(probe.bias.softmax(0), torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64))
+
+
+def test_a_penalty_cannot_be_chosen_by_too_few_samples():
+    features, labels = problem(samples=9)
+    with pytest.raises(InputError, match="needs 10 samples, got 9"):
+        probing.fit(features, labels, 4, None)
+
+
 @pytest.mark.parametrize("period", [3, 4, 8, 16])
 def test_the_axes_are_of_all_classes_in_whatever_order_they_come(period):
     generator, dimension = torch_generator("period", period), 20

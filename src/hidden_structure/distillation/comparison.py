@@ -84,7 +84,14 @@ def compare(
 
 
 def kept(
-    work: Path, coarse_of: list[int], components: int, restarts: int, l2: float, method: str, teacher: int, seed: int
+    work: Path,
+    coarse_of: list[int],
+    components: int,
+    restarts: int,
+    l2: float | None,
+    method: str,
+    teacher: int,
+    seed: int,
 ) -> dict[str, Any]:
     """What one student keeps: a task."""
     arrays, classes = artifacts.read_arrays(work / "vectors.npz"), np.array(coarse_of)

@@ -20,7 +20,7 @@ def keeps(
     coarse_of: np.ndarray,
     components: int,
     restarts: int,
-    l2: float,
+    l2: float | None,
     names: tuple[Name, ...],
 ) -> dict[str, float]:
     """Of one student: scores of clusters of its features inside each class, and `information`, the adjusted mutual one

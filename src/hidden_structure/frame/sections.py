@@ -228,7 +228,7 @@ class Cluster(Section):
     perplexity: Annotated[float, Field(ge=1, le=10_000)]
     components: Annotated[int, Field(ge=1, le=100_000)]
     restarts: Restarts
-    l2: Weight
+    l2: Weight | None
 
 
 class Memorised(Section):

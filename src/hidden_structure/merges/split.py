@@ -57,7 +57,7 @@ def measure(
     class_of: np.ndarray,
     test_classes: np.ndarray,
     restarts: int,
-    l2: float,
+    l2: float | None,
     *names: Name,
 ) -> dict[str, float]:
     """Measure how far the features group by class, and by part.

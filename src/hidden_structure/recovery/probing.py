@@ -16,7 +16,7 @@ could be of any length: so it is where features are collapsed and some labels wr
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,9 @@ TOLERANCE = 1e-10  # nats: the Newton decrement, an estimate of what the objecti
 STEPS, PRODUCTS = 300, 1000  # at most, and products with the Hessian a step
 CHUNK_VALUES = 2**18  # features read at once: 2 MB in float64
 SAMPLES = 8  # a dimension, that principal axes are computed from
+HELD_OUT = 10  # of so many samples one is held out where the penalty is to be chosen
+SHARES = tuple(10.0**-power for power in range(1, 10))  # of the features' mean variance: the penalties tried
+ENOUGH = 2  # of these in a row no better
 STALE = 10  # products after which the next step has another preconditioner
 
 
@@ -44,13 +47,14 @@ class LinearProbe:
 
 
 @torch.no_grad()
-def fit(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProbe:
+def fit(features: Tensor, labels: Tensor, classes: int, l2: float | None) -> LinearProbe:
     """The optimal linear layer, in float64.
 
     Args:
         features: floats (N, d).
         labels: int64 (N,) in 0..classes-1; a class may be without samples.
-        l2: with 0, separable features have no optimum: the layer's objective is then close to its infimum, 0.
+        l2: with 0, separable features have no optimum: the layer's objective is then close to its infimum, 0. None: the
+            one by which samples that are held out are classified best, so that it is in no units.
 
     Raises InputError if there are no samples, a label is none of the classes, l2 is negative, something is not finite,
     or the optimum is out of reach.
@@ -59,11 +63,36 @@ def fit(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProb
         raise InputError(f"a probe needs samples and a label for each, got {len(labels)} for {len(features)}")
     if not 0 <= labels.min() <= labels.max() < classes:
         raise InputError(f"labels reach from {labels.min()} to {labels.max()}, but there are {classes} classes")
-    if l2 < 0:
+    if l2 is not None and l2 < 0:
         raise InputError(f"l2: {l2:g} would reward large weights: give 0 or more")
     if not all(part.isfinite().all() for part in features.split(_rows(features))):
         raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
-    problem = _Problem.of(features, labels, classes, l2)
+    problem = _Problem.of(features, labels, classes, _held_out(features, labels, classes) if l2 is None else l2)
+    return _optimum(problem)
+
+
+def _held_out(features: Tensor, labels: Tensor, classes: int) -> float:
+    """The penalty by which a layer classifies most samples of a tenth that it has not seen as they are labelled: from
+    large to small ones, until ENOUGH in a row are no better, or one is so small that its optimum is out of reach."""
+    if len(features) < HELD_OUT:
+        raise InputError(f"cluster.l2: null needs {HELD_OUT} samples, got {len(features)}: give a number")
+    order = torch.randperm(len(features), generator=torch_generator("probe", "held out"))
+    out, kept = (part.sort()[0] for part in order.tensor_split([len(features) // HELD_OUT]))
+    problem = _Problem.of(features[kept], labels[kept], classes, 0.0)
+    unit = problem.spread().square().mean().item() or 1.0  # where nothing varies any penalty will do
+    best, chosen, worse = -1.0, unit, 0
+    for share in SHARES:
+        try:
+            found = accuracy(_optimum(replace(problem, l2=share * unit)), features[out], labels[out])
+        except InputError:
+            break
+        best, chosen, worse = (found, share * unit, 0) if found > best else (best, chosen, worse + 1)
+        if worse == ENOUGH:
+            break
+    return chosen
+
+
+def _optimum(problem: "_Problem") -> LinearProbe:
     point, above = _newton(problem)
     weight, spread = point.weight, problem.spread()
     above = max(above, problem.at_least_above(point, spread))
@@ -71,7 +100,7 @@ def fit(features: Tensor, labels: Tensor, classes: int, l2: float) -> LinearProb
         raise InputError(
             f"the linear probe did not reach its optimum in {STEPS} steps; it is about {above:.1g} nats above it, of"
             f" features whose standard deviations go from {spread.min():.1g} to {spread.max():.1g}: raise cluster.l2"
-            f" ({l2:g}), which makes the problem easier, or look at the features"
+            f" ({problem.l2:g}), which makes the problem easier, or look at the features"
         )
     return LinearProbe(weight[:, :-1].clone(), weight[:, -1] - weight[:, :-1] @ problem.mean)
 

@@ -84,7 +84,7 @@ def recover_and_probe(
     return Recovery(points, recovered, row)
 
 
-def probe_accuracy(labels: np.ndarray, train: Tensor, test: Tensor, merged: Merged, l2: float) -> float:
+def probe_accuracy(labels: np.ndarray, train: Tensor, test: Tensor, merged: Merged, l2: float | None) -> float:
     """Of a linear layer trained on these labels int64 (N,), on the original labels of the test samples."""
     probe = probing.fit(train, torch.from_numpy(labels), len(merged.coarse_of), l2)
     return probing.accuracy(probe, test, torch.from_numpy(merged.test_fine))
