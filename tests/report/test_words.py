@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import pytest
 import synthetic_chapters as synthetic
 
 from hidden_structure.report import words
@@ -57,3 +60,23 @@ def test_a_study_is_told_in_a_sentence_with_or_without_its_classes():
     )
     single = synthetic.STUDY.model_copy(update={"seeds": [7]})
     assert words.about(single, []).endswith("seed 7.")
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("spawn", "speedrun, width 32, batch norm; 8 epochs; seeds 4, 5."),
+        ("imbalance", "MLP, depth 3, width 256, batch norm; 1 epoch; seed 4."),
+    ],
+)
+def test_a_study_without_merged_classes_is_told_by_the_networks_that_it_trains(part, told):
+    bare = synthetic.STUDY.model_copy(update={"train": None, "spawn": None, "imbalance": None})
+    network = synthetic.STUDY.network.model_copy(update={"name": "speedrun", "depth": None, "width": 32})
+    trained = {
+        "spawn": SimpleNamespace(network=network, train=SimpleNamespace(epochs=8), seeds=[4, 5], checkpoints=[]),
+        "imbalance": SimpleNamespace(train=SimpleNamespace(epochs=1), seeds=[4]),
+    }
+    study = bare.model_copy(update={part: trained[part]})
+    four = synthetic.provenance().classes
+    assert words.about(study, four) == f"scikit-learn's digits: 4 classes. {told}"
+    assert words.about(study, []) == f"scikit-learn's digits. {told}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hidden_structure.frame.params import Study
-from hidden_structure.frame.sections import Network
+from hidden_structure.frame.sections import Network, Train
 from hidden_structure.report.claim import KINDS, VERDICTS, Claim, Kind, Verdict
 
 MARKS: Mapping[Verdict, str] = {
@@ -44,15 +44,19 @@ def about(study: Study, classes: Sequence[Mapping]) -> str:
     if given and study.train is None:
         built = _built((study.spawn or study).network)
         return f"{source}: {len(classes)} classes. {len(given)} given network{'s' * (len(given) > 1)}: {built}."
+    if study.train is None and (part := study.spawn or study.imbalance):
+        own = _trained(study.spawn.network if study.spawn else study.network, part.train, part.seeds)
+        return f"{source}: {len(classes)} classes. {own}" if classes else f"{source}. {own}"
     merge = " ".join(str(word) for word in (study.merge.method, study.merge.classes) if word is not None)
     superclasses = len({row.get("superclass") for row in classes})
     counts = f"{len(classes)} classes, merged into {superclasses}" if classes else "classes, merged"
-    seeds = ("seed " if len(study.seeds) == 1 else "seeds ") + ", ".join(map(str, study.seeds))
     data = f"{source}: {counts} ({merge})."
-    if study.train is None:
-        return data
-    epochs = f"{study.train.epochs} epoch" + ("s" if study.train.epochs > 1 else "")
-    return f"{data} {_built(study.network)}; {epochs}; {seeds}."
+    return f"{data} {_trained(study.network, study.train, study.seeds)}" if study.train else data
+
+
+def _trained(network: Network, train: Train, seeds: Sequence[int]) -> str:
+    epochs = f"{train.epochs} epoch{'s' * (train.epochs > 1)}"
+    return f"{_built(network)}; {epochs}; seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
 
 
 def _built(network: Network) -> str:
