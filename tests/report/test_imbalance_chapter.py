@@ -130,6 +130,8 @@ def test_the_figure_shows_networks_beside_theory(tmp_path):
         save(figure, tmp_path / "figure.png")
     rows, means, accuracies = figure.axes
     assert all(axes.get_xlabel() for axes in figure.axes)
+    for axes in figure.axes:
+        assert [label.get_text() for label in axes.get_xticklabels()] == [f"{ratio}" for ratio in made.RATIOS]
     assert [bool(axes.get_ylabel()) for axes in figure.axes] == [True, False, True]  # two have the first one's
     found = made.result()
     theory = [line for line in rows.lines if len(line.get_xdata()) == len(found["line"])]

@@ -13,6 +13,7 @@ from hidden_structure.report.statistics import interval, mean
 GROUPS = {"majority": (COLOURS[0], MARKERS[0], 0.95), "minority": (COLOURS[1], MARKERS[1], 1.05)}  # and place
 UNTRAINED = {"color": "#555555", "marker": "x", "linestyle": "", "label": "minority, untrained"}
 MODEL = {"bounds": ("norms given", "-"), "decay": ("decay given", "--")}  # form -> name, line
+FEW = 4  # ratios, of which each has its tick
 REFERENCE = {"color": "#777777", "linewidth": 0.8}
 PANELS = {  # column -> title, unit
     "cosine_rows": ("Rows of the last layer", "mean cosine of two"),
@@ -45,6 +46,8 @@ def over_ratios(rows: Sequence[Mapping], foretold: Sequence[Mapping], classes: i
     panels["test_accuracy"].set_ylim(0, 1.05)
     for axes in panels.values():
         logarithmic(axes, "x")
+        if len(ratios) <= FEW:
+            axes.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
     figure.legend(*cosines.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
