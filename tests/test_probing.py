@@ -157,6 +157,34 @@ def test_samples_that_a_layer_has_not_seen_choose_its_penalty(wrong):
     assert len(set(right)) > 1  # the penalty matters
 
 
+def test_what_only_small_penalties_see_is_seen_by_a_chosen_one():
+    """Pairs of classes of unequal size, nearer to one another than to others: large penalties all read the larger."""
+    generator = torch_generator("pairs")
+    coarse, upper = torch.arange(2000) % 2, torch.rand(2000, generator=generator) < 0.4
+    labels = 2 * coarse + upper
+    features = torch.randn(2, 12, generator=generator)[coarse] + 0.0005 * torch.randn(2000, 12, generator=generator)
+    features[:, 0] += 0.003 * upper
+    assert probing.accuracy(probing.fit(features, labels, 4, 1e-4), features, labels) < 0.62
+    assert probing.accuracy(probing.fit(features, labels, 4, None), features, labels) > 0.95
+
+
+def test_a_penalty_out_of_reach_of_all_samples_gives_way_to_a_larger_one(monkeypatch):
+    features, labels = problem()
+    optimum, tried = probing._optimum, []
+
+    def reached(found):
+        tried.append((len(found.features), found.l2))
+        if len(found.features) == len(features) and len(tried) < 12:  # nine on most samples, then the first two on all
+            raise InputError("out of reach")
+        return optimum(found)
+
+    monkeypatch.setattr(probing, "_optimum", reached)
+    monkeypatch.setattr(probing, "accuracy", lambda *_: float(len(tried)))  # the least penalty seems best
+    assert probing.fit(features, labels, 4, None)
+    penalties = [l2 for samples, l2 in tried if samples == len(features)]
+    assert penalties == pytest.approx([tried[place][1] for place in (8, 7, 6)])
+
+
 def test_features_that_do_not_vary_are_no_obstacle_to_choosing():
     labels = torch.arange(40) % 4 % 3
     probe = probing.fit(torch.ones(40, 5), labels, 3, None)

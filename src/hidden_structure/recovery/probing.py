@@ -7,7 +7,8 @@ step by preconditioned conjugate gradients in a trust region (Steihaug, SIAM J. 
 "Numerical Optimization", algorithm 7.2), which needs products with the Hessian only, each as costly as a gradient.
 
 The objective and its gradient are computed in float64, which alone decide where the optimum is; products with the
-Hessian, which only decide how fast it is reached, in float32. Features are read in chunks, so that no copy is made.
+Hessian, which only decide how fast it is reached, in float32. Features are read in chunks, so that no copy is made, but
+where a penalty is chosen.
 
 The region limits by how much a step changes the logits (root mean square). Samples that a step leaves on the wrong
 side, with a probability of 1, have a gradient but no curvature, and nothing penalises the bias, so that the next step
@@ -16,6 +17,7 @@ could be of any length: so it is where features are collapsed and some labels wr
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,7 +33,6 @@ CHUNK_VALUES = 2**18  # features read at once: 2 MB in float64
 SAMPLES = 8  # a dimension, that principal axes are computed from
 HELD_OUT = 10  # of so many samples one is held out where the penalty is to be chosen
 SHARES = tuple(10.0**-power for power in range(1, 10))  # of the features' mean variance: the penalties tried
-ENOUGH = 2  # of these in a row no better
 STALE = 10  # products after which the next step has another preconditioner
 
 
@@ -67,29 +68,27 @@ def fit(features: Tensor, labels: Tensor, classes: int, l2: float | None) -> Lin
         raise InputError(f"l2: {l2:g} would reward large weights: give 0 or more")
     if not all(part.isfinite().all() for part in features.split(_rows(features))):
         raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
-    problem = _Problem.of(features, labels, classes, _held_out(features, labels, classes) if l2 is None else l2)
-    return _optimum(problem)
+    return _chosen(features, labels, classes) if l2 is None else _optimum(_Problem.of(features, labels, classes, l2))
 
 
-def _held_out(features: Tensor, labels: Tensor, classes: int) -> float:
-    """The penalty by which a layer classifies most samples of a tenth that it has not seen as they are labelled: from
-    large to small ones, until ENOUGH in a row are no better, or one is so small that its optimum is out of reach."""
+def _chosen(features: Tensor, labels: Tensor, classes: int) -> LinearProbe:
+    """By the penalty with which a layer classifies most of a tenth of the samples as labelled without having seen them,
+    the largest of several. All are tried, for what differs little between classes is seen by small ones alone."""
     if len(features) < HELD_OUT:
         raise InputError(f"cluster.l2: null needs {HELD_OUT} samples, got {len(features)}: give a number")
     order = torch.randperm(len(features), generator=torch_generator("probe", "held out"))
     out, kept = (part.sort()[0] for part in order.tensor_split([len(features) // HELD_OUT]))
-    problem = _Problem.of(features[kept], labels[kept], classes, 0.0)
-    unit = problem.spread().square().mean().item() or 1.0  # where nothing varies any penalty will do
-    best, chosen, worse = -1.0, unit, 0
-    for share in SHARES:
+    part = _Problem.of(features[kept], labels[kept], classes, 0.0)
+    unit = part.spread().square().mean().item() or 1.0  # where nothing varies any penalty will do
+    right: list[float] = []
+    with suppress(InputError):  # of a penalty so small that its optimum is out of reach
+        right.extend(accuracy(_optimum(replace(part, l2=x * unit)), features[out], labels[out]) for x in SHARES)
+    for share in reversed(SHARES[: right.index(max(right)) + 1] if right else SHARES[:1]):
         try:
-            found = accuracy(_optimum(replace(problem, l2=share * unit)), features[out], labels[out])
-        except InputError:
-            break
-        best, chosen, worse = (found, share * unit, 0) if found > best else (best, chosen, worse + 1)
-        if worse == ENOUGH:
-            break
-    return chosen
+            return _optimum(_Problem.of(features, labels, classes, share * unit))
+        except InputError as error:  # of all samples, unlike of most of them
+            unmet = error
+    raise unmet
 
 
 def _optimum(problem: "_Problem") -> LinearProbe:

@@ -8,7 +8,7 @@ from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse.chapter import with_error
 from hidden_structure.report.findings import in_order
 from hidden_structure.report.imbalance import figures
-from hidden_structure.report.imbalance.claims import FORMS, IDEA, at, claims
+from hidden_structure.report.imbalance.claims import FORMS, IDEA, at, claims, told
 from hidden_structure.report.statistics import mean, rounded
 
 COLUMNS = {  # of the table for readers -> path in a row of `minorities`
@@ -45,7 +45,7 @@ def chapter(study: Study, tables: Tables) -> Chapter | None:
 def _sentences(
     rows: Sequence[Mapping], foretold: Sequence[Mapping], found: Sequence[Claim]
 ) -> Iterator[tuple[Claim, str]]:
-    _, closer, *models = found
+    _, _, closer, *models = found
     ratios = sorted({row["ratio"] for row in rows})
     said = [f"{with_error(_values(at(rows, ratio), *COLUMNS['rows, minority']))} at {ratio:g}" for ratio in ratios]
     yield (
@@ -58,11 +58,24 @@ def _sentences(
         if claim.values:
             threshold = foretold[0].get("threshold", {}).get(form)
             merged = "at no ratio that data has" if threshold is None else f"from a ratio of {threshold:.3g} on"
+            rises = [f"{_rise(rows, ratio, form)} at {ratio:g}" for ratio in ratios[1:]]
             yield (
                 claim,
-                f"The unconstrained features model, given {FORMS[form]}, is off by {with_error(claim.values)} in how "
-                f"much that cosine rises; of the balanced networks it says that rows become one {merged}",
+                f"The unconstrained features model, given {FORMS[form]} of each network, is off by "
+                f"{with_error(claim.values)} in how much that cosine rises (measured less model: {', '.join(rises)}); "
+                f"of the balanced networks it says that rows become one {merged}",
             )
+
+
+def _rise(rows: Sequence[Mapping], ratio: int, form: str) -> str:
+    """From the balanced network of the same seed: measured less model, where the model says something of both."""
+    balanced = {row["seed"]: row for row in at(rows, 1)}
+
+    def beyond(row: Mapping) -> float:
+        return row["minority"]["cosine_rows"] - row["model"][form]
+
+    pairs = [(row, balanced[row["seed"]]) for row in at(rows, ratio)]
+    return with_error([beyond(row) - beyond(first) for row, first in pairs if told(row, form) and told(first, form)])
 
 
 def _tested(rows: Sequence[Mapping], ratio: int) -> str:
@@ -108,7 +121,8 @@ def _picture(study: Study, rows: Sequence[Mapping], foretold: Sequence[Mapping],
         "bars their 95 % interval. Where a cosine is 1, the minority's classes are one "
         "to the network. Black lines are what the unconstrained features model says of the minority's rows if both "
         "norms, or the decays, stay those of the networks on balanced classes; a grey line stands where its rows "
-        "become one, if that is in sight.",
+        "become one, if that is in sight. Black marks are what it says given the norms, or the decays, that each "
+        "network itself ends with, by which the claims are judged.",
         f"Of {classes} classes the first {majority} keep all training images, the others one in so many. Networks of a "
         "seed begin alike and learn for about as many steps. Class means are less their mean, and accuracies means "
         "over classes.",

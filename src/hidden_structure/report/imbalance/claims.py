@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from hidden_structure.report.claim import Claim, Criterion, unless
+from hidden_structure.report.collapse.claims import FITTED_FROM
 from hidden_structure.report.controls import unless_control
 from hidden_structure.report.preconditions import trained as properly_trained
 from hidden_structure.report.statistics import mean
@@ -28,8 +29,10 @@ def claims(rows: Sequence[Mapping], source: str, classes: int) -> list[Claim]:
         source,
         classes,
     )
-    unmet = unless(trained)
-    return [trained, _closer(rows, classes, unmet), *(_model(rows, form, classes, unmet) for form in FORMS)]
+    converged = _terminal(balanced)
+    failed = unless(trained)
+    models = [_model(rows, form, classes, failed or unless(converged)) for form in FORMS]
+    return [trained, converged, _closer(rows, classes, failed), *models]
 
 
 def at(rows: Sequence[Mapping], ratio: int, trained: bool = True) -> list[Mapping]:
@@ -40,6 +43,23 @@ def at(rows: Sequence[Mapping], ratio: int, trained: bool = True) -> list[Mappin
 
 def seeds(rows: Sequence[Mapping]) -> tuple[str, ...]:
     return tuple(str(row["seed"]) for row in rows)
+
+
+def _terminal(balanced: Sequence[Mapping]) -> Claim:
+    """The model is of an optimum, where every training sample is classified rightly."""
+    return Claim(
+        id=f"{IDEA}.terminal",
+        idea=IDEA,
+        kind="precondition",
+        statement="The networks on balanced classes reached the terminal phase of training.",
+        criterion=Criterion(
+            "accuracy at the end on the training images of either group of classes, the lower (fraction)",
+            at_least=FITTED_FROM,
+            origin="ours: zero training error, rounded down",
+        ),
+        values=tuple(min(row[group]["train_accuracy"] for group in ("majority", "minority")) for row in balanced),
+        seeds=seeds(balanced),
+    )
 
 
 def _closer(rows: Sequence[Mapping], classes: int, unmet: str) -> Claim:
@@ -78,7 +98,7 @@ def _model(rows: Sequence[Mapping], form: str, classes: int, unmet: str) -> Clai
     """
     ratios = sorted({row["ratio"] for row in rows})
     networks = {ratio: at(rows, ratio) for ratio in ratios}
-    told = [place for place in range(len(networks[1])) if all(_told(networks[ratio][place], form) for ratio in ratios)]
+    places = [place for place in range(len(networks[1])) if all(told(networks[ratio][place], form) for ratio in ratios)]
 
     def off(measured: Callable[[Mapping], float], model: Callable[[Mapping], float]) -> tuple[float, ...]:
         def rise(value: Callable[[Mapping], float], ratio: int, place: int) -> float:
@@ -86,7 +106,7 @@ def _model(rows: Sequence[Mapping], form: str, classes: int, unmet: str) -> Clai
 
         return tuple(
             mean([abs(rise(measured, ratio, place) - rise(model, ratio, place)) for ratio in ratios[1:]])
-            for place in told
+            for place in places
         )
 
     def measured(row: Mapping) -> float:
@@ -117,10 +137,11 @@ def _model(rows: Sequence[Mapping], form: str, classes: int, unmet: str) -> Clai
         f"many samples a class, given {FORMS[form]} of the network.",
         criterion=criterion,
         values=values,
-        seeds=tuple(str(networks[1][place]["seed"]) for place in told),
+        seeds=tuple(str(networks[1][place]["seed"]) for place in places),
         unmet=unmet or unless_control(criterion, values, controls),
     )
 
 
-def _told(row: Mapping, form: str) -> bool:
+def told(row: Mapping, form: str) -> bool:
+    """Whether that form of the model says something of that network."""
     return row.get("model", {}).get(form) is not None

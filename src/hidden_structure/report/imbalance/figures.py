@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hidden_structure.report.curves import logarithmic
-from hidden_structure.report.imbalance.claims import at
+from hidden_structure.report.imbalance.claims import at, told
 from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure
 from hidden_structure.report.statistics import interval, mean
 
 GROUPS = {"majority": (COLOURS[0], MARKERS[0], 0.95), "minority": (COLOURS[1], MARKERS[1], 1.05)}  # and place
-UNTRAINED = {"color": "#555555", "marker": "x", "linestyle": "", "label": "minority, untrained"}
-MODEL = {"bounds": ("norms given", "-"), "decay": ("decay given", "--")}  # form -> name, line
+UNTRAINED = {"color": "#555555", "marker": "x", "linestyle": "", "label": "untrained"}
+MODEL = {"bounds": ("norms", "-", "_"), "decay": ("decay", "--", "+")}  # form -> what is given, line, marker
 FEW = 4  # ratios, of which each has its tick
 REFERENCE = {"color": "#777777", "linewidth": 0.8}
 PANELS = {  # column -> title, unit
@@ -36,7 +36,7 @@ def over_ratios(rows: Sequence[Mapping], foretold: Sequence[Mapping], classes: i
     ratios = sorted({row["ratio"] for row in rows})
     untrained = [mean([row["minority"]["cosine_rows"] for row in at(rows, ratio, trained=False)]) for ratio in ratios]
     cosines.plot(ratios, untrained, **UNTRAINED)
-    _theory(cosines, foretold)
+    _theory(cosines, rows, foretold)
     both = (panels["cosine_rows"], panels["cosine_means"])
     lowest = min(axes.dataLim.y0 for axes in both)  # of intervals, too
     simplex = "simplex: \N{MINUS SIGN}1/(C\N{MINUS SIGN}1)"
@@ -63,13 +63,18 @@ def _points(axes: Axes, rows: Sequence[Mapping], group: str, column: str) -> Non
         axes.errorbar(place * ratio, middle, yerr=reach, fmt=marker, color=colour, elinewidth=0.8, label=label)
 
 
-def _theory(axes: Axes, foretold: Sequence[Mapping]) -> None:
-    """A line a form for the minority, and where it reaches 1, if that is in sight."""
+def _theory(axes: Axes, rows: Sequence[Mapping], foretold: Sequence[Mapping]) -> None:
+    """A line a form for the minority, of the balanced networks, and where it reaches 1, if in sight; and marks of each
+    ratio's own networks."""
     last = foretold[-1]["ratio"]
-    for form, (name, line) in MODEL.items():
-        told = [(row["ratio"], row[form]) for row in foretold if row.get(form) is not None]
-        if told:
-            axes.plot(*zip(*told, strict=True), line, color="black", linewidth=0.9, label=f"minority, model: {name}")
+    for form, (name, line, marker) in MODEL.items():
+        said = [(row["ratio"], row[form]) for row in foretold if row.get(form) is not None]
+        if said:
+            axes.plot(*zip(*said, strict=True), line, color="black", linewidth=0.9, label=f"model, balanced {name}")
+        own = [(row["ratio"], row["model"][form]) for row in rows if row["trained"] and told(row, form)]
+        if own:
+            label = f"model, own {name}"
+            axes.plot(*zip(*own, strict=True), marker, color="black", markersize=7, markeredgewidth=1.1, label=label)
         threshold = foretold[0].get("threshold", {}).get(form)
-        if told and threshold is not None and threshold <= last:
+        if said and threshold is not None and threshold <= last:
             axes.axvline(threshold, linestyle=line, **REFERENCE)
