@@ -59,7 +59,7 @@ def test_one_verdict_over_all_studies_and_the_paper_that_it_speaks_for(results, 
     assert "recovered by principal components" in chapter.findings[0]
     assert "what was not followed ends at" in chapter.findings[0]
     assert "(t-SNE)" in chapter.findings[0]
-    assert "From its best epoch (a: NC1 " in chapter.findings[0]
+    assert "From the last kept epoch before collapse (a: NC1 0.149" in chapter.findings[0]
     followed = sum(bool(found["follow-recovery"]) for found in results)
     if followed == 1:  # its own report makes the claim
         assert not chapter.claims

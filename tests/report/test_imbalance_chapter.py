@@ -80,7 +80,16 @@ def test_networks_that_are_not_trained_say_nothing():
         row["test_accuracy"] = 0.3
     judged = claims(found)
     assert judged.pop("trained").verdict == "contradicted"
+    assert judged.pop("terminal").verdict == "supported"
     assert {claim.verdict for claim in judged.values()} == {"not assessable"}
+
+
+def test_the_model_says_nothing_of_networks_that_do_not_fit_their_training_set():
+    """It is of an optimum. That rows come closer needs no optimum."""
+    judged = claims(changed(1, True, "majority", train_accuracy=0.97))
+    assert judged["terminal"].verdict == "contradicted"
+    assert {judged[form].verdict for form in ("bounds", "decay")} == {"not assessable"}
+    assert judged["closer"].verdict == "supported"
 
 
 def test_without_weight_decay_one_form_says_nothing():

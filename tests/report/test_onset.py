@@ -8,6 +8,7 @@ import synthetic_connectivity as made
 from hidden_structure.report.connectivity import claims, lines, onset, parting
 from hidden_structure.report.connectivity.chapter import chapter
 from hidden_structure.report.linearity import chapter as linearity
+from hidden_structure.report.linearity import claims as linearity_claims
 from hidden_structure.report.trained import trained
 
 STEPS = [0, 5, 10, 22, 44, 88, 200]  # of 440: 20 epochs of 1,437 images in batches of 64
@@ -219,3 +220,21 @@ def test_figures_have_steps_below_and_shares_above_with_a_line_where_networks_ar
     assert [axes.get_xlabel() for axes in panels] == ["k, steps", "k, % of training"]
     names = [text.get_text() for text in panels[0].figure.legends[0].get_texts()]
     assert names == ["stable below 2", "the study's own recipe", "lr 0.002", "batch size 32", "crop 2, flip true"]
+
+
+@pytest.mark.parametrize(("bend", "verdict"), [(0.05, "supported"), (0.6, "contradicted")])
+def test_linear_features_are_asked_for_at_the_first_k_of_one_basin(plan, found, bend, verdict):
+    """A k at which lines have been straight for long says nothing of where they become so."""
+    found = high_before(found, lambda row: 44)
+    bent = [row | {"bend": bend if row["k"] == "44-steps" else 0.05} for row in found["features"]]
+    posed = {claim.id: claim for claim in linearity_claims.claims(plan, (found | {"features": bent}).__getitem__)}
+    assert posed["linearity.connected.onset"].verdict == "supported"
+    assert posed["linearity.onset"].verdict == verdict
+    assert "after 44 steps" in posed["linearity.onset"].statement
+    assert posed["linearity.parted"].verdict == "supported"
+
+
+@pytest.mark.parametrize("step", [10_000, 200])
+def test_where_no_k_but_the_last_is_of_one_basin_there_is_no_first_to_ask_of(plan, found, step):
+    posed = linearity_claims.claims(plan, high_before(found, lambda row: step).__getitem__)
+    assert "linearity.onset" not in {claim.id for claim in posed}

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import synthetic_recovery as made
-import synthetic_results as synthetic
 
 from hidden_structure.report.claim import Claim, Criterion
 from hidden_structure.report.controls import unless_control
@@ -16,7 +15,7 @@ from hidden_structure.tables.recovery import arrays
 HYPOTHESES = {"gain", "gap", "agreement"}
 CONTROLS = {"control-pixels", "control-untrained", "control-memorised", "control-memorised-labels"}
 NONE_MEMORISED = made.STUDY.model_copy(update={"memorised": None})
-OUTLASTING = {"outlasting-agreement", "outlasting-labels"}
+OUTLASTING = {f"outlasting-{what}{when}" for what in ("agreement", "labels") for when in ("", ".collapsing")}
 HOSTILE = ["$x", "a$b$", "_hidden", "two\nlines", r"\frac{", "$\\undefined$", "{}", "%s", "x" * 300, "", "<b>", "a&b"]
 
 
@@ -178,26 +177,26 @@ def test_what_is_lost_after_its_best_epoch_has_not_outlasted_collapse():
     assert any("at its best epoch" in sentence for sentence in written(found).findings)
 
 
-def fitted_late(found: dict) -> list[dict]:
-    """Networks that fit their training set at the last epoch but one that was followed: rows from then on."""
-    fit = synthetic.EPOCHS[-2]
-    for row in found["train-coarse"]:
-        if row["epoch"]:
-            row["train_accuracy"] = 1.0 if row["epoch"] >= fit else 0.9
-    return [row for row in found["follow-recovery"] if row["epoch"] >= fit]
-
-
-def test_what_is_lost_before_training_error_is_zero_is_not_lost_to_collapse():
+def test_what_is_lost_before_collapse_is_not_lost_to_it():
     found = made.results()
-    for row in fitted_late(found):
-        row["agreement"] -= 0.3
+    for row in found["follow-recovery"]:
+        row["agreement"] -= 0.3 * (row["epoch"] >= 50)  # the last of an NC1 above 0.1
     judged = claims(found)
     assert judged["outlasting-agreement"].verdict == "contradicted"
-    assert judged["outlasting-agreement.fitted"].verdict == "supported"
-    assert any("just fitted their training set" in sentence for sentence in written(found).findings)
-    for row in found["train-coarse"]:
-        row |= {"train_accuracy": 0.9} if row["epoch"] else {}
-    assert "outlasting-agreement.fitted" not in claims(found)
+    assert judged["outlasting-agreement.collapsing"].verdict == "supported"
+    assert any("had not yet collapsed, at an NC1 of 0.149" in sentence for sentence in written(found).findings)
+    for row in found["follow-recovery"]:
+        row["agreement"] -= 0.1 * (row["epoch"] == 200)
+    assert claims(found)["outlasting-agreement.collapsing"].verdict == "contradicted"
+
+
+def test_networks_that_collapse_before_the_first_kept_epoch_or_not_at_all_leave_nothing_to_compare_with():
+    for nc1 in (0.01, 0.2):
+        found = made.results()
+        for row in found["collapse"]:
+            row["nc1"] = nc1 if row["epoch"] else 3.0
+        judged = claims(found)["outlasting-agreement.collapsing"]
+        assert (judged.verdict, judged.values) == ("not assessable", ())
 
 
 def test_a_training_set_that_is_lost_again_on_the_way_leaves_nothing_to_say_of_what_stays():
@@ -205,17 +204,17 @@ def test_a_training_set_that_is_lost_again_on_the_way_leaves_nothing_to_say_of_w
     for row in found["train-coarse"]:
         if row["epoch"]:
             row["train_accuracy"] = 0.9 if row["epoch"] < 20 or (row["epoch"], row["seed"]) == (60, 1) else 1.0
-    judged = claims(found)["outlasting-labels.fitted"]
+    judged = claims(found)["outlasting-labels.collapsing"]
     assert judged.verdict == "not assessable"
     assert judged.unmet == "1 of 3 networks lost their training set again on the way"
 
 
-def test_what_was_lost_before_training_error_is_zero_cannot_stay():
+def test_what_was_lost_before_collapse_cannot_stay():
     found = made.results()
-    for row in fitted_late(found):
-        row["agreement"] = 0.53
-    judged = claims(found)["outlasting-agreement.fitted"]
-    assert "hardly more than chance when training error had all but reached 0" in judged.unmet
+    for row in found["follow-recovery"]:
+        row["agreement"] = 0.53 if row["epoch"] >= 50 else row["agreement"]
+    judged = claims(found)["outlasting-agreement.collapsing"]
+    assert "hardly more than chance before the networks collapsed" in judged.unmet
 
 
 def test_classes_recovered_before_training_error_is_zero_say_nothing_of_what_the_source_claims():

@@ -60,6 +60,8 @@ def test_a_study_is_told_in_a_sentence_with_or_without_its_classes():
     )
     single = synthetic.STUDY.model_copy(update={"seeds": [7]})
     assert words.about(single, []).endswith("seed 7.")
+    bare = synthetic.STUDY.network.model_copy(update={"norm": "none"})
+    assert "width 256; 60 epochs" in words.about(synthetic.STUDY.model_copy(update={"network": bare}), [])
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,17 @@ STUDIES = (
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
     *("imbalance.closer", "imbalance.bounds"),
-    *("recovery.gain", "recovery.gap", "recovery.outlasting-agreement", "recovery.outlasting-labels"),
+    *(
+        "recovery.gain",
+        "recovery.gap",
+        "recovery.outlasting-agreement.collapsing",
+        "recovery.outlasting-labels.collapsing",
+    ),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
     *("connectivity.onset",),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired"),
     "connectivity.width.correlations.share",
-    *("linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
+    *("linearity.onset", "linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
     *("finetune.linear", "finetune.addition", "finetune.kept"),
 )
 NOTHING = "not assessable"

@@ -61,7 +61,7 @@ def _trained(network: Network, train: Train, seeds: Sequence[int]) -> str:
 
 def _built(network: Network) -> str:
     sizes = [f"{name} {value}" for name in ("depth", "width") if (value := getattr(network, name)) is not None]
-    norm = [f"{network.norm} norm"] if network.norm else []
+    norm = [f"{network.norm} norm"] if network.norm not in (None, "none") else []
     return ", ".join([FAMILIES.get(network.name, network.name.rpartition(":")[2]), *sizes, *norm])
 
 

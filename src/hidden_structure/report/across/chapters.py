@@ -13,7 +13,8 @@ from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.findings import in_order, interval_of, signed
 from hidden_structure.report.linearity.claims import BENT_AT_MOST
 from hidden_structure.report.recovery.controls import BY
-from hidden_structure.report.statistics import mean, rounded
+from hidden_structure.report.recovery.outlasting import before_collapse
+from hidden_structure.report.statistics import rounded
 
 Kept = Sequence[tuple[Study, Tables]]
 
@@ -48,12 +49,12 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
         ways = list(dict.fromkeys(study.cluster.followed for study, _ in kept if study.study in asked))
         by = _listed([BY[way] for way in ways])
         followed = [network for network in of_kind(networks, FOLLOWED) if network.study in asked]
-        verdict += f". From its best epoch ({_at_best(followed)}) to the end the agreement above chance of labels"
+        verdict += f". From the last kept epoch before collapse ({_before(followed)}) to the end the agreement above"
+        verdict += " chance of labels"
         verdict += f" recovered {by} changes by"
         verdict += f" {change}, over {size} {_listed(asked)}"
         if others := _ends([network for network in networks if network.study in asked], ways):
             verdict += f"; what was not followed ends at {others}"
-        verdict += ". A best epoch before collapse says that structure is lost, not that collapse costs it"
     return Chapter(
         idea=structure.IDEA,
         title="Structure against collapse",
@@ -66,27 +67,25 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
     ), without
 
 
-def _at_best(followed: Sequence[Network]) -> str:
-    """How far each study's networks had collapsed at the epoch at which clusters find most, on average."""
+def _before(followed: Sequence[Network]) -> str:
+    """How far each study's networks had collapsed at the last kept epoch before they count as collapsed."""
     said = []
     for name, own in _by_study(iter(followed)).items():
-        way = next(
-            way for way, values in own[0].found.items() if len(values) == len(own[0].nc1)
-        )  # others: the end alone
-        means = [mean(values) for values in zip(*(network.found[way] for network in own), strict=True)]
-        said.append(f"{name}: NC1 {with_error([network.nc1[means.index(max(means))] for network in own])}")
+        place = before_collapse([{"nc1": network.nc1} for network in own])
+        said.append(f"{name}: NC1 {with_error([network.nc1[place] for network in own])}")
     return "; ".join(said)
 
 
 def _apart(networks: Sequence[Network]) -> Iterator[str]:
     """Of each study that was followed, how the hidden classes separate while its super-classes collapse."""
     for name, own in _by_study(of_kind(networks, FOLLOWED)).items():
-        first, last = ([network.apart[place] for network in own] for place in (0, -1))
-        nc1 = ([network.nc1[place] for network in own] for place in (0, -1))
-        start, end = map(with_error, nc1)
+        before = before_collapse([{"nc1": network.nc1} for network in own])
+        places = dict.fromkeys((0, -1 if before is None else before, -1))
+        nc1 = [with_error([network.nc1[place] for network in own]) for place in places]
+        apart = [with_error([network.apart[place] for network in own]) for place in places]
         yield (
-            f"{name}: while NC1 goes from {start} to {end}, the share of the variance inside super-classes that lies "
-            f"between the hidden classes goes from {with_error(first)} to {with_error(last)}."
+            f"{name}: while NC1 goes from {' to '.join(nc1)}, the share of the variance inside super-classes that lies "
+            f"between the hidden classes goes from {' to '.join(apart)}."
         )
 
 
@@ -136,7 +135,8 @@ def _verdicts(networks: Sequence[Network], own: Mapping[str, Claim]) -> Numbers:
         "Study by study",
         "At the end of training: NC1 of super-classes, agreement of clusters with the original labels above chance, "
         "and accuracy of a linear layer on true labels above a guess, means over networks with standard errors. The "
-        "change is that of the agreement from the epoch of the highest mean to the end, judged in each study's report.",
+        "change is that of the agreement from the last kept epoch before collapse to the end, judged in each study's "
+        "report.",
         ("study", "networks", "NC1", "agreement", "linear layer", "change", "structure", "speaks for"),
         rows,
     )

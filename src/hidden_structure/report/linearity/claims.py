@@ -17,13 +17,14 @@ from hidden_structure.report.connectivity.claims import (
     STABLE_AT_MOST,
     as_early,
     has_learnt,
+    has_onset,
     is_easy,
     moment,
 )
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.controls import fulfilling, unless_control
 from hidden_structure.report.linearity import laws
-from hidden_structure.report.statistics import finite
+from hidden_structure.report.statistics import finite, mean
 
 IDEA = "linearity"
 ZHOU = "Zhou, Yang, Yang, Yan, Hu 2023"
@@ -74,6 +75,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
         joined,
         _claim("parted", kind, f"LLFC holds between {parted}.", bent, own, "bend", unless(joined)),
         _hidden("parted", parted, own, bare, unless(joined)),
+        *_at_the_onset(study, tables, walked, merged, unless(learnt)),
         *_controls(every, repaired, unless(learnt)),
         *_matched(every, walked, stitched, repaired, unless(learnt)),
         _claim(
@@ -135,6 +137,25 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
         ),
         *laws.claims(IDEA, study, every, own, parted, unless(learnt)),
     ]
+
+
+def _at_the_onset(study: Study, tables: Tables, walked: Rows, merged: Rows, unmet: str) -> list[Claim]:
+    """LLFC where it could fail: of networks that part at the first k of those after which all stay in one basin, on
+    average. At the last k, or where any line is straight, that says nothing new."""
+    moments, bare = lines.moments(tables("forks")), lines.of_repair(walked, False)
+    heights = [lines.heights(lines.spawned(bare, one["k"]), "instability") for one in moments]
+    stable = 0
+    while stable < len(moments) and not mean(heights[-1 - stable]) > STABLE_AT_MOST:
+        stable += 1
+    if not has_onset(study) or stable < 2:
+        return []
+    first = moments[-stable]
+    who = f"two networks that part after {moment(first)}, the first k from which on they stay in one basin"
+    joined = _connected("onset", who, lines.spawned(bare, first["k"]), unmet)
+    bent = Criterion(BEND, at_most=BENT_AT_MOST, origin=A_FIFTH)
+    own = lines.spawned(merged, first["k"])
+    kind = "published" if is_easy(study) or as_early(first) else "ours"
+    return [joined, _claim("onset", kind, f"LLFC holds between {who}.", bent, own, "bend", unless(joined))]
 
 
 def _matched(every: Rows, walked: Rows, stitched: Rows, repaired: bool, unmet: str) -> list[Claim]:

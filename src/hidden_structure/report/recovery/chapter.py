@@ -97,7 +97,7 @@ def _sentences(
             f"layer's accuracy by {signed(100 * own.measured, 1)} percentage points{interval_of(own, 100, 1)}",
         )
     yield from memorised.sentences(claim, named["labels"], shuffled, len({row["superclass"] for row in superclasses}))
-    yield from outlasting.sentences(claim, training, following)
+    yield from outlasting.sentences(claim, following)
 
 
 def _first(study: Study, row: Mapping) -> bool:

@@ -1,7 +1,7 @@
 """Whether what a network on coarse labels holds of the merged classes outlasts its collapse.
 
-Asked of clusters and of a linear layer: from the epoch at which each is at its best, and from zero training error on,
-where collapse begins, for what is lost before is not lost to it.
+Asked of clusters and of a linear layer: from the epoch at which each is at its best, and from the last one before the
+networks have collapsed, for what is lost before is not lost to it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from hidden_structure.report.controls import fulfilling, unless_control
 from hidden_structure.report.recovery.controls import BY, IDEA, YANG
 from hidden_structure.report.statistics import differences, mean
 
+COLLAPSED_FROM = collapse.BOUNDS["nc1"][0]
 LOST = {"agreement": 0.05, "labels": 0.02}  # of the way from chance to 1; in accuracy
 FOUND_FROM = 0.1  # of the way from chance to 1: what was never found is not kept either
 SAID = {
@@ -22,8 +23,8 @@ SAID = {
 
 
 def outlasting(training: Sequence[Mapping], following: Sequence[Mapping], level: float, unmet: str) -> Iterator[Claim]:
-    """Of what is found and of what is read, from its best and from zero training error on. Nothing where the networks
-    were not followed."""
+    """Of what is found and of what is read, from its best and from before collapse on. Nothing where the networks were
+    not followed."""
     if not following or level == 1:
         return
     found = [
@@ -53,17 +54,20 @@ def outlasting(training: Sequence[Mapping], following: Sequence[Mapping], level:
         controls = {"the untrained networks": [scale * change for change in untrained]}
         values = [scale * change for change in differences(end, best)]
         yield _kept(name, following, f"What {statement} outlasts collapse.", words, values, unmet, controls)
-        if (start := fitted(training, following)) is not None:
-            since = [row[name][start] for row in following]
-            words = f"{quantity}, at the end less at the first kept epoch of training error 0.1 % or less{unit}"
-            values = [scale * change for change in differences(end, since)]
-            what = f"What {statement} stays while they collapse, from when the training set is fitted on."
-            untrained = differences([row[name][0] for row in following], since)
-            controls = {"the untrained networks": [scale * change for change in untrained]}
-            failed = unmet or _lapsed(training)
-            if name == "agreement" and found[start] < FOUND_FROM:
-                failed = failed or "clusters found hardly more than chance when training error had all but reached 0"
-            yield _kept(f"{name}.fitted", following, what, words, values, failed, controls)
+        words = f"{quantity}, at the end less at the last kept epoch of an NC1 above {COLLAPSED_FROM:g}{unit}"
+        what, start = f"What {statement} stays while they collapse.", before_collapse(following)
+        if start is None:
+            failed = unmet or "no kept epoch but the untrained one lies before their collapse"
+            yield _kept(f"{name}.collapsing", following, what, words, [], failed, {})
+            continue
+        since = [row[name][start] for row in following]
+        untrained = differences([row[name][0] for row in following], since)
+        controls = {"the untrained networks": [scale * change for change in untrained]}
+        failed = unmet or _lapsed(training)
+        if name == "agreement" and found[start] < FOUND_FROM:
+            failed = failed or "clusters found hardly more than chance before the networks collapsed"
+        values = [scale * change for change in differences(end, since)]
+        yield _kept(f"{name}.collapsing", following, what, words, values, failed, controls)
 
 
 def _lapsed(training: Sequence[Mapping]) -> str:
@@ -81,7 +85,7 @@ def _kept(
     unmet: str,
     controls: Mapping[str, Sequence[float]],
 ) -> Claim:
-    lost = LOST[name.removesuffix(".fitted")]
+    lost = LOST[name.removesuffix(".collapsing")]
     criterion = Criterion(quantity, at_least=-lost, origin="ours: hardly less; the source gives no curve")
     return Claim(
         id=f"{IDEA}.outlasting-{name}",
@@ -90,7 +94,7 @@ def _kept(
         statement=statement,
         criterion=criterion,
         values=tuple(values),
-        seeds=tuple(str(row["seed"]) for row in following),
+        seeds=tuple(str(row["seed"]) for row in following) if values else (),
         source=YANG,
         unmet=unmet or unless_control(criterion, values, controls),
         passing=fulfilling(criterion, controls),
@@ -107,26 +111,18 @@ def best_and_end(following: Sequence[Mapping], name: str, of: str | None = None)
     return [row[name][best] for row in following], [row[name][-1] for row in following]
 
 
-def fitted(training: Sequence[Mapping], following: Sequence[Mapping]) -> int | None:
-    """The place among the epochs that were followed of the first, before the last, at which the coarse networks fit
-    their training set, on average; None where there is none."""
-    curves = {
-        row["seed"]: dict(zip(row["epochs"], row["train"]["accuracy"], strict=True))
-        for row in training
-        if row["supervision"] == "coarse"
-    }
-    for place, epoch in enumerate(following[0]["epochs"][:-1] if following else ()):
-        if epoch and mean([curves[row["seed"]][epoch] for row in following]) >= collapse.FITTED_FROM:
-            return place
-    return None
+def before_collapse(following: Sequence[Mapping]) -> int | None:
+    """The place among the epochs that were followed of the last at which the networks, on average, had not collapsed;
+    None where they had not at the end, or all the time but before training."""
+    means = [mean(values) for values in zip(*(row["nc1"] for row in following), strict=True)]
+    before = [place for place, nc1 in enumerate(means) if place and nc1 > COLLAPSED_FROM]
+    return before[-1] if before and before[-1] < len(means) - 1 else None
 
 
-def sentences(
-    claim: Mapping[str, Claim], training: Sequence[Mapping], following: Sequence[Mapping]
-) -> Iterator[tuple[Claim, str]]:
-    """What became of it from the epoch at which it was the highest, and from zero training error, to the end; claim:
-    by its id within the idea."""
-    start = fitted(training, following)
+def sentences(claim: Mapping[str, Claim], following: Sequence[Mapping]) -> Iterator[tuple[Claim, str]]:
+    """What became of it from the epoch at which it was the highest, and from before collapse, to the end; claim: by its
+    id within the idea."""
+    start = before_collapse(following) if following else None
     for name, said in SAID.items():
         if own := claim.get(f"outlasting-{name}"):
             best, end = (with_error(values) for values in best_and_end(following, name))
@@ -135,6 +131,6 @@ def sentences(
                 own,
                 f"{said} is {best} at its best epoch, where NC1 is {first}, and {end} at the end, where it is {last}",
             )
-        if own := claim.get(f"outlasting-{name}.fitted"):
+        if start is not None and (own := claim.get(f"outlasting-{name}.collapsing")):
             since, nc1 = (with_error([row[column][start] for row in following]) for column in (name, "nc1"))
-            yield own, f"{said} was {since} when the networks had just fitted their training set, at an NC1 of {nc1}"
+            yield own, f"{said} was {since} when the networks had not yet collapsed, at an NC1 of {nc1}"

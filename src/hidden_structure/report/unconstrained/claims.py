@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from hidden_structure.report.claim import Claim, Criterion
+from hidden_structure.report.claim import Claim, Criterion, Kind
 
 IDEA = "unconstrained"
 ZHU = "Zhu, Ding, Zhou, Li, You, Sulam, Qu 2021"
 FANG = "Fang, He, Long, Su 2021"
+HONG = "Hong, Ling 2023"
 
 OFF_AT_MOST = 1e-6  # float64 gives nine digits more; a wrong formula would show in the first
 APART_FROM, ONE_BELOW = 0.01, 1e-6  # 1 - cosine: cosine below .99 is apart, above .999999 is one direction
@@ -61,6 +62,8 @@ def claims(
         ),
         _minority(
             "minority",
+            "published",
+            HONG,
             "Minority collapse is a transition: just below a ratio of samples that theory tells, the small classes "
             "still differ, and just above it their rows are one direction.",
             imbalance,
@@ -90,6 +93,8 @@ def _bounds(ends: Sequence[Mapping], imbalance: Sequence[Mapping]) -> list[Claim
         ),
         _minority(
             "bounds-minority",
+            "ours",
+            "",
             "With norms bounded, too, the small classes' rows become one direction at a finite ratio of samples, "
             "another one, which theory tells as well.",
             imbalance,
@@ -97,13 +102,13 @@ def _bounds(ends: Sequence[Mapping], imbalance: Sequence[Mapping]) -> list[Claim
     ]
 
 
-def _minority(name: str, statement: str, imbalance: Sequence[Mapping]) -> Claim:
+def _minority(name: str, kind: Kind, source: str, statement: str, imbalance: Sequence[Mapping]) -> Claim:
     near = near_the_threshold(imbalance)
     sides = {row["ratio"] > row["merging_ratio"] for row in near}
     return Claim(
         id=f"{IDEA}.{name}",
         idea=IDEA,
-        kind="published",
+        kind=kind,
         statement=statement,
         criterion=Criterion(
             f"ratios within a factor of {NEAR:g} of the threshold that lie on their side, a mean cosine below "
@@ -113,7 +118,7 @@ def _minority(name: str, statement: str, imbalance: Sequence[Mapping]) -> Claim:
         ),
         values=tuple(float(on_its_side(row)) for row in near),
         seeds=tuple(f"ratio-{row['ratio']:g}" for row in near),
-        source=FANG,
+        source=source,
         every=True,
         unmet="" if len(sides) == 2 else "no ratio is near the threshold on one of its sides",
     )
