@@ -12,6 +12,7 @@ from torch import nn
 from hidden_structure.connectivity.averaging import groups, lost_in_cycles, match_pairs, mean_state, merge
 from hidden_structure.connectivity.repair import recompute_batch_norm, repair_mean, repairer
 from hidden_structure.frame import artifacts, params, paths
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import initialise
 from hidden_structure.permutation.permuting import apply, compose, draw, identity, invert
 from hidden_structure.permutation.symmetry import derive
@@ -55,12 +56,20 @@ def outputs(network, images):
 
 
 def test_a_mean_is_of_floating_tensors_and_counts_are_the_firsts():
-    states = [{"weight": torch.tensor([1.0, 5.0]), "seen": torch.tensor(3)}]
-    states += [{"weight": torch.tensor([2.0, -5.0]), "seen": torch.tensor(9)}] * 2
+    states = [{"weight": torch.tensor([1.0, 5.0]), "num_batches_tracked": torch.tensor(3)}]
+    states += [{"weight": torch.tensor([2.0, -5.0]), "num_batches_tracked": torch.tensor(9)}] * 2
     found = mean_state(states)
     torch.testing.assert_close(found["weight"], torch.tensor([5 / 3, -5 / 3]))
-    assert found["seen"] == 3
+    assert found["num_batches_tracked"] == 3
     assert states[0]["weight"].tolist() == [1, 5]
+
+
+def test_a_mean_is_of_complex_tensors_and_tables_must_be_alike():
+    states = [{"weight": torch.tensor([value]), "mask": torch.tensor([True, False])} for value in (1 + 2j, 3 - 4j)]
+    assert mean_state(states)["weight"].tolist() == [2 - 1j]
+    states[1]["mask"] = ~states[1]["mask"]
+    with pytest.raises(InputError, match=r"^mask differs between the networks and cannot be interpolated"):
+        mean_state(states)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])

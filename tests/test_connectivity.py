@@ -11,6 +11,7 @@ import torch
 
 from hidden_structure import seeding
 from hidden_structure.connectivity import line as connectivity
+from hidden_structure.connectivity import walks
 from hidden_structure.connectivity.repair import repairer
 from hidden_structure.connectivity.spawning import runs
 from hidden_structure.frame import artifacts, params, paths
@@ -45,6 +46,40 @@ def test_alphas_are_even_and_end_exactly():
         assert (alphas[0], alphas[-1], len(alphas)) == (0.0, 1.0, points)
         np.testing.assert_allclose(np.diff(alphas), 1 / (points - 1))
     assert 0.5 in connectivity.alphas(25)
+
+
+def with_table(seed, table):
+    """A network of complex numbers, with a counter and a table that is not interpolated."""
+    generator = seeding.torch_generator("table", seed)
+    return {
+        "weight": torch.randn(4, generator=generator, dtype=torch.complex64),
+        "norm.num_batches_tracked": torch.tensor(seed),
+        "n_averaged": torch.tensor(seed),
+        "table": table,
+    }
+
+
+def test_complex_tensors_are_interpolated_and_counts_are_the_firsts():
+    a, b, c = (with_table(seed, torch.tensor([True, False])) for seed in range(3))
+    for alpha, weight in ((0, a["weight"]), (0.25, 0.75 * a["weight"] + 0.25 * b["weight"]), (1, b["weight"])):
+        found = connectivity.interpolate(a, b, alpha)
+        torch.testing.assert_close(found["weight"], weight)
+        assert found["norm.num_batches_tracked"] == found["n_averaged"] == 0
+    plane = connectivity.plane(a, b, c, ["weight"], 3)
+    for state, place in zip((a, b, c), plane.networks.tolist(), strict=True):
+        torch.testing.assert_close(plane.state(*place)["weight"], state["weight"])
+    apart = (a["weight"] - b["weight"]).norm().item()
+    assert math.dist(*plane.networks[:2]) == pytest.approx(apart, rel=1e-6)
+
+
+@pytest.mark.parametrize("tables", [([True, False], [True, True]), ([1, 2], [2, 1])])
+def test_tables_that_differ_are_refused_by_name(tables):
+    a, b = (with_table(seed, torch.tensor(table)) for seed, table in enumerate(tables))
+    c = with_table(2, a["table"])
+    plane = connectivity.plane(a, b, c, ["weight"], 3)
+    for ask in (partial(connectivity.interpolate, a, b, 1), partial(plane.state, 0, 0)):
+        with pytest.raises(InputError, match=r"^table differs between the networks and cannot be interpolated"):
+            ask()
 
 
 def test_a_parabola_has_its_known_height():
@@ -325,3 +360,20 @@ def test_a_line_along_which_nothing_is_measured_is_refused():
     network = network_of(0)
     with pytest.raises(InputError, match="give a split or more"):
         connectivity.along_line(network, network.state_dict(), network.state_dict(), [0, 1], {}, torch.float32)
+
+
+def test_labels_beyond_the_classes_are_refused():
+    network, (images, labels) = network_of(0), split_of(9)
+    splits = {"train": (images, labels), "test": (images, labels + 4)}
+    state = network.state_dict()
+    for size in (None, 4):
+        with pytest.raises(InputError, match=r"^test: labels reach 12, but the network tells 10 classes apart"):
+            connectivity.along_line(network, state, state, [0, 1], splits, torch.float32, batch_size=size)
+
+
+@pytest.mark.parametrize("order", ["aab", "aba", "abb"])
+def test_two_networks_have_no_plane(order, monkeypatch):
+    network, kept = network_of(0), {"a": network_of(0).state_dict(), "b": network_of(1).state_dict()}
+    a, b, c = (kept[letter] for letter in order)
+    monkeypatch.setattr(walks, "aligned", lambda pair, method, inputs: (network, a, b if method == "none" else c))
+    assert walks._plane(None, "weights", None, None) is None

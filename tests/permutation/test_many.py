@@ -5,8 +5,9 @@ import itertools
 import pytest
 import torch
 from test_permuting import same
-from test_symmetry import IMAGES, own, randomise, tensors
+from test_symmetry import IMAGES, Function, own, randomise, tensors
 from test_weight_matching import NETWORKS, images_for, perturbed
+from torch import nn
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import permuting
@@ -151,3 +152,30 @@ def test_networks_that_cannot_be_matched_are_refused(independent):
     ):
         with pytest.raises(InputError, match=message):
             match_together(symmetry, [states[0], odd | broken, states[2]], generator())
+
+
+def residual(name, zero):
+    """A network of two residual branches, whose weights may be 0, as some start."""
+
+    def forward(m, x):
+        x = m.enter(x.flatten(1)).relu()
+        x = x + m.one(x)
+        return m.head(x + m.two(x))
+
+    layers = {"enter": nn.Linear(192, 8), "one": nn.Linear(8, 8), "two": nn.Linear(8, 8), "head": nn.Linear(8, 5)}
+    network = randomise(Function(forward, **layers), name)
+    for layer in (network.one, network.two) if zero else ():
+        nn.init.zeros_(layer.weight)
+    return network
+
+
+@pytest.mark.parametrize("zeros", [(True, False), (True, True, False), (False, True, False), (True, True)])
+def test_weights_may_be_alike_in_some_networks_and_not_in_others(zeros):
+    networks = [residual(f"network {index}", zero) for index, zero in enumerate(zeros)]
+    symmetry, states = derive(networks[0], tensors(*IMAGES)), [network.state_dict() for network in networks]
+    found = match_together(symmetry, states, generator(), restarts=2)
+    assert found.before < found.after
+    moved = [permuting.apply(symmetry, *own) for own in zip(found.permutations, states, strict=True)]
+    names = [f"{layer}.weight" for layer in ("enter", "one", "two", "head")]
+    products = ((a[name] * b[name]).sum().item() for a, b in itertools.combinations(moved, 2) for name in names)
+    assert found.after == pytest.approx(sum(products), rel=1e-5)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hidden_structure.connectivity.line import Split, State
+from hidden_structure.connectivity.line import Split, State, is_interpolated
 from hidden_structure.connectivity.pairing import symmetry_of
 from hidden_structure.connectivity.repair import repair_mean
 from hidden_structure.connectivity.repair_images import repair_images
@@ -59,13 +59,19 @@ def groups(study: Study) -> list[Group]:
 
 @torch.no_grad()
 def mean_state(states: Sequence[State]) -> State:
-    """The mean of every floating tensor, added up in float64, and the first state's integer ones."""
-    found = {
-        name: torch.stack([state[name].double() for state in states]).mean(0).to(first.dtype)
-        if first.is_floating_point()
-        else first.clone()
-        for name, first in states[0].items()
-    }
+    """The mean of every floating-point or complex tensor, added up in float64; of others, which must be alike but for
+    counters, the first's.
+
+    Raises InputError as `is_interpolated`.
+    """
+    found = {}
+    for name, first in states[0].items():
+        tensors = [state[name] for state in states]
+        if is_interpolated(name, *tensors):
+            exact = torch.promote_types(first.dtype, torch.float64)
+            found[name] = torch.stack([tensor.to(exact) for tensor in tensors]).mean(0).to(first.dtype)
+        else:
+            found[name] = first.clone()
     return as_state(found, states[0])
 
 
@@ -82,7 +88,7 @@ def merge(
         images: training images, on the networks' device: of two the symmetry is derived, of all come the statistics.
         generator, restarts: as of `match_together`.
 
-    Raises InputError as `derive`, `match_together` and `repair_mean` do.
+    Raises InputError as `derive`, `match_together`, `mean_state` and `repair_mean` do.
     """
     if not networks:
         raise InputError("there are no networks to merge: give two or more")

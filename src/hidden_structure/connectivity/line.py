@@ -26,6 +26,7 @@ Repair = Callable[[nn.Module, float | None], None]  # mends the network at alpha
 # "<split>_calibrated_loss"
 Line = dict[str, list[float]]
 Split = tuple[Images, Tensor]  # images, and labels int64 (N,)
+COUNTERS = ("num_batches_tracked", "n_averaged")  # last names of tensors that no network computes with
 
 
 def alphas(points: int) -> list[float]:
@@ -35,20 +36,37 @@ def alphas(points: int) -> list[float]:
 
 @torch.no_grad()
 def interpolate(a: State, b: State, alpha: float, into: State | None = None) -> State:
-    """(1 - alpha) a + alpha b of every floating tensor, and a's integer ones: the mean of two counts counts nothing.
+    """(1 - alpha) a + alpha b of every floating-point or complex tensor; of others, which must be alike, a's.
 
-    alpha = 0 and 1 reproduce a and b exactly. `into`: tensors to write to (a network's state dict), not new ones.
+    alpha = 0 and 1 reproduce a and b exactly, but for counters, which are a's: the mean of two counts counts nothing.
+    `into`: tensors to write to (a network's state dict), not new ones.
 
-    Raises InputError if the keys, shapes or types of the two differ.
+    Raises InputError if the keys, shapes or types of the two differ, or a tensor that is not interpolated.
     """
     _check_alike(a, b)
     found = into or as_state({name: torch.empty_like(tensor) for name, tensor in a.items()}, a)
     for name, target in found.items():
-        if target.is_floating_point():
+        if is_interpolated(name, a[name], b[name]):
             torch.lerp(a[name], b[name], alpha, out=target)  # which is exact at both ends
         else:
             target.copy_(a[name])
     return found
+
+
+def is_interpolated(name: str, *tensors: Tensor) -> bool:
+    """Whether several networks' tensor of that name is floating-point or complex.
+
+    Raises InputError if it is not, and no counter either, and they differ in it.
+    """
+    first, *others = tensors
+    if first.is_floating_point() or first.is_complex():
+        return True
+    if name.rpartition(".")[2] not in COUNTERS and not all(torch.equal(first, other) for other in others):
+        raise InputError(
+            f"{name} differs between the networks and cannot be interpolated, being {first.dtype}: give networks that "
+            "agree in it"
+        )
+    return False
 
 
 def barrier(alphas: Sequence[float], values: Sequence[float]) -> float:
@@ -98,8 +116,8 @@ def along_line(
     batch_size: None: the fastest. fitted_on: the split whose samples the temperature is fitted to, none that it is
     to be judged on; None: there is none. known: all that is found at some of the alphas, which is not measured again.
 
-    Raises InputError if the states do not fit each other or the network, there are no splits, or not as many labels as
-    images in one, or a loss is not finite.
+    Raises InputError if the states do not fit each other or the network, there are no splits, not as many labels as
+    images in one or a label of no class, or a loss is not finite.
     """
     if not splits:
         raise InputError("there is nothing to measure along the line: give a split or more, of images and labels")
@@ -112,8 +130,8 @@ def along_line(
     line |= {f"{split}_{quantity}": [] for split in splits for quantity in ("loss", "accuracy")}
     if fitted_on is not None:
         line |= {"temperature": []} | {f"{split}_calibrated_loss": [] for split in splits}
-    images, _ = next(iter(splits.values()))
-    batch_size = batch_size or fastest_batch_size(network, images, precision)
+    fastest = batch_size_for(network, splits, precision)
+    batch_size = batch_size or fastest
     with evaluation_mode(network):
         for alpha in track(alphas, "points of a line"):
             if alpha in known:
@@ -147,6 +165,25 @@ def check_split(name: str, split: Split) -> None:
         raise InputError(f"{name}: a label is {int(labels.min())}, classes are 0 or more")
 
 
+def batch_size_for(
+    network: nn.Module, splits: Mapping[str, Split], precision: torch.dtype, compared: bool = False
+) -> int:
+    """The fastest, as `fastest_batch_size` finds it by a first look at what the network puts out.
+
+    Raises InputError if a label is of none of the classes that it tells apart.
+    """
+    images, _ = next(iter(splits.values()))
+    with _kept_logits(network) as kept:
+        size = fastest_batch_size(network, images, precision, compared)
+    classes = kept[0].shape[-1]  # of a single image a network may drop the first axis
+    for name, (_, labels) in splits.items():
+        if (largest := int(labels.max())) >= classes:
+            raise InputError(
+                f"{name}: labels reach {largest}, but the network tells {classes} classes apart: give labels below that"
+            )
+    return size
+
+
 @contextmanager
 def _kept_logits(network: nn.Module) -> Iterator[list[Tensor]]:
     """What the network puts out inside the block, a float32 tensor a batch."""
@@ -171,7 +208,8 @@ class Plane:
     def state(self, x: float, y: float, into: State | None = None) -> State:
         """The network at (x, y), buffers included: the combination of the three whose weights sum to 1.
 
-        Outside the triangle a weight is negative, so running variances are cut off at 0. Integers, `into`: as above.
+        Outside the triangle a weight is negative, so running variances are cut off at 0. What is not interpolated,
+        `into`, and errors: as of `interpolate`.
         """
         (_, (b_x, _), (c_x, c_y)), (a, b, c) = self.networks.tolist(), self.states
         third = y / c_y
@@ -179,7 +217,7 @@ class Plane:
         found = into or as_state({name: torch.empty_like(tensor) for name, tensor in a.items()}, a)
         for name, target in found.items():
             target.copy_(a[name])
-            if target.is_floating_point():
+            if is_interpolated(name, a[name], b[name], c[name]):
                 target.mul_(1 - second - third).add_(b[name], alpha=second).add_(c[name], alpha=third)
             if name.endswith("running_var"):
                 target.clamp_(min=0)
@@ -196,8 +234,7 @@ def plane(a: State, b: State, c: State, parameters: Collection[str], points: int
     """
     _check_alike(a, b)
     _check_alike(a, c)
-    thetas = (torch.cat([state[name].flatten().cpu().double() for name in parameters]) for state in (a, b, c))
-    origin, second, third = thetas
+    origin, second, third = (torch.cat([_real(state[name]) for name in parameters]) for state in (a, b, c))
     second, third = second - origin, third - origin
     length, reach = second.norm().item(), third.norm().item()
     along = torch.dot(third, second).item() / length if length else 0.0
@@ -211,14 +248,19 @@ def plane(a: State, b: State, c: State, parameters: Collection[str], points: int
     return Plane((a, b, c), networks, x, y)
 
 
+def _real(tensor: Tensor) -> Tensor:
+    """The entries as float64 (n,); of complex ones both parts."""
+    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).flatten().cpu().double()
+
+
 def over_plane(
     network: nn.Module, plane: Plane, split: Split, precision: torch.dtype, repair: Repair | None = None
 ) -> list[list[float]]:
     """The split's loss (nats) at every place of the grid: rows are y, columns x. The network is left at the last one.
 
-    Raises InputError if the states do not fit the network, or a loss is not finite.
+    Raises InputError if the states do not fit the network, a label is of no class, or a loss is not finite.
     """
-    own, batch_size = network.state_dict(), fastest_batch_size(network, split[0], precision)
+    own, batch_size = network.state_dict(), batch_size_for(network, {"the images": split}, precision)
     plane = replace(plane, states=tuple(_beside(state, own) for state in plane.states))
 
     def loss(x: float, y: float) -> float:

@@ -1,6 +1,7 @@
 """What is measured of one aligned pair of the study: the line between its networks, or a plane through them."""
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import torch
 from torch import nn
@@ -68,13 +69,15 @@ def _line(
 
 
 def _plane(pair: Pair, method: str, inputs: Inputs, settings: Interpolate) -> dict | None:
-    """Through both networks and the second as that method permutes it; None where it leaves it as it is."""
+    """Through both networks and the second as that method permutes it; None if two of these three are one."""
     (network, a, b), (_, _, c) = aligned(pair, "none", inputs), aligned(pair, method, inputs)
-    if all(torch.equal(tensor, c[name]) for name, tensor in b.items()):  # two networks span no plane
-        return None
+    parameters = [name for name, _ in network.named_parameters()]
+    for one, other in combinations((a, b, c), 2):
+        if all(torch.equal(one[name], other[name]) for name in parameters):  # two networks span no plane
+            return None
     images = repair_images(pair.cell.train, inputs.images["train"], settings.repair_samples)
     repair = repairer(network, a, b, images, inputs.precision) if has_batch_norm(network) else None
-    found = connectivity.plane(a, b, c, [name for name, _ in network.named_parameters()], settings.plane_points)
+    found = connectivity.plane(a, b, c, parameters, settings.plane_points)
     split = inputs.some("train", settings.train_samples, "interpolate")
     losses = connectivity.over_plane(network, found, split, inputs.precision, repair)
     row = {"seeds": [pair.a[0], pair.b[0]], "method": method, "repaired": repair is not None}

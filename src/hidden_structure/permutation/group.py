@@ -74,10 +74,11 @@ def layout_length(layout: Layout) -> int:
 
 
 def crossed(symmetry: Symmetry) -> bool:
-    """Whether some activations hold units of several groups at once, each unit of one at each of another."""
+    """Whether some activations hold units of several groups at once, or of one twice, each unit at each of another."""
     for reading in symmetry.readings:
         for segment in reading.layout:
-            names = {factor.group for factor in segment} & symmetry.groups.keys()
-            if reading.crossed or len(names - {symmetry.groups[name].parent for name in names}) > 1:
+            names = [factor.group for factor in segment if factor.group in symmetry.groups]
+            parents = {symmetry.groups[name].parent for name in names}
+            if reading.crossed or sum(name not in parents for name in names) > 1:  # a group may lie across itself
                 return True
     return False

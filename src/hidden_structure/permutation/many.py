@@ -21,8 +21,8 @@ from torch import Tensor
 from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation.families import Family
 from hidden_structure.permutation.group import Symmetry
-from hidden_structure.permutation.permuting import Permutation, compose, invert
-from hidden_structure.permutation.weight_matching import SWEEPS, VOTES, Ascent
+from hidden_structure.permutation.permuting import Permutation, check_state, compose, invert
+from hidden_structure.permutation.weight_matching import SWEEPS, VOTES, Ascent, distinct
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ class JointAscent:
 
     def __init__(self, symmetry: Symmetry, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Raises InputError if a state is not of the network whose symmetries these are."""
-        self.ascents = [Ascent(symmetry, states[0], state) for state in states]
+        for state in states:
+            check_state(symmetry, state)
+        names = distinct(symmetry, *states)  # of all, for what is equal in two may not be in a third
+        self.ascents = [Ascent(symmetry, states[0], state, names) for state in states]
         self.families = self.ascents[0].families
         self.weights = {family: {term.name for term in terms} for family, terms in self.ascents[0].terms.items()}
         self.outdated = [set(ascent.a) for ascent in self.ascents]  # weights of A, since others have moved

@@ -49,12 +49,13 @@ class Matched:
     after: float
 
 
-def distinct(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> list[str]:
-    """The weights of two states: a tied one, which a state dict, and a file all the more, holds several times, once."""
+def distinct(symmetry: Symmetry, *states: Mapping[str, Tensor]) -> list[str]:
+    """The weights of all states: a tied one, which a state dict, and a file all the more, holds several times, once."""
     found: list[str] = []
     for name, layouts in symmetry.layouts.items():
-        alike = (other for other in found if symmetry.layouts[other] == layouts)
-        if a[name].dim() > 1 and not any(all(torch.equal(s[name], s[other]) for s in (a, b)) for other in alike):
+        same = (other for other in found if symmetry.layouts[other] == layouts)
+        tied = any(all(torch.equal(state[name], state[other]) for state in states) for other in same)
+        if states[0][name].dim() > 1 and not tied:
             found.append(name)
     return found
 
@@ -73,14 +74,19 @@ class Term:
 class Ascent:
     """Coordinate ascent: B as permuted so far, and those scores that are still up to date."""
 
-    def __init__(self, symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> None:
-        """a, b: state dicts. Raises InputError if one is not finite, or not of the symmetry's network."""
+    def __init__(
+        self, symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor], names: list[str] | None = None
+    ) -> None:
+        """a, b: state dicts. names: of the weights to match by; None: those of the two that are `distinct`.
+
+        Raises InputError if a state is not finite, or not of the symmetry's network.
+        """
         self.symmetry, self.permutation = symmetry, identity(symmetry)
         for state in (a, b):
             check_state(symmetry, state)
             if broken := [name for name in symmetry.layouts if not state[name].isfinite().all()]:
                 raise InputError(f"units cannot be matched: {broken[0]} is not finite: did the training diverge?")
-        names = distinct(symmetry, a, b)
+        names = distinct(symmetry, a, b) if names is None else names
         self.a, self.b = ({name: _weight(state[name]) for name in names} for state in (a, b))
         self.families = families(symmetry)
         self.terms = self._terms()
