@@ -51,6 +51,12 @@ def test_too_few_images_are_one_line():
     assert "\n" not in str(error.value)
 
 
+def test_smoothed_labels_are_refused_for_the_model_knows_none():
+    smoothed = TRAIN.model_copy(update={"label_smoothing": 0.1}).model_dump()
+    with pytest.raises(ValueError, match="label_smoothing must be 0"):
+        Imbalance(seeds=[0], train=smoothed, classes=None, ratios=[1, 2], least=1)
+
+
 def test_each_group_has_classes_enough_for_an_angle():
     settings = Imbalance(seeds=[0], train=TRAIN, classes=None, ratios=[1, 2], least=1)
     assert majority_of(settings, 5) == 2

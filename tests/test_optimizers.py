@@ -8,6 +8,7 @@ import tiny
 import torch
 from torch import nn
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Network, Study, Train
 from hidden_structure.networks.build import initialise
 from hidden_structure.training import averaging, run
@@ -63,6 +64,14 @@ def train(file, changes: dict, killed_after: int | None = None) -> dict[str, tor
     labels = torch.arange(96) % 4
     run.train(trained, recipe(**changes), 0, images(), labels, torch.float32, file, after=after)
     return trained.state_dict()
+
+
+@pytest.mark.parametrize("kind", ["exponential", "lookahead"])
+def test_an_average_that_would_take_up_no_step_is_refused(kind, tmp_path):
+    changes = {"averaging": kind, "averaging_every": 10}  # of nine steps
+    with pytest.raises(InputError, match=r"^train.averaging_every: 10 is more than the 9 steps of the training"):
+        train(tmp_path / "state", changes)
+    assert train(tmp_path / "state", changes | {"averaging_every": 9})
 
 
 @pytest.mark.parametrize("name", RECIPES)

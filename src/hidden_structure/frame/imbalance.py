@@ -20,6 +20,15 @@ class Imbalance(Section):
     ]
     least: Size
 
+    @field_validator("train")
+    @classmethod
+    def _as_the_model(cls, train: Train) -> Train:
+        if train.label_smoothing:
+            raise ValueError(
+                "label_smoothing must be 0: the model of classes with few images knows plain cross-entropy"
+            )
+        return train
+
     @field_validator("ratios")
     @classmethod
     def _balanced_first(cls, ratios: list[int]) -> list[int]:

@@ -212,6 +212,12 @@ def check_sizes(train: Train, shape: tuple[int, ...], processes: int, section: s
         raise InputError(
             f"{section}.batch_size: {train.batch_size} is more than the {samples} training samples: lower it"
         )
+    steps = train.epochs * (samples // train.batch_size)
+    if train.averaging != "none" and steps < train.averaging_every:
+        raise InputError(
+            f"{section}.averaging_every: {train.averaging_every} is more than the {steps} steps of the training, which "
+            "would end as it began: lower it"
+        )
     if train.batch_size % processes:
         raise InputError(
             f"{section}.batch_size: {train.batch_size} is not a multiple of the {processes} processes: change one"
