@@ -244,6 +244,23 @@ def test_a_folder_of_grey_images_has_one_channel_and_one_coloured_image_gives_th
     assert load(tmp_path).train_images.shape[3] == 3
 
 
+@pytest.mark.parametrize("kind", ["grey with alpha", "grey palette", "palette with transparency", "gif"])
+def test_files_without_a_colour_have_one_channel(kind, tmp_path):
+    grey = Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 16 * 16)
+    file, options = tmp_path / ("image.gif" if kind == "gif" else "image.png"), {}
+    if kind == "grey with alpha":
+        stored = grey.convert("LA")
+    else:
+        stored = Image.fromarray(np.asarray(grey) // 16, "P") if kind != "gif" else grey
+        if kind != "gif":
+            stored.putpalette([16 * level for level in range(16) for _ in range(3)])
+        options = {"transparency": bytes([255] * 15 + [0])} if "transparency" in kind else {}
+    stored.save(file, **options)
+    images = read_images([file], None)
+    assert images.shape == (1, SIDE, SIDE, 1)
+    np.testing.assert_array_equal(images[0, ..., 0], np.asarray(grey))
+
+
 def test_colours_of_a_palette_and_of_transparent_pixels_are_kept(tmp_path):
     palette = Image.new("P", (SIDE, SIDE), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])

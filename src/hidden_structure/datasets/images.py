@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, ImagePalette, UnidentifiedImageError
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
@@ -170,4 +170,11 @@ def _to_8_bits(levels: np.ndarray, bits: int) -> Image.Image:
 def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(f"mode {image.mode} has no fixed range of values")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return image.convert("L" if image.mode in ("1", "L", "LA", "La") or _is_grey(image.palette) else "RGB")
+
+
+def _is_grey(palette: ImagePalette.ImagePalette | None) -> bool:
+    if palette is None or palette.mode not in ("RGB", "RGBA"):
+        return False
+    colours = np.frombuffer(bytes(palette.palette), np.uint8).reshape(-1, len(palette.mode))
+    return bool((colours[:, :1] == colours[:, :3]).all())
