@@ -57,6 +57,8 @@ def test_a_possible_study_has_no_problem(data):
         ("spawn.steps", [20], "spawn.steps: 20 are k = 2 of spawn.epochs"),
         ("spawn.steps", [120], "spawn.steps: 120 are not before the last of 120 steps"),
         ("distill.train.batch_size", 300, "distill.train.batch_size: 300 is more than the 256 training samples"),
+        ("merges.train.averaging", "exponential", "merges.train.averaging_every: 500 is more than the 120 steps"),
+        ("spawn.children", [{}, {"averaging": "lookahead"}], "spawn.children.1.averaging_every: 500 is more than the"),
         ("split.classes", 11, "split.classes is 11, but the data has 10 classes"),
         ("split.parts", 33, "split.parts is 33, but class 0 has 32 training samples"),
         ("network.norm", "group", "network.norm: units of mlp form no groups"),
