@@ -18,6 +18,7 @@ def data(tmp_path_factory) -> dict[str, np.ndarray]:
 
 
 SEMANTIC = {"method": "semantic", "classes": None, "groups": None, "seed": 0}
+AVERAGED = {"averaging": "exponential", "averaging_every": 500}
 GROUPS = {"method": "groups", "classes": None, "groups": {"a": ["class 0"], "b": ["class 11"]}, "seed": 0}
 
 
@@ -29,7 +30,8 @@ def told(data, *keys: str, value: object = None) -> list[str]:
         section = content
         for step in above:
             section = section[int(step)] if step.isdigit() else section[step]
-        section[int(name) if name.isdigit() else name] = value
+        place = int(name) if name.isdigit() else name
+        section[place] = section[place] | value if name == "train" else value
     return problems(params.Study.model_validate(content), data)
 
 
@@ -57,8 +59,8 @@ def test_a_possible_study_has_no_problem(data):
         ("spawn.steps", [20], "spawn.steps: 20 are k = 2 of spawn.epochs"),
         ("spawn.steps", [120], "spawn.steps: 120 are not before the last of 120 steps"),
         ("distill.train.batch_size", 300, "distill.train.batch_size: 300 is more than the 256 training samples"),
-        ("merges.train.averaging", "exponential", "merges.train.averaging_every: 500 is more than the 120 steps"),
-        ("spawn.children", [{}, {"averaging": "lookahead"}], "spawn.children.1.averaging_every: 500 is more than the"),
+        ("spawn.children", [{}, AVERAGED], "spawn.children.1.averaging_every: 500 is more than the 120 steps"),
+        ("merges.train", AVERAGED, "merges.train.averaging_every: 500 is more than the 120"),
         ("split.classes", 11, "split.classes is 11, but the data has 10 classes"),
         ("split.parts", 33, "split.parts is 33, but class 0 has 32 training samples"),
         ("network.norm", "group", "network.norm: units of mlp form no groups"),

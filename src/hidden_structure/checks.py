@@ -36,6 +36,7 @@ from hidden_structure.training.inputs import built_for
 from hidden_structure.training.loop import check_sizes, snapshot_epochs
 from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
 
+SIZES = frozenset({"batch_size", "crop", "epochs", "averaging", "averaging_every"})  # of a recipe, asked by check_sizes
 FEW = 5  # images, of which an axis that holds something else is hardly as long
 
 MATCH_NONE = "write an empty list of methods"  # compare says it by its option
@@ -156,7 +157,7 @@ def _run(network: nn.Module, image_shape: tuple[int, ...], layers: Sequence[str]
 
 def _recipe(told: list[str], study: params.Study, train: params.Train, key: str, shape: tuple[int, ...]) -> None:
     """Nothing is told of what the study's own recipe asks as well."""
-    if study.train is None or (train.batch_size, train.crop) != (study.train.batch_size, study.train.crop):
+    if study.train is None or any(getattr(train, name) != getattr(study.train, name) for name in SIZES):
         _ask(told, check_sizes, train, shape, 1, key)
 
 
@@ -210,7 +211,7 @@ def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.nd
         _recipe(told, study, study.spawn.train, "spawn.train", shape)
         for name in ("recipes", "children"):
             for index, changed in enumerate(getattr(study.spawn, name)):
-                if changed.keys() & {"batch_size", "crop"}:
+                if changed.keys() & SIZES:
                     _ask(told, check_sizes, replaced(study.spawn.train, changed), shape, 1, f"spawn.{name}.{index}")
     every = _ask(told, cells, study) or ()
     if every and not study.spawn.checkpoints:
