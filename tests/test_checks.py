@@ -132,6 +132,19 @@ def test_tasks_and_their_recipes_are_looked_at_before_anything_is_trained(data, 
     assert found == [] if said is None else len(found) == 1 and said in found[0], found
 
 
+@pytest.mark.parametrize("key", ["train", "sweep.train", "spawn.train", "distill.train"])
+def test_batches_of_one_image_are_refused_where_the_network_has_norms_over_the_batch(data, key):
+    normed = {"name": "mlp", "depth": 1, "width": 8, "norm": "batch"}
+    content = copy.deepcopy(tiny.study(sweep={"train": None, "lrs": [0.1], "weight_decays": [0.0]}))
+    content["distill"]["network"] = content["network"]
+    *above, name = key.split(".")
+    (content[above[0]] if above else content)[name]["batch_size"] = 1
+    said = f"{key}.batch_size: one image has no variance"
+    assert problems(params.Study.model_validate(content), data) == []
+    content["network"] = content["distill"]["network"] = content["spawn"]["network"] = content["network"] | normed
+    assert [problem[: len(said)] for problem in problems(params.Study.model_validate(content), data)] == [said]
+
+
 def test_all_is_told_at_once(data):
     found = told(data, "merge.classes", "merges.kinds.0.classes", "split.classes", "distill.merge.classes", value=11)
     assert [problem.split()[0] for problem in found] == [

@@ -6,6 +6,7 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery import clustering
 from hidden_structure.recovery.clustering import (
     information_within,
+    kmeans,
     recover,
     reduce,
     reduce_within,
@@ -42,6 +43,18 @@ def test_separate_groups_are_recovered(method):
         {"agreement": 1, "nmi": 1, "ari": 1, "purity": 1, "clusters": 2, "samples": 80}
     )
     assert within["three"]["clusters"] == 3
+
+
+@pytest.mark.parametrize("method", ["tsne", "pca", "raw"])
+@pytest.mark.parametrize("scale", [1e20, 1e35, 1e-25, 1e-37])
+def test_groups_are_recovered_whatever_the_unit_of_features(method, scale):
+    centres = np.repeat(20 * np.eye(3, 120), 40, axis=0)
+    features = (centres + numpy_generator("units").standard_normal((120, 120))).astype(np.float32)
+    points = reduce(features * np.float32(scale), method, 10.0, 10, 0)
+    assert np.isfinite(points).all()
+    assert np.bincount(kmeans(points, 3, 4, 0)).tolist() == [40, 40, 40]
+    if method == "pca":
+        np.testing.assert_allclose(points / scale, reduce(features, method, 10.0, 10, 0), rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", ["pca", "raw"])

@@ -194,6 +194,11 @@ def test_twenty_classes_of_five_are_split_by_every_method(method):
 @pytest.mark.parametrize(
     ("distill", "samples", "said"),
     [
+        (
+            {"batch": 1, "network": {"name": "mlp", "depth": 1, "width": 8, "norm": "batch"}},
+            120,
+            "distill.train.batch_size: one image has no variance",
+        ),
         ({"batch": 115}, 120, "distill.train.batch_size: 115 is more than the 96 training samples"),
         ({"methods": ["kd", "kmeans"], "subclasses": [40]}, 60, "distill.subclasses: 40 are more than the 30"),
         ({"methods": ["kd", "lelp"]}, 61, "distill.methods: lelp needs 2 training samples of each class"),

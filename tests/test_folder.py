@@ -279,10 +279,10 @@ def test_16_bit_greys_are_scaled_not_clipped(tmp_path):
 
 
 def write_deep(file: Path, values: np.ndarray) -> Path:
-    """A PNG of 16 bits, as no Pillow writes it of colours: values (H, W) or (H, W, 3)."""
+    """A PNG of 16 bits, as no Pillow writes it of colours: values (H, W), (H, W, 2) with alpha, or (H, W, 3)."""
     values = np.atleast_3d(values)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    colour = {1: 0, 3: 2}[values.shape[2]]
+    colour = {1: 0, 2: 4, 3: 2}[values.shape[2]]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(png(struct.pack(">IIBBBBB", *values.shape[1::-1], 16, colour, 0, 0, 0), rows))
     return file
@@ -306,7 +306,7 @@ def test_a_file_that_changes_while_images_are_read_is_named(becomes, tmp_path, m
     """Greys of 16 bits are read twice: once to see how many of them are used."""
     files = [write_deep(tmp_path / f"{i}.png", np.full((4, 4), 4095)) for i in range(3)]
 
-    def changing(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, int]:
+    def changing(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, int, bool]:
         if bits < 16 and file == files[1]:
             file.unlink()
             if becomes:
@@ -339,6 +339,17 @@ def test_colours_of_16_bits_that_would_be_crushed_to_a_few_levels_are_refused(su
         read_images([file], None)
     save(16 * values)
     assert read_images([file], None).min() >= 239
+
+
+def test_greys_of_16_bits_with_alpha_have_one_channel_and_are_refused_where_levels_would_be_lost(tmp_path):
+    levels = np.linspace(0, 65535, 16).reshape(4, 4).round()
+    file, alpha = tmp_path / "deep.png", np.full((4, 4), 65535)
+    images = read_images([write_deep(file, np.dstack([levels, alpha]))], None)
+    assert images.shape == (1, 4, 4, 1)
+    assert np.abs(images[0, ..., 0] - levels / 257).max() <= 1
+    write_deep(file, np.dstack([levels // 16, alpha]))
+    with pytest.raises(InputError, match=r"alpha of 16 bits, such as .*deep\.png, use 12 of them, of which 16 levels"):
+        read_images([file], None)
 
 
 def test_the_orientation_of_a_camera_is_applied(tmp_path):

@@ -110,6 +110,21 @@ def test_a_batch_size_that_fits_neither_data_nor_processes_is_named(share, batch
         fit(recipe(batch_size=batch_size), share=share)
 
 
+@pytest.mark.parametrize(("network_name", "norm", "refused"), [("mlp", "batch", True), ("mlp", "layer", False)])
+def test_batches_of_one_image_are_refused_before_a_step_where_norms_need_more(network_name, norm, refused):
+    train = recipe(batch_size=1, crop=0, flip=False).model_copy(update={"epochs": 1})
+    made = network(network_name, 1, norm)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    state = loop.start(made, train, CPU)
+    if not refused:
+        fit(train, state)
+        assert state.epoch == 1
+        return
+    with pytest.raises(InputError, match=r"train\.batch_size: one image has no variance"):
+        fit(train, state)
+    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+
+
 def test_every_layer_of_a_network_for_which_channels_last_is_not_safe_gets_plain_memory():
     train, seen = recipe().model_copy(update={"epochs": 1}), []
     for width in (4, 8):

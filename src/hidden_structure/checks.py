@@ -33,7 +33,7 @@ from hidden_structure.rehearsal import READ, rehearse, rehearse_matching
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import pick_device
 from hidden_structure.training.inputs import built_for
-from hidden_structure.training.loop import check_sizes, snapshot_epochs
+from hidden_structure.training.loop import check_batch, check_sizes, snapshot_epochs
 from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
 
 SIZES = frozenset({"batch_size", "crop", "epochs", "averaging", "averaging_every"})  # of a recipe, asked by check_sizes
@@ -84,17 +84,18 @@ def _own_networks(told: list[str], study: params.Study, data: Mapping[str, np.nd
     if study.train:
         _ask(told, check_sizes, study.train, shape, 1, "train")
         if network:
+            _ask(told, check_batch, study.train, network, shape, 1, "train")
             _ask(told, _run, network, shape[1:], study.features.layers)
         if merged:
             _clusterable(told, study.cluster.reducers, merged, data["train_labels"], "merge")
 
 
 def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
-    names, labels, shape = data["class_names"].tolist(), data["train_labels"], data["train_images"].shape
+    names, labels = data["class_names"].tolist(), data["train_labels"]
     if study.memorised:
-        _recipe(told, study, study.memorised.train, "memorised.train", shape)
+        _recipe(told, study, study.memorised.train, "memorised.train", data)
     if study.merges:
-        _recipe(told, study, study.merges.train, "merges.train", shape)
+        _recipe(told, study, study.merges.train, "merges.train", data)
         for index, kind in enumerate(study.merges.kinds):
             key = f"merges.kinds.{index}"
             if merged := _ask(told, merge, kind, names, tables(data), rename=("merge", key)):
@@ -103,10 +104,10 @@ def _other_labels(told: list[str], study: params.Study, data: Mapping[str, np.nd
                     bought = study.merges.train, len(labels), affordable(labels, merged.coarse_of), "merges.train"
                     _ask(told, as_many_steps, *bought)
     if study.split:
-        _recipe(told, study, study.split.train, "split.train", shape)
+        _recipe(told, study, study.split.train, "split.train", data)
         _ask(told, draw, labels, len(names), study.split.classes, study.split.parts, numpy_generator("check"))
     if study.sweep:
-        _recipe(told, study, study.sweep.train, "sweep.train", shape)
+        _recipe(told, study, study.sweep.train, "sweep.train", data)
     if study.imbalance:
         _imbalance(told, study, study.imbalance, data)
     if study.finetune:
@@ -117,7 +118,7 @@ def _imbalance(
     told: list[str], study: params.Study, settings: params.Imbalance, data: Mapping[str, np.ndarray]
 ) -> None:
     labels, shape = data["train_labels"], data["train_images"].shape
-    _recipe(told, study, settings.train, "imbalance.train", shape)
+    _recipe(told, study, settings.train, "imbalance.train", data)
     if majority := _ask(told, imbalance.majority_of, settings, len(data["class_names"])):
         own = labels, majority, max(settings.ratios), settings.least, numpy_generator("check")
         kept = _ask(told, imbalance.draw, *own)
@@ -137,7 +138,7 @@ def _finetuned(told: list[str], study: params.Study, settings: params.Finetune, 
     tasks = _ask(told, tasks_of, settings, data["class_names"].tolist()) or {}
     recipes = {"finetune.train": settings.train, "finetune.from_scratch": settings.from_scratch}
     for key, recipe in recipes.items():
-        _recipe(told, study, recipe, key, shape)
+        _recipe(told, study, recipe, key, data)
         if recipe.batch_size <= len(labels):
             fewest = min((len(samples_of(labels, classes)) for classes in tasks.values()), default=len(labels))
             _ask(told, check_sizes, recipe, (fewest, *shape[1:]), 1, key)
@@ -155,10 +156,17 @@ def _run(network: nn.Module, image_shape: tuple[int, ...], layers: Sequence[str]
     extract(network, [torch.zeros(FEW, channels, height, width)], layers, FEW)
 
 
-def _recipe(told: list[str], study: params.Study, train: params.Train, key: str, shape: tuple[int, ...]) -> None:
+def _recipe(
+    told: list[str], study: params.Study, train: params.Train, key: str, data: Mapping[str, np.ndarray]
+) -> None:
     """Nothing is told of what the study's own recipe asks as well."""
+    shape = data["train_images"].shape
     if study.train is None or any(getattr(train, name) != getattr(study.train, name) for name in SIZES):
         _ask(told, check_sizes, train, shape, 1, key)
+        if network := _ask(
+            [], _runnable, study.network, shape[1:], len(data["class_names"])
+        ):  # else that is told already
+            _ask(told, check_batch, train, network, shape, 1, key)
 
 
 def _clusterable(told: list[str], reducers: Sequence[str], merged: Merge, labels: np.ndarray, key: str) -> None:
@@ -182,7 +190,9 @@ def _distillation(
     if merged is None:
         return
     classes = len(merged.coarse_names)
-    _ask(told, _runnable, settings.network, shape[1:], classes, rename=("network", "distill.network"))
+    student = _ask(told, _runnable, settings.network, shape[1:], classes, rename=("network", "distill.network"))
+    if student:
+        _ask(told, check_batch, settings.train, student, shape, 1, "distill.train")
     if teacher := _ask(told, _runnable, study.network, shape[1:], classes):
         _ask(told, check_room, settings, teacher)
     _ask(told, check_samples, settings, int(np.bincount(merged.coarse_of[labels]).min()))
@@ -208,11 +218,11 @@ def _inspection(told: list[str], study: params.Study, settings: Inspect, data: M
 def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:
     shape, classes = data["train_images"].shape, len(data["class_names"])
     if not study.spawn.checkpoints:
-        _recipe(told, study, study.spawn.train, "spawn.train", shape)
+        _recipe(told, study, study.spawn.train, "spawn.train", data)
         for name in ("recipes", "children"):
             for index, changed in enumerate(getattr(study.spawn, name)):
                 if changed.keys() & SIZES:
-                    _ask(told, check_sizes, replaced(study.spawn.train, changed), shape, 1, f"spawn.{name}.{index}")
+                    _recipe(told, study, replaced(study.spawn.train, changed), f"spawn.{name}.{index}", data)
     every = _ask(told, cells, study) or ()
     if every and not study.spawn.checkpoints:
         _ask(told, check_partings, study, shape[0])

@@ -27,7 +27,8 @@ def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
     where b is the highest bit that any of these images uses (8 at least): cameras and scanners often use 12 of them.
 
     Raises InputError naming the files, the first five of them, that cannot be read or are larger than 50 megapixels;
-    one that differs in size; or colours of 16 bits whose highest is not used, of which a few levels would be left.
+    one that differs in size; or colours, or greys with alpha, of 16 bits whose highest is not used, of which a few
+    levels would be left.
     """
     with warnings.catch_warnings():  # filters are shared by all threads, so they are set here, outside the pool
         warnings.simplefilter("ignore")  # such as malformed metadata, of no consequence for the pixels
@@ -41,11 +42,11 @@ def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
             ) from error
         problems: dict[int, InputError] = {}
         others: dict[int, tuple[int, int]] = {}  # of another shape than the first
-        grey, brightest = np.zeros(len(files), bool), np.zeros(len(files), int)
+        grey, halved, brightest = (np.zeros(len(files), kind) for kind in (bool, bool, int))
 
         def read(index: int, bits: int = 16) -> None:
             try:
-                pixels, brightest[index] = decode(files[index], size, bits)
+                pixels, brightest[index], halved[index] = decode(files[index], size, bits)
                 if pixels.shape[:2] != (height, width):
                     others[index] = pixels.shape[:2]
                     return
@@ -64,8 +65,8 @@ def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
                 )
 
         read_all(range(len(files)))
-        _check_colours([files[index] for index in np.flatnonzero(brightest * ~grey)], brightest[~grey])
-        deep = np.flatnonzero(brightest * grey)
+        _check_halved([files[index] for index in np.flatnonzero(halved)], brightest[halved])
+        deep = np.flatnonzero(brightest * ~halved)
         if len(deep):
             bits = int(brightest[deep].max()).bit_length()
             print(f"{len(deep)} grey images of 16 bits use {bits} of them: 0 to {2**bits - 1} become 0 to 255")
@@ -95,32 +96,34 @@ def _refuse(problems: Sequence[InputError], count: int) -> None:
         raise InputError(f"{len(problems)} of {count} images cannot be used: {named}{more}")
 
 
-def _check_colours(files: Sequence[Path], brightest: np.ndarray) -> None:
+def _check_halved(files: Sequence[Path], brightest: np.ndarray) -> None:
     if files and (bits := int(brightest.max()).bit_length()) < 16:
         raise InputError(
-            f"{len(files)} colour images of 16 bits, such as {files[0]}, use {bits} of them, of which"
+            f"{len(files)} images with colours or alpha of 16 bits, such as {files[0]}, use {bits} of them, of which"
             f" {2 ** (bits - 8)} levels a channel would be read: convert them to 8 bits"
         )
 
 
-def decode(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, int]:
+def decode(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, int, bool]:
     """One image as uint8 (H, W, 1) if it is grey, else (H, W, 3), resized to size x size unless that is None.
 
-    bits: that greys of 16 bits use. Also the largest value of an image of 16 bits, 255 at least; of others 0.
+    bits: that greys of 16 bits use. Also the largest value of an image of 16 bits, 255 at least, of others 0; and
+    whether the lower 8 of its bits are lost: Pillow reads no more of colours, nor of greys with alpha.
     """
     with opened(file) as image:
         wide = any(_is_wide(tile.args) for tile in image.tile)
+        with_alpha = any(tile.args == "LA;16B" for tile in image.tile)  # its colours are told as three
         turn_upright(image)
         if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
             levels = np.asarray(image).astype(np.uint32)
             brightest = max(int(levels.max()), 255)
-            plain = _to_8_bits(levels, bits)
+            plain, wide = _to_8_bits(levels, bits), False
         else:
-            plain = _plain(image)
+            plain = image.convert("L") if with_alpha else _plain(image)
             brightest = 256 * np.asarray(plain).max().item() + 255 if wide else 0
         if size is not None and plain.size != (size, size):
             plain = plain.resize((size, size), Image.Resampling.BILINEAR)
-        return np.asarray(plain).reshape(plain.height, plain.width, -1), brightest
+        return np.asarray(plain).reshape(plain.height, plain.width, -1), brightest, wide
 
 
 @contextmanager

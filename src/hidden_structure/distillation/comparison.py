@@ -23,7 +23,7 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.workplace import fingerprint
 from hidden_structure.networks.build import initialise
 from hidden_structure.training.device import compute_deterministically, describe, pick_device, pick_precision
-from hidden_structure.training.loop import check_sizes
+from hidden_structure.training.loop import check_batch, check_sizes
 
 LARGEST = 1e100  # whose squares, of which variances are made, doubles hold
 
@@ -161,7 +161,13 @@ def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.St
         )
     labels = samples["train"].labels
     kept = len(labels) - study.distill.held_out(len(labels))
+    teacher, student = (
+        initialise(network, (1, 1, width), int(classes.max()) + 1, "check")
+        for network in (study.network, study.distill.network)
+    )
     check_sizes(study.train, (len(labels), 1, 1, width), 1, "train")
+    check_batch(study.train, teacher, (len(labels), 1, 1, width), 1, "train")
     check_sizes(study.distill.train, (kept, 1, 1, width), 1, "distill.train")
+    check_batch(study.distill.train, student, (kept, 1, 1, width), 1, "distill.train")
     check_samples(study.distill, int(np.bincount(classes[labels]).min()))
-    check_room(study.distill, initialise(study.network, (1, 1, width), int(classes.max()) + 1, "check"))
+    check_room(study.distill, teacher)

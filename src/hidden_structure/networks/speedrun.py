@@ -16,7 +16,7 @@ from hidden_structure.networks.layers import normalisation
 PATCH = 2  # pixels a side
 SMALLEST = 9  # pixels a side of an image of which three poolings leave something
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
-EPSILON = 5e-4  # added to the variances of patches, of pixels with variance 1
+EPSILON = 5e-4  # added to the second moments of patches, of pixels with variance 1
 BATCH_NORM_MOMENTUM = 0.4  # share of the newest batch in the running statistics: training is short
 
 
@@ -85,9 +85,10 @@ class Speedrun(nn.Module):
 
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:
-        """Make the first layer's outputs uncorrelated and of variance 1 on these images, float32 (n, channels, H, W).
+        """Make the first layer's outputs have a mean square of 1 on these images, float32 (n, channels, H, W), and
+        products that are 0 on average: variances and covariances, as far as patches have a mean of 0.
 
-        Its filters are the eigenvectors of the patches' covariance over the roots of their eigenvalues, in falling
+        Its filters are the eigenvectors of the patches' second moments over the roots of their eigenvalues, in falling
         order, and their negatives (section 3.2 of the paper).
         """
         channels = images.shape[1]
@@ -96,11 +97,11 @@ class Speedrun(nn.Module):
             .transpose(1, 2)
             .reshape(-1, channels * PATCH**2)
         )
-        variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+        moments, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
         # Eigenvectors have no sign of their own: the largest entry is made positive, on every machine.
         largest = directions.abs().argmax(0, keepdim=True)
         directions = directions * directions.gather(0, largest).sign()
-        filters = (directions / (variances + EPSILON).sqrt()).T.flip(0).reshape(-1, channels, PATCH, PATCH)
+        filters = (directions / (moments + EPSILON).sqrt()).T.flip(0).reshape(-1, channels, PATCH, PATCH)
         self.whitening.weight.copy_(torch.cat([filters, -filters]))
 
 

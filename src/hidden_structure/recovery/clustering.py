@@ -11,7 +11,7 @@ import numpy as np
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
-from hidden_structure.recovery.kmeans import cluster
+from hidden_structure.recovery.kmeans import cluster, in_range
 from hidden_structure.seeding import Name, seed_of
 
 TSNE_SAMPLES = 4  # in a super-class, at least
@@ -49,9 +49,14 @@ def _principal_components(features: np.ndarray, components: int, seed: int) -> n
     kept = min(components, *features.shape)
     if (features != features[0]).any():  # of constant features the shares of variance would be 0 / 0
         # Of collapsed features nothing would be left in float32 once the squares of their mean are taken away.
-        centred = (features - features.mean(0, dtype=np.float64)).astype(features.dtype)
-        points[:, :kept] = PCA(kept, random_state=seed).fit_transform(centred)
+        centred, exponent = _centred(features)
+        points[:, :kept] = np.ldexp(PCA(kept, random_state=seed).fit_transform(centred), exponent)
     return points
+
+
+def _centred(features: np.ndarray) -> tuple[np.ndarray, int]:
+    """Features less their mean, over 2^exponent where they are huge or tiny, and that exponent."""
+    return in_range((features - features.mean(0, dtype=np.float64)).astype(features.dtype))
 
 
 def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
@@ -65,9 +70,9 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     if not (features != features[0]).any():
         raise InputError("t-SNE got one point only, all features of a super-class agree: is the network dead?")
     if dimension > WIDE or dimension == 1:
-        features = _principal_components(features, TSNE_INPUT, seed)
+        features, _ = in_range(_principal_components(features, TSNE_INPUT, seed))
     else:  # openTSNE's principal components, where it starts, lose features that are collapsed far from zero
-        features = (features - features.mean(0, dtype=np.float64)).astype(features.dtype)
+        features, _ = _centred(features)
     return embed(features, min(perplexity, (samples - 1) / 3), seed)
 
 

@@ -14,6 +14,7 @@ ITERATIONS = 300  # at most
 TOLERANCE = 1e-4  # of the mean variance of a coordinate: how far all centres together may move, squared, at the end
 ROUNDING = 1e-6  # of the sum of squares: the first restart is taken of those that are as tight
 CHUNK_VALUES = 2**20  # distances at once
+LARGEST_EXPONENT = 40  # of two: sums of squares of larger points, or of smaller ones than its inverse, leave float32
 
 
 @threadpool_limits.wrap(limits=1)
@@ -21,7 +22,7 @@ def cluster(points: np.ndarray, clusters: int, restarts: int, seed: int) -> tupl
     """Clusters int64 (n,) of points (n, m), and the sum of squared distances from their centres, the least of several
     restarts. In float32 if the points are, else in float64; some of the clusters are empty if points are too alike."""
     points = np.asarray(points, np.float32 if points.dtype == np.float32 else np.float64)
-    points = points - points.mean(0, dtype=np.float64).astype(points.dtype)
+    points, exponent = in_range(points - points.mean(0, dtype=np.float64).astype(points.dtype))
     squares = np.square(points).sum(1)
     centres = _start(points, squares, clusters, restarts, np.random.default_rng(seed))
     found, sums = np.full((restarts, len(points)), -1), np.full(restarts, math.inf)
@@ -36,7 +37,15 @@ def cluster(points: np.ndarray, clusters: int, restarts: int, seed: int) -> tupl
             break
         centres[moving] = means
     best = int(np.argmax(sums <= sums.min() * (1 + ROUNDING)))
-    return found[best], float(sums[best])
+    return found[best], float(np.ldexp(sums[best], 2 * exponent))
+
+
+def in_range(points: np.ndarray) -> tuple[np.ndarray, int]:
+    """Points over 2^exponent, and that exponent: 0, but where squares would overflow or vanish. No digit is lost."""
+    exponent = int(np.frexp(np.abs(points).max(initial=0.0))[1])
+    if abs(exponent) <= LARGEST_EXPONENT:
+        return points, 0
+    return np.ldexp(points, -exponent), exponent
 
 
 def _start(

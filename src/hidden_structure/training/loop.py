@@ -4,6 +4,7 @@ A run is a TrainingState that `fit` carries forward epoch by epoch. Everything a
 named by (seed, epoch), so a state needs no random state to be resumed, copied or forked, not even inside an epoch.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -117,10 +118,11 @@ def fit(
         section: where in params.yaml the recipe stands, for messages.
 
     Raises:
-        InputError: the batch size or the crop does not fit the data, or the processes, or the loss or at the end the
-            weights are not finite, or the state lies beyond the end of an epoch.
+        InputError: the batch size or the crop does not fit the data, the network or the processes, or the loss or at
+            the end the weights are not finite, or the state lies beyond the end of an epoch.
     """
     check_sizes(train, images.pixels.shape, share[1], section)
+    check_batch(train, state.network, images.pixels.shape, share[1], section)
     images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
     objective = objective or partial(classify, smoothing=train.label_smoothing)
@@ -226,6 +228,23 @@ def check_sizes(train: Train, shape: tuple[int, ...], processes: int, section: s
         raise InputError(
             f"{section}.crop: {train.crop} pixels are more than an image of {width} x {height} has: lower it"
         )
+
+
+def check_batch(train: Train, network: nn.Module, shape: tuple[int, ...], processes: int, section: str) -> None:
+    """Raises InputError if a process gets one image of that shape, (N, H, W, channels), at a time and the network
+    cannot be trained by it: BatchNorm has no variance of a single value."""
+    if train.batch_size > processes:
+        return
+    _, height, width, channels = shape
+    tried = copy.deepcopy(network).train()  # of which running statistics change
+    image = torch.zeros(1, channels, height, width, device=next(iter(tried.parameters())).device)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            tried(image)
+    except ValueError as error:
+        raise InputError(
+            f"{section}.batch_size: one image has no variance, which the network's norms ask of a batch: raise it"
+        ) from error
 
 
 @torch.no_grad()
