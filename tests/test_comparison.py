@@ -200,7 +200,7 @@ def test_twenty_classes_of_five_are_split_by_every_method(method):
             "distill.train.batch_size: one image has no variance",
         ),
         ({"batch": 115}, 120, "distill.train.batch_size: 115 is more than the 96 training samples"),
-        ({"methods": ["kd", "kmeans"], "subclasses": [40]}, 60, "distill.subclasses: 40 are more than the 30"),
+        ({"methods": ["kd", "kmeans"], "subclasses": [40]}, 60, "distill.subclasses: 40 are more than the 24"),
         ({"methods": ["kd", "lelp"]}, 61, "distill.methods: lelp needs 2 training samples of each class"),
         ({"methods": ["kd", "tsne-kmeans"]}, 63, "distill.methods: tsne-kmeans needs 4 training samples of each class"),
         ({"methods": ["kd", "lelp"], "subclasses": [40]}, 120, "lelp, with distill.subclasses 40"),

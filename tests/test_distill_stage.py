@@ -78,7 +78,7 @@ def test_every_method_and_seed_has_a_student_and_a_row_and_nothing_else_is_left(
 
 
 def test_a_row_names_the_hyperparameters_that_its_method_has_and_its_outputs(folder):
-    whole = {"alone", "kd", "fitnet"}
+    whole = {"alone", "labels", "kd", "fitnet"}
     for row in metrics(folder)["rows"]:
         named = {name for name in ("subclasses", "beta", "softness", "temperature") if row[name] is not None}
         assert named == set(TABLE[row["method"]].hyperparameters)
@@ -140,7 +140,7 @@ def test_pieces_and_features_of_every_student_are_compared_with_the_original_cla
     assert meaning["oracle-soft"] > 0.9
     assert meaning["kmeans"] > meaning["random"] + 0.1
     assert abs(meaning["random"]) < 0.1
-    for method in ("alone", "kd", "fitnet"):
+    for method in ("alone", "labels", "kd", "fitnet"):
         assert meaning[method] == 0
     pieces = artifacts.read_tensors(folder / paths.student("kmeans", 3, 0))["pieces"].numpy()
     within = [adjusted_mutual_info_score(fine[fine % 2 == c], pieces[fine % 2 == c]) for c in (0, 1)]

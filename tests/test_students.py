@@ -40,7 +40,7 @@ CPU = torch.device("cpu")
 CLASSES, FINE, SAMPLES = 2, 4, 160
 CHOICE = Choice(2, 0.5, 0.1, 4.0)
 STEPS = Lelp(null_space=True, pca=True, rotate=True, standardise=True)
-SPLITTING = tuple(name for name in DISTILLATIONS if name not in ("alone", "kd", "fitnet", "subclass"))
+SPLITTING = tuple(name for name in DISTILLATIONS if name not in ("alone", "labels", "kd", "fitnet", "subclass"))
 ORACLES = ("oracle", "oracle-soft")
 
 
@@ -120,7 +120,7 @@ def test_a_further_method_is_a_row_of_the_table(tmp_path, monkeypatch):
     monkeypatch.setitem(METHODS, "size", further)
     distiller = distiller_of(make_config(tmp_path, temperatures=[1.0, 4.0]))
     settings = distiller.config.settings.model_copy(update={"methods": ["size"]})
-    ((choice, tried),) = choose(settings, attempts_of(distiller)).values()
+    ((choice, tried),) = choose(settings, attempts_of(distiller.config)).values()
     assert [each.temperature for each in tried] == [1.0, 4.0]
     assert choice.of("size") == {
         "subclasses": None,
@@ -503,6 +503,17 @@ def test_without_a_weight_the_hint_changes_nothing(tmp_path):
         assert torch.allclose(left, right, atol=1e-5)
 
 
+def test_labels_at_a_temperature_are_those_of_a_student_alone_with_its_loss(tmp_path):
+    """At 1 the same network; at another its loss is that of KD from a teacher that is sure of each label."""
+    distiller = distiller_of(make_config(tmp_path))
+    at = {T: taught(distiller, "labels", tmp_path / f"{T}", choice=replace(CHOICE, temperature=T)) for T in (1.0, 4.0)}
+    assert same(at[1.0], taught(distiller, "alone", tmp_path / "alone"))
+    assert not same(at[4.0], at[1.0])
+    sure = 1e4 * (torch.nn.functional.one_hot(distiller.config.task.labels, CLASSES).float())
+    distiller._teachers[1] = (*distiller._teachers[1][:2], sure)
+    assert same(at[4.0], taught(distiller, "kd", tmp_path / "kd"))
+
+
 def test_the_teacher_that_invents_uses_its_pieces(tmp_path):
     used = {}
     for weight in (0.0, 1.0):
@@ -521,8 +532,15 @@ def test_the_teacher_that_invents_uses_its_pieces(tmp_path):
 # --- choosing ---
 
 
-def attempts_of(distiller: Distiller):
-    return lambda asked: [distiller.attempt(method, choice, 0) for method, choice in asked]
+def choosing(config: Config) -> tuple[Distiller, Task]:
+    """The distiller whose students choose hyper-parameters, and the images that are held out from it."""
+    own, held_out = config.of_choosing()
+    return distiller_of(own), held_out
+
+
+def attempts_of(config: Config):
+    distiller, held_out = choosing(config)
+    return lambda asked: [distiller.attempt(method, choice, 0, held_out) for method, choice in asked]
 
 
 def test_choosing_tries_each_value_once_and_takes_the_best():
@@ -570,8 +588,10 @@ def test_of_ties_the_first_is_taken_and_one_value_is_not_tried():
     assert found["kd"] == (best, {})
 
 
-def test_an_attempt_never_trains_on_held_out_images_and_is_scored_on_no_other(tmp_path, monkeypatch):
-    distiller = distiller_of(make_config(tmp_path, validation=0.25, tuning=2))
+@pytest.mark.parametrize("method", ["lelp", "subclass", "oracle-soft", "tsne-kmeans"])
+def test_no_student_that_chooses_nor_its_teacher_has_seen_what_it_is_scored_on(method, tmp_path, monkeypatch):
+    """A teacher that has would tell students that imitate it the labels of these images."""
+    config = make_config(tmp_path, validation=0.25, tuning=2)
     seen, scored = Recorder(monkeypatch), []
 
     def score(network, task, temperature):
@@ -579,16 +599,23 @@ def test_an_attempt_never_trains_on_held_out_images_and_is_scored_on_no_other(tm
         return accuracy(network, task, temperature)
 
     monkeypatch.setattr("hidden_structure.distillation.distiller.accuracy", score)
-    distiller.attempt("lelp", CHOICE, 0)
+    distiller, held_out = choosing(config)
+    distiller.attempt(method, CHOICE, 0, held_out)
     order = numpy_generator("distill", "validation").permutation(SAMPLES)
-    held = set(order[: SAMPLES // 4].tolist())
-    ((batches,), (task,)) = seen.batches, scored
-    assert len(batches) == 2 * (SAMPLES * 3 // 4 // 40)  # tuning epochs
-    assert not held & set(torch.cat(batches).tolist())
-    assert torch.equal(task.images.pixels, distiller.config.task.images.pixels[order[: SAMPLES // 4]])
-    assert torch.equal(task.labels, distiller.config.task.labels[order[: SAMPLES // 4]])
-    images = distiller.config.task.images
-    assert torch.equal(seen.images[0], images.normalise(images.pixels[batches[0]]))  # numbers of the images themselves
+    held, kept = order[: SAMPLES // 4], order[SAMPLES // 4 :]
+    *teachers, student = seen.batches
+    assert len(teachers) == (2 if method == "subclass" else 1)
+    assert all(len(batches) == 3 * (len(kept) // 40) for batches in teachers)
+    assert len(student) == 2 * (len(kept) // 40)  # tuning epochs
+    images, (task,) = config.task.images, scored
+    assert torch.equal(distiller.config.task.images.pixels, images.pixels[kept])
+    assert torch.equal(distiller.config.fine, config.fine[kept])
+    assert all(index.max() < len(kept) for batches in seen.batches for index in batches)
+    assert torch.equal(seen.images[0], images.normalise(images.pixels[kept[teachers[0][0]]]))  # numbers of what is kept
+    assert torch.equal(task.images.pixels, images.pixels[held])
+    assert torch.equal(task.labels, config.task.labels[held])
+    files = {file.relative_to(tmp_path).parts[0] for file in tmp_path.rglob("*") if file.is_file()}
+    assert files == {"choosing"}  # apart from what the teacher of all images makes
 
 
 def test_students_that_choose_are_of_each_teacher_in_turn_and_of_other_seeds():
@@ -624,7 +651,7 @@ def test_the_pieces_of_a_method_are_those_that_its_students_are_taught(method, d
     found = distiller.pieces(method, CHOICE)
     assert found.shape == (SAMPLES,)
     assert found.dtype == torch.int64
-    if method in ("alone", "kd", "fitnet"):
+    if method in ("alone", "labels", "kd", "fitnet"):
         assert not found.any()
     else:
         assert set(found.tolist()) == {0, 1}
@@ -724,9 +751,8 @@ def test_what_else_can_make_an_inventing_teacher_diverge_is_named(tmp_path):
 
 
 def test_a_batch_larger_than_what_is_left_to_choose_on_is_named(tmp_path):
-    distiller = distiller_of(make_config(tmp_path, validation=0.9, temperatures=[1.0, 4.0]))
     with pytest.raises(InputError, match=r"train\.batch_size: 40 is more than the 16 training samples"):
-        distiller.attempt("kd", CHOICE, 0)
+        choosing(make_config(tmp_path, validation=0.9, temperatures=[1.0, 4.0]))
 
 
 def test_an_impossible_student_names_its_key(distiller, tmp_path):

@@ -186,6 +186,8 @@ def _distillation(
     names, labels, shape = data["class_names"].tolist(), data["train_labels"], data["train_images"].shape
     kept = len(labels) - settings.held_out(len(labels))
     _ask(told, check_sizes, settings.train, (kept, *shape[1:]), 1, "distill.train")
+    if study.train and study.train.batch_size <= len(labels):  # else that is told already
+        _ask(told, check_sizes, study.train, (kept, *shape[1:]), 1, "train")
     merged = _ask(told, merge, settings.merge, names, tables(data), rename=("merge", "distill.merge"))
     if merged is None:
         return
@@ -195,7 +197,7 @@ def _distillation(
         _ask(told, check_batch, settings.train, student, shape, 1, "distill.train")
     if teacher := _ask(told, _runnable, study.network, shape[1:], classes):
         _ask(told, check_room, settings, teacher)
-    _ask(told, check_samples, settings, int(np.bincount(merged.coarse_of[labels]).min()))
+    _ask(told, check_samples, settings, merged.coarse_of[labels])
 
 
 def _inspection(told: list[str], study: params.Study, settings: Inspect, data: Mapping[str, np.ndarray]) -> None:

@@ -20,7 +20,7 @@ from hidden_structure.distillation.steps import Plan, distill, student_file
 from hidden_structure.distillation.vectors import SPLITS
 from hidden_structure.frame import artifacts, params, tasks
 from hidden_structure.frame.errors import InputError
-from hidden_structure.frame.workplace import fingerprint
+from hidden_structure.frame.workplace import code_of_networks, fingerprint, versions_of_networks
 from hidden_structure.networks.build import initialise
 from hidden_structure.training.device import compute_deterministically, describe, pick_device, pick_precision
 from hidden_structure.training.loop import check_batch, check_sizes
@@ -106,8 +106,9 @@ def _workplace(folder: Path, arrays: Mapping[str, np.ndarray], classes: np.ndarr
     device = pick_device(study.hardware)
     described = study.model_dump(include={"network", "train", "cluster", "distill"})
     described |= describe(device, pick_precision(study.hardware, device), 1)
-    code = sorted(Path(hidden_structure.__file__).parent.rglob("*.py"))
-    return folder / f"distill-{fingerprint(described, code, [classes, *arrays.values()])}"
+    code = [*sorted(Path(hidden_structure.__file__).parent.rglob("*.py")), *code_of_networks(described)]
+    own = described | versions_of_networks(described)
+    return folder / f"distill-{fingerprint(own, code, [classes, *arrays.values()])}"
 
 
 def _array(name: str, given: Any) -> np.ndarray:
@@ -165,9 +166,9 @@ def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.St
         initialise(network, (1, 1, width), int(classes.max()) + 1, "check")
         for network in (study.network, study.distill.network)
     )
-    check_sizes(study.train, (len(labels), 1, 1, width), 1, "train")
-    check_batch(study.train, teacher, (len(labels), 1, 1, width), 1, "train")
-    check_sizes(study.distill.train, (kept, 1, 1, width), 1, "distill.train")
-    check_batch(study.distill.train, student, (kept, 1, 1, width), 1, "distill.train")
-    check_samples(study.distill, int(np.bincount(classes[labels]).min()))
+    own = {"train": (study.train, teacher), "distill.train": (study.distill.train, student)}
+    for section, (recipe, network) in own.items():
+        check_sizes(recipe, (kept, 1, 1, width), 1, section)
+        check_batch(recipe, network, (kept, 1, 1, width), 1, section)
+    check_samples(study.distill, classes[labels])
     check_room(study.distill, teacher)

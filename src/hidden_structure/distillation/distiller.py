@@ -1,14 +1,14 @@
 """From one teacher to students by every method: equal budgets, and hyper-parameters chosen on held-out images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from hidden_structure.distillation.lelp import Splitter
-from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, candidates, splitter
+from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, candidates, divided, splitter
 from hidden_structure.distillation.students import (
     Hinted,
     OfImages,
@@ -30,7 +30,7 @@ from hidden_structure.distillation.students import (
 from hidden_structure.frame import artifacts, params
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import head, head_tensors
-from hidden_structure.seeding import Name, global_seed, numpy_generator
+from hidden_structure.seeding import Name, global_seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,18 @@ class Config:
         """A network on the device, whose initial weights depend on the seed alone."""
         return initialise(network, self.image_shape, outputs, seed).to(self.task.labels.device)
 
+    def of_choosing(self) -> tuple["Config", Task]:
+        """That of students which choose hyper-parameters, and the held-out images that they are judged on.
+
+        Their teacher is another one, which has not seen these images either: of one that has, a student that imitates
+        it learns their labels.
+        """
+        parts = divided(self.settings, len(self.task.labels))
+        held_out, kept = (torch.from_numpy(part).to(self.task.labels.device) for part in parts)
+        recipe = self.recipe.model_copy(update={"epochs": self.settings.tuning or self.recipe.epochs})
+        own = {"task": self.task.part(kept), "fine": self.fine[kept], "folder": self.folder / "choosing"}
+        return replace(self, recipe=recipe, **own), self.task.part(held_out)
+
 
 def train_teacher(config: Config, subclasses: int = 1) -> nn.Module:
     """A teacher of the classes; with two subclasses or more that of Subclass Distillation, which invents them."""
@@ -128,10 +140,8 @@ class Distiller:
         found = artifacts.read_tensors(file, {"embeddings": samples, "logits": samples})
         return found["embeddings"].to(device), found["logits"].to(device)
 
-    def student(
-        self, method: str, choice: Choice, seed: int, recipe: params.Train, file: Path, chosen: Tensor | None = None
-    ) -> nn.Module:
-        """A student trained on all training images, or on those with the chosen numbers, int64 (n,).
+    def student(self, method: str, choice: Choice, seed: int, recipe: params.Train, file: Path) -> nn.Module:
+        """A student trained on the images that its teacher is of.
 
         Its initial weights, order and augmentation depend on the seed and on the teacher's alone: students of one
         teacher and one seed are to be compared, and those of different teachers share nothing.
@@ -151,22 +161,14 @@ class Distiller:
             with global_seed("hint", name):
                 trained = Hinted(network, reference.shape[1])
         advice = advice_for(method, choice, settings)
-        train(trained, recipe, name, task, objective, file, chosen, "distill.train", advice)
+        train(trained, recipe, name, task, objective, file, "distill.train", advice)
         return network
 
-    def attempt(self, method: str, choice: Choice, seed: int) -> float:
-        """The accuracy, on held-out training images, of a student that has not seen them.
-
-        Pieces come from all training images, for a teacher knows all of them.
-        """
-        config, settings, task = self.config, self.config.settings, self.config.task
-        order = numpy_generator("distill", "validation").permutation(len(task.labels))
-        device, count = task.labels.device, settings.held_out(len(order))
-        held_out, kept = (torch.from_numpy(part).to(device) for part in (order[:count], order[count:]))
-        recipe = config.recipe.model_copy(update={"epochs": settings.tuning or config.recipe.epochs})
-        file = config.folder / f"choosing-{method}-{choice.name}-{seed}.safetensors"
-        network = self.student(method, choice, seed, recipe, file, kept)
-        return accuracy(network, task.part(held_out), METHODS[method].temperature(choice))
+    def attempt(self, method: str, choice: Choice, seed: int, held_out: Task) -> float:
+        """The accuracy of a student on images that neither it nor this teacher has seen."""
+        file = self.config.folder / f"{method}-{choice.name}-{seed}.safetensors"
+        network = self.student(method, choice, seed, self.config.recipe, file)
+        return accuracy(network, held_out, METHODS[method].temperature(choice))
 
     def evaluate(
         self, network: nn.Module, method: str, choice: Choice, tasks: Mapping[str, Task]

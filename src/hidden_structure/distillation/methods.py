@@ -130,8 +130,8 @@ def true_subclasses(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Spli
 def probed_subclasses(embeddings: Embeddings, choice: Choice, steps: Lelp) -> Splitter:
     """What the teacher's embeddings say of them: a linear softmax layer inside each class, its logits over beta.
 
-    Its probabilities, at beta 1, are the best calibrated that are linear in the embeddings, so they are not scaled. Of
-    other classes they say which of their subclasses an image is most like, which hard pieces cannot.
+    Its probabilities, at beta 1, are those that fit the training samples best, so they are not scaled. Of other classes
+    they say which of their subclasses an image is most like, which hard pieces cannot.
     """
     weight, bias = embeddings.probe
     return Projections(weight, -bias, choice.beta)
@@ -162,7 +162,7 @@ class Method:
     hyperparameters: names of `Choice`'s values that it has, in the order in which they are chosen.
     split: makes the pieces of the classes.
     axes: each piece needs a dimension of the embeddings for itself.
-    taught: by a teacher; False: by the labels.
+    taught: by a teacher; False: by the labels, at any temperature alike.
     invented: the teacher is another one, trained to invent as many pieces a class as are asked for.
     hint: besides, the student is to foretell the teacher's embeddings.
     """
@@ -177,8 +177,8 @@ class Method:
     hint: bool = False
 
     def temperature(self, choice: Choice) -> float:
-        """The temperature of the student's outputs, which labels have none of."""
-        return choice.temperature if self.taught else 1.0
+        """The temperature of the student's outputs: 1 where the method has none to be chosen."""
+        return choice.temperature if "temperature" in self.hyperparameters else 1.0
 
 
 TRIED = {"subclasses": "subclasses", "beta": "betas", "softness": "softnesses", "temperature": "temperatures"}
@@ -188,6 +188,8 @@ HARD = (*INVENTED, "softness")
 SOFT = (*INVENTED, "beta")
 METHODS = {
     "alone": Method("student alone", "", (), taught=False),
+    # What a temperature does by itself: the loss grows with it as a rate would.
+    "labels": Method("labels, at a temperature", OURS, TEMPERED, taught=False),
     "kd": Method("KD", "Hinton, Vinyals, Dean 2015", TEMPERED),
     "fitnet": Method("FitNet", "Romero et al. 2015", TEMPERED, hint=True),
     "subclass": Method(
@@ -229,20 +231,28 @@ def check_room(settings: params.Distill, teacher: nn.Module) -> None:
                 need_room(subclasses, layer.in_features, read)
 
 
-def check_samples(settings: params.Distill, fewest: int) -> None:
+def divided(settings: params.Distill, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the training samples that hyper-parameters are chosen on, and of all others."""
+    order, count = numpy_generator("distill", "validation").permutation(samples), settings.held_out(samples)
+    return order[:count], order[count:]
+
+
+def check_samples(settings: params.Distill, labels: np.ndarray) -> None:
     """Raises InputError, before anything is trained, if a method needs more training samples of a class than the
-    smallest class has."""
-    most = max(settings.subclasses)
+    smallest class has, without those that are held out. labels: int64 (N,), the teacher's classes."""
+    _, kept = divided(settings, len(labels))
+    most, fewest = max(settings.subclasses), int(np.bincount(labels[kept], minlength=labels.max() + 1).min())
     for method in settings.methods:
         if method in CLUSTERED and most > fewest:
             raise InputError(
-                f"distill.subclasses: {most} are more than the {fewest} training samples of a class: {method}"
+                f"distill.subclasses: {most} are more than the {fewest} training samples of a class that are not held "
+                f"out: {method}"
             )
         needed = TSNE_SAMPLES if method == "tsne-kmeans" else 2 if METHODS[method].axes else 1
         if needed > fewest:
             raise InputError(
-                f"distill.methods: {method} needs {needed} training samples of each class, and one has {fewest}: leave "
-                "it out"
+                f"distill.methods: {method} needs {needed} training samples of each class, and one has {fewest} that "
+                "are not held out: leave it out"
             )
 
 

@@ -47,12 +47,16 @@ def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
     common = plan.folder, where, plan.hardware
     invented = settings.subclasses if any(METHODS[method].invented for method in settings.methods) else []
     each = [(seed, count) for count in (1, *invented) for seed in settings.teachers]
-    named = {f"teacher {seed}{f' of {count} pieces' if count > 1 else ''}": (plan, seed, count) for seed, count in each}
+    named = {_teaches(*one): (plan, *one) for one in each}
     taught = dict(zip(each, tasks.run("distill, teachers", teach, named, *common).values(), strict=True))
     scores: dict[Attempt, list[float]] = {}
 
     def attempts(asked: list[Attempt]) -> list[float]:
         by = [(each, *pair) for each in asked for pair in tuning_students(settings)]
+        needed = {(seed, 1) for _, seed, _ in by}
+        needed |= {(seed, choice.subclasses) for (method, choice), seed, _ in by if METHODS[method].invented}
+        named = {f"{_teaches(*one)}, without held-out images": (plan, *one) for one in sorted(needed)}
+        tasks.run("distill, teachers that choose", teach_choosing, named, *common)
         named = {f"{_title(*each)}, {_of(*pair)}": (plan, *each, *pair) for each, *pair in by}
         found = tasks.run("distill, choosing", attempt, named, *common)
         for (one, *_), share in zip(by, found.values(), strict=True):
@@ -115,19 +119,33 @@ def teach(plan: Plan, seed: int, subclasses: int) -> dict[str, float]:
     if subclasses == 1:
         found["train_accuracy"] = accuracy(network, splits["train"], 1.0)
         found["augmented_accuracy"] = augmented_accuracy(network, splits["train"], config.recipe)
-        embeddings = Distiller(config, network).embeddings
-        if "tsne-kmeans" in plan.distill.methods:
-            _ = embeddings.tsne  # takes long, and is kept
-        if "oracle-soft" in plan.distill.methods:
-            _ = embeddings.probe
+        _look(Distiller(config, network))
     print(f"teacher {seed} of {config.task.classes * subclasses} outputs: {found}", flush=True)
     return found
 
 
+def teach_choosing(plan: Plan, seed: int, subclasses: int) -> float:
+    """Train the like on the training images that are not held out; gives its accuracy on those that are."""
+    config, held_out = _configure(plan, seed)[0].of_choosing()
+    network = train_teacher(config, subclasses)
+    if subclasses == 1:
+        _look(Distiller(config, network))
+    return accuracy(network, held_out, 1.0)
+
+
+def _look(distiller: Distiller) -> None:
+    """What takes long, and is kept, so that students find it there."""
+    methods = distiller.config.settings.methods
+    if "tsne-kmeans" in methods:
+        _ = distiller.embeddings.tsne
+    if "oracle-soft" in methods:
+        _ = distiller.embeddings.probe
+
+
 def attempt(plan: Plan, method: str, choice: Choice, teacher: int, seed: int) -> float:
-    """The accuracy, on held-out training images, of a student that has not seen them."""
-    config, _ = _configure(plan, teacher)
-    return Distiller(config, _teacher(plan, config)).attempt(method, choice, seed)
+    """The accuracy, on held-out training images, of a student that has not seen them, nor has its teacher."""
+    config, held_out = _configure(plan, teacher)[0].of_choosing()
+    return Distiller(config, train_teacher(config)).attempt(method, choice, seed, held_out)
 
 
 def student(plan: Plan, method: str, choice: Choice, teacher: int, seed: int, epochs: int) -> dict[str, Any]:
@@ -157,6 +175,10 @@ def _teacher(plan: Plan, config: Config) -> nn.Module:
     network = config.initialise(plan.network, config.task.classes, config.teacher_seed)
     load_state(network, artifacts.read_state(paths.model("coarse", config.teacher_seed), network))
     return network
+
+
+def _teaches(seed: int, subclasses: int) -> str:
+    return f"teacher {seed}{f' of {subclasses} pieces' if subclasses > 1 else ''}"
 
 
 def _of(teacher: int, seed: int) -> str:

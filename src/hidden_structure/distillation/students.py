@@ -170,7 +170,6 @@ def train(
     task: Task,
     objective: loop.Objective,
     file: Path,
-    chosen: Tensor | None = None,
     section: str = "train",
     advice: str = "",
 ) -> None:
@@ -180,16 +179,14 @@ def train(
 
     Args:
         objective: sees the numbers of images in the task in place of their labels.
-        chosen: int64, the numbers of the images to train on; None: all.
         section: where in params.yaml the recipe stands.
         advice: what besides the recipe can be changed where the objective does not stay finite.
 
     Raises InputError if training fails.
     """
-    part = task if chosen is None else task.part(chosen)
-    index = torch.arange(len(task.labels), device=task.labels.device) if chosen is None else chosen
+    index = torch.arange(len(task.labels), device=task.labels.device)
     try:
-        run.train(network, recipe, seed, part.images, index, task.precision, file, objective, section=section)
+        run.train(network, recipe, seed, task.images, index, task.precision, file, objective, section=section)
     except loop.Diverged as error:
         raise InputError(f"{error}{advice and f', or {advice}'}") from error
 

@@ -75,6 +75,7 @@ NetworkName = Annotated[str, Field(pattern=NETWORKS, max_length=200)]
 MATCHINGS = ("weights", "activations", "correlations", "ste", "joint")  # methods of matching units
 DISTILLATIONS = (
     "alone",  # the student on the labels
+    "labels",  # the same, at the temperature of a teacher's outputs: the control of what a temperature does by itself
     "kd",
     "fitnet",
     "subclass",

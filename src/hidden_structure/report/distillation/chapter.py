@@ -151,10 +151,10 @@ def _pictures(
                 "How many pieces?",
                 "Further right is better; marks of one line differ in the number of pieces of a class. Differences "
                 "within the grey band are those of a few held-out images.",
-                f"{_tuning(tried)}, on {held_out} training images that they were not taught: one image is "
-                f"{1 / held_out:.2g}. Hyper-parameters are chosen one after the other, "
-                "so the others are not equally well tuned for every number; of those that were tried the best is "
-                "shown. Band: one binomial standard error around KD.",
+                f"{_tuning(tried)}, on {held_out} training images that neither they nor their teachers, trained "
+                f"for this, have seen: one image is {1 / held_out:.2g}. Hyper-parameters are chosen one after the "
+                "other, so the others are not equally well tuned for every number; of those that were tried the best "
+                "is shown. Band: one binomial standard error around KD.",
                 lambda: figures.pieces(methods, tried, held_out),
             )
         )
