@@ -218,6 +218,26 @@ def test_what_students_cannot_be_taught_is_told_before_a_teacher_is_trained(tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_what_another_network_of_the_same_name_did_is_not_taken_up(tmp_path, monkeypatch):
+    """In a notebook one edits a network and compares again."""
+    monkeypatch.setattr(comparison, "distill", lambda plan, tasks: 1 / 0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "edited_nets.py").write_text(
+        "from hidden_structure.networks.mlp import MLP\n\n\n"
+        "def net(shape, classes):\n    return MLP(shape[2], classes, 1, 8, 'none')\n"
+    )
+    own = study(network={"name": "edited_nets:net", "depth": None, "width": None, "norm": None})
+    names = []
+    for edit in ("", "# wider\n"):
+        with (tmp_path / "edited_nets.py").open("a") as file:
+            file.write(edit)
+        with pytest.raises(ZeroDivisionError):
+            compare(SAMPLES, COARSE_OF, own, tmp_path / "work")
+        names.append({path.name for path in (tmp_path / "work").iterdir()})
+    assert len(names[1]) == 2
+
+
 def test_where_work_is_kept_depends_on_the_number_of_threads_and_not_on_torchs_before(tmp_path, monkeypatch):
     """A notebook's cell that was interrupted goes on, and results of other threads are not taken for its own."""
     monkeypatch.setattr(comparison, "distill", lambda plan, tasks: 1 / 0)

@@ -58,6 +58,7 @@ def _sentences(
     label = {row["method"]: row["label"] for row in methods}
     compared = {
         "kd": ("A student by KD", "the student alone"),
+        "tempered": ("A student by KD", "one that is taught labels by a loss with a temperature"),
         "lelp": ("A student by LELP", "one by KD of the same seed"),
         "rival": ("A student by LELP", f"one by {label.get(best_rival(students))}, the best other way to split"),
         "oracle": ("A student that is taught the true subclasses", "one by LELP"),
@@ -175,9 +176,10 @@ def _numbers(methods: Sequence[Mapping], students: Sequence[Mapping]) -> Numbers
         "distilled",
         "Students by method",
         "Accuracies on the teacher's classes and the gap between them, means in %; the difference to KD with the same "
-        f"teacher and seed in percentage points, with its 95 % interval (Student's t); {unit(students)}. S: pieces of "
-        "each class; beta and tau: temperatures of pieces and of classes; softness: the share of its class that an "
-        "image gives to all pieces alike, where it has one of its own; tried: students that chose these.",
+        f"teacher and seed in percentage points, with its 95 % interval (Student's t); {unit(students)}. All have the "
+        "same hyper-parameters and test set, of whose chance the intervals say nothing. S: pieces of each class; beta "
+        "and tau: temperatures of pieces and of classes; softness: the least share of its class that an image gives to "
+        "all pieces alike, where it has one of its own; tried: students that chose these.",
         (
             *("method", "source", "S", "beta", "softness", "tau", "outputs", "tried", "replications"),
             *("training", "test", "gap", "standard error", "difference to KD", "interval"),
