@@ -155,7 +155,13 @@ def compared(module: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_letters_are_distilled(example, tmp_path, monkeypatch, capsys):
     write_letters(tmp_path)
-    rows = compared(example("distil_letters"), tmp_path, monkeypatch)
+    module, asked = example("distil_letters"), []
+    chapter = module.few_classes.chapter
+    monkeypatch.setattr(
+        module.few_classes, "chapter", lambda study, of: asked.append(of("classes")) or chapter(study, of)
+    )
+    rows = compared(module, tmp_path, monkeypatch)
+    assert asked == [[{"test": 240}]], "claims are told another number of samples"
     assert [row["method"] for row in rows] == ["alone", "kd", "lelp"]
     said = capsys.readouterr().out
     for row, label in zip(rows, ("student alone", "KD", "LELP"), strict=True):
