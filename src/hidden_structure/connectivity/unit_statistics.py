@@ -15,6 +15,9 @@ from hidden_structure.networks.features import evaluation_mode, head
 Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
 Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
 
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+FEW = 2  # images, that tell what a network calls
+
 
 def unit_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Units:
     """Mean and standard deviation of every unit's output over samples and positions, in evaluation mode.
@@ -37,8 +40,9 @@ def mean_statistics(units: Sequence[Units]) -> Units:
 
 @torch.no_grad()
 def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator[Tensor], dict[str, nn.Module]]:
-    """The batches, and the linear and convolutional layers, which REPAIR corrects; not the head, whose units are the
-    classes: the linear layer that puts out what the network does, wherever it is registered, or else the last one."""
+    """The batches, and the linear and convolutional layers that the network calls, which REPAIR corrects; not the head,
+    whose units are the classes: the linear layer that puts out what the network does, wherever it is registered, or
+    else the last one."""
     batches, outputs = iter(batches), dict[nn.Module, Tensor]()
     first = next(batches, None)
     if first is None:
@@ -46,12 +50,12 @@ def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator
     with ExitStack() as stack:
         stack.enter_context(evaluation_mode(network))
         for module in network.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, LAYERS):
                 stack.callback(module.register_forward_hook(lambda own, _, out: outputs.update({own: out})).remove)
-        logits = network(first[:2].clone())
-    last = next((module for module, output in outputs.items() if output is logits), head(network))
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    layers = {name: module for name, module in network.named_modules() if isinstance(module, kinds)}
+        logits = network(first[:FEW].clone())
+    ends = (module for module, output in outputs.items() if output is logits and isinstance(module, nn.Linear))
+    last = next(ends, head(network))
+    layers = {name: module for name, module in network.named_modules() if module in outputs}
     return chain([first], batches), {name: layer for name, layer in layers.items() if layer is not last}
 
 
