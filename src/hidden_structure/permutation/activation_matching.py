@@ -40,7 +40,7 @@ class Reader(fx.Interpreter):
         return value
 
     def read(self, images: Tensor, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
-        """Float32 activations of each reading, its group's axis last."""
+        """Float32 activations of each reading, its group's axis last; of complex ones both parts, as two samples."""
         self.run(images.clone())  # a network that works in place must not change what the other gets
         found = {}
         for reading in readings:
@@ -51,7 +51,7 @@ class Reader(fx.Interpreter):
                 value = value.movedim((reading.parents, reading.dimension), (-2, -1)).flatten(-2)
             else:
                 value = value.movedim(reading.dimension, -1)
-            found[reading] = value.float()
+            found[reading] = (torch.view_as_real(value).movedim(-1, 0) if value.is_complex() else value).float()
         return found
 
     def _projected(self, value: Tensor, name: str, part: str) -> Tensor:

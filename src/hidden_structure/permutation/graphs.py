@@ -209,6 +209,13 @@ def _written(frames: Iterable[tuple[str, int]]) -> str:
     return ""
 
 
+def as_taken(network: nn.Module, images: Tensor) -> Tensor:
+    """The images where the network is, in the precision of its first parameter that is no integer; integers stay."""
+    numbers = (own for own in network.parameters() if own.is_floating_point() or own.is_complex())
+    parameter = next(numbers, images)
+    return images.to(parameter.device, parameter.dtype.to_real() if images.is_floating_point() else images.dtype)
+
+
 def bind(network: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> fx.GraphModule:
     """The graph over this network's own modules and parameters, which are shared, not copied."""
     targets = {node.target for node in graph.nodes if node.op in ("call_module", "get_attr")}
