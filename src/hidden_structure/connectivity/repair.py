@@ -27,7 +27,7 @@ from hidden_structure.connectivity.unit_statistics import (
 )
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.networks.weights import load_state, writer
+from hidden_structure.networks.weights import check_precision, load_state, writer
 from hidden_structure.training.batches import Images
 from hidden_structure.training.device import autocast
 
@@ -51,12 +51,13 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
 
     batches: float (b, channels, H, W) where the network is.
 
-    Raises InputError if a batch is too small to have a variance, or there are none; and, changing nothing, if running
-    statistics are read outside of their BatchNorm.
+    Raises InputError if a batch is too small to have a variance; and, changing nothing, if there are none, they are of
+    another precision than the network, or running statistics are read outside of their BatchNorm.
     """
     norms, batches = _batch_norms(network), iter(batches)
     if (first := next(batches, None)) is None:
         raise InputError("there are no images to recompute statistics from: raise interpolate.repair_samples")
+    check_precision(network, first.dtype)
     named = {name: module for name, module in network.named_modules() if module in norms}
     refuse_read_elsewhere(network, named, lambda norm: (norm.running_mean, norm.running_var), first[:FEW])
     momenta = [norm.momentum for norm in norms]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode, head
+from hidden_structure.networks.weights import check_precision
 
 Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
 Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
@@ -26,6 +27,8 @@ def unit_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Units:
     float32 or the network's own precision, and are merged, by size, in float64.
 
     batches: float (b, channels, H, W) where the network is.
+
+    Raises InputError if there are none, or they are of another precision than the network.
     """
     return observe(network, *with_layers(network, batches))
 
@@ -47,6 +50,7 @@ def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator
     first = next(batches, None)
     if first is None:
         raise InputError("there are no images to take statistics from: raise interpolate.repair_samples")
+    check_precision(network, first.dtype)
     with ExitStack() as stack:
         stack.enter_context(evaluation_mode(network))
         for module in network.modules():

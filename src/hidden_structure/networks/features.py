@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.networks.weights import computed
+from hidden_structure.networks.weights import check_precision, computed
 
 LOGITS = "logits"
 PENULTIMATE = "penultimate"
@@ -51,9 +51,10 @@ def activations(network: nn.Module, images: Tensor, layers: Sequence[str]) -> di
     graph: call it under torch.no_grad() where no gradient is wanted.
 
     Raises InputError if a layer is unknown, was not called, was called several times and is asked for without its
-    number, or has an output other than one tensor; or if "penultimate" is asked for and the network's output is not
-    that of its last linear layer.
+    number, or has an output other than one tensor; if "penultimate" is asked for and the network's output is not that
+    of its last linear layer; or if the images are of another precision than the network.
     """
+    check_precision(network, images.dtype)
     submodules = _submodules(network)
     module_of = {layer: _module_name(layer, submodules) for layer in layers if layer not in (LOGITS, PENULTIMATE)}
     calls: defaultdict[str, list[Tensor | None]] = defaultdict(list)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.networks.weights import check_precision
 from hidden_structure.training.device import autocast, memory_format
 
 Array = np.ndarray | Tensor
@@ -43,6 +44,11 @@ def on_device(pixels: Array, mean: Array, std: Array, device: torch.device) -> I
     return Images(torch.as_tensor(pixels).to(device), scale.float().to(device), shift.float().to(device))
 
 
+def check_takes(network: nn.Module, images: Images) -> None:
+    """Raises InputError if the network computes in another precision than its images will have."""
+    check_precision(network, images.normalise(images.pixels[:1]).dtype)
+
+
 def laid_out_for(network: nn.Module, images: Images) -> Images:
     """The same images, for a network that is trained on them."""
     return replace(images, memory_format=memory_format(network, images.pixels.device))
@@ -63,7 +69,10 @@ def fastest_batch_size(network: nn.Module, images: Images, precision: torch.dtyp
     half as large as they. Nor more than there is anything to gain from.
 
     images: where the network is. compared: several networks run side by side, whose values are to stay there together.
+
+    Raises InputError as `check_takes`.
     """
+    check_takes(network, images)
     largest, parts = 1, 2 if compared else 1
 
     def look(module: nn.Module, inputs: tuple, output: object) -> None:

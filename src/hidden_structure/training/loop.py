@@ -23,6 +23,7 @@ from hidden_structure.training.averaging import Average
 from hidden_structure.training.batches import (
     Images,
     alternating_flips,
+    check_takes,
     evaluation_batches,
     laid_out_for,
     training_batches,
@@ -117,10 +118,11 @@ def fit(
         section: where in params.yaml the recipe stands, for messages.
 
     Raises:
-        InputError: the batch size or the crop does not fit the data, or the processes, or the loss or at the end the
-            weights are not finite, or the state lies beyond the end of an epoch.
+        InputError: the batch size or the crop does not fit the data, or the processes, the network's precision is not
+            theirs, the loss or at the end the weights are not finite, or the state lies beyond the end of an epoch.
     """
     check_sizes(train, images.pixels.shape, share[1], section)
+    check_takes(state.network, images)
     images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
     objective = objective or partial(classify, smoothing=train.label_smoothing)
@@ -242,8 +244,10 @@ def evaluate(
 
     both_sides: of the mean of the logits of every image and its mirror image (test-time averaging).
 
-    Raises the error that `said` makes of a sentence if the loss is not finite.
+    Raises InputError if the network's precision is not that of the images, and the error that `said` makes of a
+    sentence if the loss is not finite.
     """
+    check_takes(network, images)
     loss = hits = 0.0
     with evaluation_mode(network):
         for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
