@@ -481,6 +481,30 @@ def test_the_head_is_what_puts_out_the_logits_and_else_the_last_layer(after):
     assert unit_statistics(WithMore(after), images_of(40).split(20)).keys() == {"a", "b"}
 
 
+class Behind(InAnyOrder):
+    """Puts out what a function makes of the logits; of two heads made last one is never called."""
+
+    def __init__(self, order, auxiliary):
+        super().__init__(order)
+        if auxiliary:
+            self.auxiliary = nn.Linear(16, 5).double()
+
+    def forward(self, images):
+        return super().forward(images).log_softmax(1)
+
+
+@pytest.mark.parametrize("order", [("a", "b", "out"), ("a", "out", "b"), ("out", "a", "b")])
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_the_head_is_the_same_with_a_function_behind_it(order, auxiliary):
+    assert unit_statistics(Behind(order, auxiliary), images_of(40).split(20)).keys() == {"a", "b"}
+
+
+def test_the_head_may_be_read_by_a_function_behind_a_layer_of_as_many_units():
+    network = WithMore(after=False)
+    network.b, network.out = nn.Linear(16, 5).double(), nn.Linear(5, 5).double()
+    assert unit_statistics(network, images_of(40).split(20)).keys() == {"a", "b"}
+
+
 def test_no_images_have_no_statistics():
     with pytest.raises(InputError, match="no images to take statistics from"):
         unit_statistics(network_of(0), [])

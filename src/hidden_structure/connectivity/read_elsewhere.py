@@ -1,6 +1,6 @@
 """Whether anything but a module itself reads its tensors, as tied weights are: one change would be for both."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 
 import torch
@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 
-Tensors = Callable[[nn.Module], Sequence[Tensor]]  # those of a module that must be its alone
+Tensors = Callable[[nn.Module], Iterable[Tensor]]  # those of a module that must be its alone
 
 
-@torch.no_grad()
 def refuse_read_elsewhere(
     network: nn.Module, modules: Mapping[str, nn.Module], tensors: Tensors, images: Tensor
 ) -> None:
@@ -20,20 +19,22 @@ def refuse_read_elsewhere(
 
     modules: by name; none may share its tensors with another. images: a few, float (b, channels, H, W).
     """
-    if not _reach_logits(network, modules.values(), tensors, images):
+    if not is_read_elsewhere(network, modules.values(), tensors, images):
         return
     for name, module in modules.items():
-        if _reach_logits(network, [module], tensors, images):
+        if is_read_elsewhere(network, [module], tensors, images):
             raise InputError(
                 f"{name} is called, but one of its tensors is read elsewhere in the network as well, and REPAIR would "
                 "change it for both: give each its own, or leave out their repair"
             )
 
 
-def _reach_logits(network: nn.Module, modules: Sequence[nn.Module], tensors: Tensors, images: Tensor) -> bool:
-    """Whether logits become NaN when the tensors are NaN all the time but while their module runs.
+@torch.no_grad()
+def is_read_elsewhere(network: nn.Module, modules: Collection[nn.Module], tensors: Tensors, images: Tensor) -> bool:
+    """Whether the network reads these tensors of any of the modules outside of its calls.
 
-    Values tell what a graph or gradients would not: what is read as data, without gradients, or before a hook.
+    Then logits become NaN when the tensors are NaN all the time but while their module runs. Values tell what a graph
+    or gradients would not: what is read as data, without gradients, or before a hook.
     """
     kept: dict[Tensor, Tensor] = {}
 

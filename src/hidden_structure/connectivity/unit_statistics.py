@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from hidden_structure.connectivity.read_elsewhere import is_read_elsewhere
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode, head
 from hidden_structure.networks.weights import check_precision
@@ -44,8 +45,7 @@ def mean_statistics(units: Sequence[Units]) -> Units:
 @torch.no_grad()
 def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator[Tensor], dict[str, nn.Module]]:
     """The batches, and the linear and convolutional layers that the network calls, which REPAIR corrects; not the head,
-    whose units are the classes: the linear layer that puts out what the network does, wherever it is registered, or
-    else the last one."""
+    whose units are the classes."""
     batches, outputs = iter(batches), dict[nn.Module, Tensor]()
     first = next(batches, None)
     if first is None:
@@ -57,10 +57,20 @@ def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator
             if isinstance(module, LAYERS):
                 stack.callback(module.register_forward_hook(lambda own, _, out: outputs.update({own: out})).remove)
         logits = network(first[:FEW].clone())
-    ends = (module for module, output in outputs.items() if output is logits and isinstance(module, nn.Linear))
-    last = next(ends, head(network))
+    last = _head(network, outputs, logits, first[:FEW])
     layers = {name: module for name, module in network.named_modules() if module in outputs}
     return chain([first], batches), {name: layer for name, layer in layers.items() if layer is not last}
+
+
+def _head(network: nn.Module, outputs: dict[nn.Module, Tensor], logits: Tensor, images: Tensor) -> nn.Linear:
+    """The linear layer that puts out the logits; or what something behind it, as a softmax, makes the logits of."""
+    called = {module: output for module, output in outputs.items() if isinstance(module, nn.Linear)}
+    if found := [module for module, output in called.items() if output is logits]:
+        return found[0]
+    last = head(network)
+    if last not in called and is_read_elsewhere(network, [last], nn.Module.parameters, images):  # by a function
+        return last
+    return next((module for module, output in reversed(called.items()) if output.shape == logits.shape), last)
 
 
 @dataclass
