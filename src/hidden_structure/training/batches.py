@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import check_precision
 from hidden_structure.training.device import autocast, memory_format
@@ -58,6 +59,23 @@ def evaluation_batches(images: Images, batch_size: int) -> Iterator[Tensor]:
     """Every image once, in order, normalised and unaugmented: float32 (b, channels, H, W)."""
     for pixels in images.pixels.split(batch_size):
         yield images.normalise(pixels)
+
+
+def check_labels(labels: Tensor, classes: int, name: str = "the images") -> None:
+    """Raises InputError if a label, int64 (n,), is none of 0 to classes - 1."""
+    if len(labels) and (smallest := int(labels.min())) < 0:
+        raise InputError(f"{name}: a label is {smallest}, classes are 0 or more")
+    if len(labels) and (largest := int(labels.max())) >= classes:
+        raise InputError(
+            f"{name}: labels reach {largest}, but the network tells {classes} classes apart: give labels below that"
+        )
+
+
+@torch.no_grad()
+def told_apart(network: nn.Module, images: Images, precision: torch.dtype) -> int:
+    """How many classes the network tells apart, as it puts out of the first image."""
+    with evaluation_mode(network), autocast(images.pixels.device, precision):
+        return network(images.normalise(images.pixels[:1])).shape[-1]  # of one image it may drop the first axis
 
 
 @torch.no_grad()

@@ -23,9 +23,11 @@ from hidden_structure.training.averaging import Average
 from hidden_structure.training.batches import (
     Images,
     alternating_flips,
+    check_labels,
     check_takes,
     evaluation_batches,
     laid_out_for,
+    told_apart,
     training_batches,
 )
 from hidden_structure.training.convolutions import weight_gradients
@@ -119,12 +121,15 @@ def fit(
 
     Raises:
         InputError: the batch size or the crop does not fit the data, or the processes, the network's precision is not
-            theirs, the loss or at the end the weights are not finite, or the state lies beyond the end of an epoch.
+            that of the images, a label to classify is of no class, the loss or at the end the weights are not finite,
+            or the state lies beyond the end of an epoch.
     """
     check_sizes(train, images.pixels.shape, share[1], section)
     check_takes(state.network, images)
     images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
+    if objective is None:
+        check_labels(labels, told_apart(state.network, images, precision))
     objective = objective or partial(classify, smoothing=train.label_smoothing)
     batches = len(labels) // train.batch_size
     if state.batch >= batches:
@@ -244,10 +249,11 @@ def evaluate(
 
     both_sides: of the mean of the logits of every image and its mirror image (test-time averaging).
 
-    Raises InputError if the network's precision is not that of the images, and the error that `said` makes of a
-    sentence if the loss is not finite.
+    Raises InputError if the network's precision is not that of the images or a label is of no class, and the error that
+    `said` makes of a sentence if the loss is not finite.
     """
     check_takes(network, images)
+    check_labels(labels, told_apart(network, images, precision))
     loss = hits = 0.0
     with evaluation_mode(network):
         for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
