@@ -187,6 +187,7 @@ def test_what_the_stage_writes_is_the_same_whatever_it_has_checked(tmp_path):
 
 
 NETWORKS = """
+import torch
 from torch import nn
 
 
@@ -203,6 +204,21 @@ class Plain(nn.Module):
 class Untraceable(Plain):
     def forward(self, images):
         return super().forward(images if images.sum() > 0 else images * 2)
+
+
+class Masked(Plain):
+    kept = True
+
+    def __init__(self, shape, classes):
+        super().__init__(shape, classes)
+        self.register_buffer("mask", torch.rand(16) < 0.5, persistent=self.kept)
+
+    def forward(self, images):
+        return self.head(self.relu(self.second(self.relu(self.first(images.flatten(1))) * self.mask)))
+
+
+class Forgetful(Masked):
+    kept = False
 
 
 class Twice(Plain):
@@ -234,6 +250,7 @@ class Tokens(Plain):
         ("Plain", None),
         ("Tokens", None),
         ("Untraceable", "spawn.network: features cannot be followed along lines: Untraceable cannot be traced"),
+        ("Masked", "spawn.network: features cannot be followed along lines: mask differs between the networks"),
         ("Twice", "spawn.network: features cannot be followed along lines: second is called several times in a pass"),
         ("Linear", "permute.methods: leave activations out: activations cannot be matched"),
     ],
@@ -253,5 +270,18 @@ def test_what_no_pair_of_networks_could_go_through_is_told_before_any_is_trained
     content["network"] = own
     found = problems(params.Study.model_validate(content), data)
     assert any(problem.startswith("finetune, network") for problem in found) == (
-        name == "Untraceable"
+        name in ("Untraceable", "Masked")
     )  # without norms not repaired
+
+
+def test_what_is_drawn_but_not_kept_among_the_weights_is_told_before_any_is_trained(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_forgetful.py").write_text(NETWORKS)
+    own = {"name": "my_forgetful:Forgetful", "depth": None, "width": None, "norm": None, "options": {}}
+    content = tiny.study(finetune=None, average=None)
+    content["network"] = own
+    said = "network.name: my_forgetful:Forgetful draws something at random that is not among its weights"
+    (found,) = problems(params.Study.model_validate(content), data)
+    assert found.startswith(said)
+    content["network"] = own | {"name": "my_forgetful:Masked"}  # nothing is drawn anew, and no two are interpolated
+    assert problems(params.Study.model_validate(content), data) == []

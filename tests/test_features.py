@@ -149,6 +149,24 @@ def test_a_network_that_does_not_end_in_a_linear_layer_has_no_penultimate_featur
 
 
 @pytest.mark.parametrize(
+    ("behind", "order", "says"),
+    [
+        (nn.LogSoftmax(1), ("layer", "head"), "no linear layer's: .*what a linear layer gives, with nothing behind it"),
+        (nn.LogSoftmax(1), ("head", "layer"), "no linear layer's: .*what a linear layer gives, with nothing behind it"),
+        (nn.Identity(), ("head", "layer"), "that of head, and not of layer, .*: make its head after all others"),
+    ],
+)
+def test_a_network_whose_output_is_not_its_heads_is_refused_with_the_reason(behind, order, says):
+    network = nn.Module()
+    layers = {"layer": nn.Linear(4, 4), "head": nn.Linear(4, 3)}
+    for name in order:
+        setattr(network, name, layers[name])
+    network.forward = lambda images: behind(network.head(network.layer(images)))
+    with pytest.raises(InputError, match=rf"^network\.name: the output of Module is {says}"):
+        activations(network, torch.randn(2, 4), ["penultimate"])
+
+
+@pytest.mark.parametrize(
     "parametrised",
     [
         nn.utils.parametrizations.weight_norm,

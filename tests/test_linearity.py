@@ -46,7 +46,7 @@ class Contiguous(Exact):
         return super().normalise(pixels).contiguous()
 
 
-def split_of(count, kind=Exact, classes=10):
+def split_of(count, kind=Exact, classes=4):
     generator = seeding.torch_generator("images")
     pixels = torch.randint(256, (count, 8, 8, 3), generator=generator, dtype=torch.uint8)
     labels = torch.randint(classes, (count,), generator=generator)

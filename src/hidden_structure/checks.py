@@ -29,7 +29,7 @@ from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import PENULTIMATE, extract
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.recovery.clustering import TSNE_SAMPLES
-from hidden_structure.rehearsal import READ, rehearse, rehearse_matching
+from hidden_structure.rehearsal import READ, rehearse, rehearse_matching, rehearse_reading
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import pick_device
 from hidden_structure.training.inputs import built_for
@@ -148,6 +148,8 @@ def _runnable(network: params.Network, image_shape: tuple[int, ...], classes: in
     """The network, which has put out logits and penultimate features of images of that shape."""
     made = initialise(network, image_shape, classes, "check")
     _run(made, image_shape, [PENULTIMATE])
+    again = initialise(network, image_shape, classes, "check again")
+    rehearse_reading(network, made, again, image_shape)
     return made
 
 

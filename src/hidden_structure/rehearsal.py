@@ -2,11 +2,15 @@
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from hidden_structure.connectivity.repair import has_batch_norm, repairer
 from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.linearity.layers import measure
 from hidden_structure.networks.build import initialise
+from hidden_structure.networks.features import LOGITS, PENULTIMATE, extract
+from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.activation_matching import paired_moments
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.seeding import numpy_generator
@@ -32,11 +36,32 @@ def rehearse(network: params.Network, image_shape: tuple[int, ...], classes: int
     measure(a, *states, [0.5], (images, torch.zeros(IMAGES, dtype=torch.int64)), repair)
 
 
+def rehearse_reading(network: params.Network, made: nn.Module, again: nn.Module, image_shape: tuple[int, ...]) -> None:
+    """Give a network the weights of another of its kind, as later stages read what an earlier one has trained.
+
+    again: of another seed; its weights are overwritten. image_shape: (H, W, channels).
+
+    Raises InputError if it does not compute what the other does.
+    """
+    load_state(again, made.state_dict())
+    first, second = (extract(own, [_noise(image_shape)], [PENULTIMATE, LOGITS], IMAGES) for own in (made, again))
+    if not all(torch.allclose(first[layer], second[layer], rtol=1e-4, equal_nan=True) for layer in first):
+        raise InputError(
+            f"network.name: {network.name} draws something at random that is not among its weights and would be lost "
+            "when these are read again: make it a parameter, or a buffer by register_buffer, and persistent"
+        )
+
+
 def rehearse_matching(network: params.Network, image_shape: tuple[int, ...], classes: int, symmetry: Symmetry) -> None:
     """Read the activations of two networks whose symmetry this is.
 
     Raises InputError as `paired_moments` does.
     """
     a, b = (initialise(network, image_shape, classes, f"rehearsal {name}") for name in "ab")
-    noise = torch.from_numpy(numpy_generator("rehearsal").standard_normal((IMAGES, *image_shape), dtype=np.float32))
-    paired_moments(symmetry, a, b, [noise.permute(0, 3, 1, 2)])
+    paired_moments(symmetry, a, b, [_noise(image_shape)])
+
+
+def _noise(image_shape: tuple[int, ...]) -> Tensor:
+    """float32 (IMAGES, channels, H, W)."""
+    drawn = numpy_generator("rehearsal").standard_normal((IMAGES, *image_shape), dtype=np.float32)
+    return torch.from_numpy(drawn).permute(0, 3, 1, 2)

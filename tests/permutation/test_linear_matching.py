@@ -6,8 +6,10 @@ import pytest
 import torch
 from architectures import make
 from test_symmetry import randomise
+from torch import nn
 from torch.func import functional_call
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation import linear_maps
 from hidden_structure.permutation.linear_maps import Element
 from hidden_structure.permutation.linear_matching import balanced, match_maps
@@ -66,3 +68,20 @@ def test_balanced_weights_have_the_least_norm_of_their_function(case):
         other = linear_maps.apply(maps, linear_maps.draw(maps, torch_generator("balance", index)), state)
         assert norm(state) < norm(other)
         assert torch.isclose(norm(balanced(maps, other)), norm(state), rtol=1e-9)
+
+
+class Complex(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*(nn.Linear(n, 12, dtype=torch.complex64) for n in (192, 12)))
+        self.head = nn.Linear(12, 4)
+
+    def forward(self, images):
+        return self.head(self.layers(images.flatten(1).to(self.layers[0].weight.dtype)).abs())
+
+
+def test_complex_weights_are_refused_before_they_lose_a_part():
+    network = Complex()
+    maps = derive_maps(network, torch.randn(3, 3, 8, 8))
+    with pytest.raises(InputError, match="is complex"):
+        match_maps(maps, network.state_dict(), network.state_dict(), torch_generator("match"))

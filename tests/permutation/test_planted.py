@@ -16,7 +16,7 @@ from hidden_structure.permutation.group import crossed
 from hidden_structure.permutation.matching import Problem
 from hidden_structure.permutation.permuting import draw, identity, invert
 from hidden_structure.permutation.symmetry import derive
-from hidden_structure.seeding import torch_generator
+from hidden_structure.seeding import global_seed, torch_generator
 from hidden_structure.training.batches import Images, evaluation_batches
 
 SETTINGS = {"restarts": 1, "samples": 48, "ste": {"epochs": 1, "batch_size": 16, "lr": 1e-3}}
@@ -73,6 +73,29 @@ class Mixer(nn.Module):
         for norm, mixed in zip(self.norms, self.tokens, strict=False):
             x = x + mixed(norm(x).transpose(1, 2)).transpose(1, 2)
         return self.head(self.norms[-1](x).mean(1))
+
+
+class Imaginary(nn.Module):
+    """Complex weights of which the real parts tell nothing, all being 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(n, 12, bias=False, dtype=torch.complex64) for n in (192, 12))
+        self.head = nn.Linear(12, 10)
+        with torch.no_grad():
+            for layer in self.layers:
+                layer.weight.real.zero_()
+
+    def forward(self, images):
+        units = self.layers[0](images.flatten(1).to(self.layers[0].weight.dtype))
+        return self.head(self.layers[1](units * units.abs()).abs())
+
+
+def test_complex_units_are_put_back_by_both_of_their_parts():
+    with global_seed("initialisation"):
+        found = found_again(posed("mlp", Imaginary()))
+    del found["none"]
+    assert all(row["units"] == 24 and row["found"] == 1 for row in found.values()), found
 
 
 class Squared(nn.Module):

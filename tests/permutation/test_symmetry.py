@@ -918,6 +918,49 @@ def test_what_is_not_understood_is_no_harm_where_all_is_fixed(name):
     assert sizes(symmetry) == [7]
 
 
+class Filtered(nn.Module):
+    """Its first parameter is no real number: a filter, complex, or a choice of entries."""
+
+    def __init__(self, first: torch.Tensor) -> None:
+        super().__init__()
+        self.complex = first.is_complex()
+        self.first = nn.Parameter(first, requires_grad=self.complex)
+        self.layer, self.relu, self.head = nn.Linear(192, 6), nn.ReLU(), nn.Linear(6, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        entries = images.flatten(1)
+        entries = (entries * self.first).abs() if self.complex else entries[:, self.first]
+        return self.head(self.relu(self.layer(entries)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "first", [torch.randn(192, dtype=torch.complex64), torch.arange(192).flip(0)], ids=["complex", "integers"]
+)
+def test_images_are_of_a_type_that_the_network_takes(first):
+    symmetry = derive(Filtered(first), tensors(*IMAGES))  # float64 images, of a float32 network
+    assert {name: group.size for name, group in symmetry.groups.items()} == {"layer.weight": 6}
+
+
+class Rotating(nn.Module):
+    """Complex units; those of one network are mapped by a complex layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.next = nn.Linear(192, 6, dtype=torch.complex64), nn.Linear(6, 5, dtype=torch.complex64)
+        self.head = nn.Linear(5, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        entries = images.flatten(1)
+        units = self.layer(torch.complex(entries, entries))
+        return self.head(self.next(units * units.abs()).abs())
+
+
+def test_complex_units_can_be_permuted():
+    symmetry = derive(Rotating(), tensors(*IMAGES))
+    assert {name: group.size for name, group in symmetry.groups.items()} == {"layer.weight": 6, "next.weight": 5}
+
+
 class Branching(nn.Module):
     def __init__(self) -> None:
         super().__init__()

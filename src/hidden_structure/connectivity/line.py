@@ -17,7 +17,7 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import as_state
-from hidden_structure.training.batches import Images, fastest_batch_size
+from hidden_structure.training.batches import Images, check_labels, fastest_batch_size
 from hidden_structure.training.loop import evaluate
 
 State = Mapping[str, Tensor]  # a network's state dict
@@ -157,12 +157,10 @@ def along_line(
 
 
 def check_split(name: str, split: Split) -> None:
-    """Raises InputError unless there is a label, 0 or more, for each of one image or more."""
+    """Raises InputError unless there is a label for each of one image or more."""
     images, labels = split
     if not len(labels) or len(labels) != len(images.pixels):
         raise InputError(f"{name}: got {len(labels)} labels of {len(images.pixels)} images: give one of each or more")
-    if int(labels.min()) < 0:
-        raise InputError(f"{name}: a label is {int(labels.min())}, classes are 0 or more")
 
 
 def batch_size_for(
@@ -177,10 +175,7 @@ def batch_size_for(
         size = fastest_batch_size(network, images, precision, compared)
     classes = kept[0].shape[-1]  # of a single image a network may drop the first axis
     for name, (_, labels) in splits.items():
-        if (largest := int(labels.max())) >= classes:
-            raise InputError(
-                f"{name}: labels reach {largest}, but the network tells {classes} classes apart: give labels below that"
-            )
+        check_labels(labels, classes, name)
     return size
 
 
@@ -258,8 +253,10 @@ def over_plane(
 ) -> list[list[float]]:
     """The split's loss (nats) at every place of the grid: rows are y, columns x. The network is left at the last one.
 
-    Raises InputError if the states do not fit the network, a label is of no class, or a loss is not finite.
+    Raises InputError if the states do not fit the network, there are no images, not as many labels, one of no class,
+    or a loss is not finite.
     """
+    check_split("the images", split)
     own, batch_size = network.state_dict(), batch_size_for(network, {"the images": split}, precision)
     plane = replace(plane, states=tuple(_beside(state, own) for state in plane.states))
 

@@ -9,16 +9,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hidden_structure.connectivity.line import Repair, State
-from hidden_structure.connectivity.unit_statistics import Units, mean_statistics, observe, unit_statistics, with_layers
+from hidden_structure.connectivity.read_elsewhere import refuse_read_elsewhere
+from hidden_structure.connectivity.unit_statistics import (
+    FEW,
+    Units,
+    mean_statistics,
+    observe,
+    unit_statistics,
+    with_layers,
+)
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.networks.weights import load_state, writer
+from hidden_structure.networks.weights import check_precision, load_state, writer
 from hidden_structure.training.batches import Images
 from hidden_structure.training.device import autocast
 
@@ -42,11 +51,16 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
 
     batches: float (b, channels, H, W) where the network is.
 
-    Raises InputError if a batch is too small to have a variance, or there are none.
+    Raises InputError if a batch is too small to have a variance; and, changing nothing, if there are none, they are of
+    another precision than the network, or running statistics are read outside of their BatchNorm.
     """
-    norms = _batch_norms(network)
+    norms, batches = _batch_norms(network), iter(batches)
+    if (first := next(batches, None)) is None:
+        raise InputError("there are no images to recompute statistics from: raise interpolate.repair_samples")
+    check_precision(network, first.dtype)
+    named = {name: module for name, module in network.named_modules() if module in norms}
+    refuse_read_elsewhere(network, named, lambda norm: (norm.running_mean, norm.running_var), first[:FEW])
     momenta = [norm.momentum for norm in norms]
-    seen = 0
     counts = Counter[_BatchNorm]()  # what each has seen itself: one that is called twice in a pass sees more
 
     def count_in(norm: _BatchNorm, inputs: tuple, named: dict[str, Tensor]) -> None:
@@ -61,13 +75,10 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
             stack.callback(norm.register_forward_pre_hook(count_in, with_kwargs=True).remove)
             norm.reset_running_stats()
             norm.training = True
-        for images in batches:
-            seen += len(images)
+        for images in chain([first], batches):
             if len(images) < 2:
                 raise InputError("a single image has no variance: raise interpolate.repair_samples")
             network(images.clone())  # for networks that work in place
-    if not seen:
-        raise InputError("there are no images to recompute statistics from: raise interpolate.repair_samples")
 
 
 @torch.no_grad()
@@ -92,11 +103,15 @@ def rescale(network: nn.Module, batches: Iterable[Tensor], units_a: Units, units
 def rescale_to(network: nn.Module, batches: Iterable[Tensor], targets: Units) -> None:
     """Give the units of a merged network these means and standard deviations, in place, as `rescale` does.
 
-    Raises InputError, and changes nothing, if layers share a parameter or one is called several times in a pass, for
-    they would need several scales; or if a parametrised weight cannot take the rescaled value.
+    Raises InputError, and changes nothing, if layers share a parameter, one is called several times in a pass, or its
+    weight or bias is read outside of it, for they would need several scales; or if a parametrised weight cannot take
+    the rescaled value.
     """
     batches, layers = with_layers(network, batches)
     _refuse_shared(network, layers)
+    first = next(batches)
+    batches = chain([first], batches)
+    refuse_read_elsewhere(network, layers, _stored, first[:FEW])
 
     def correct(module: nn.Module, name: str, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         scale, shift = (part.to(outputs) for part in _correction(module, (mean, std), targets[name]))
@@ -193,6 +208,11 @@ def _measured(
 
 def _batch_norms(network: nn.Module) -> list[_BatchNorm]:
     return [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+
+def _stored(layer: nn.Module) -> list[Tensor]:
+    """The tensors that a layer computes with: its parameters, and what a hook makes of them before each call."""
+    return [*layer.parameters(), *(value for value in vars(layer).values() if isinstance(value, Tensor))]
 
 
 def _refuse_shared(network: nn.Module, layers: dict[str, nn.Module]) -> None:

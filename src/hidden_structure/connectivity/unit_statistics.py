@@ -9,11 +9,16 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from hidden_structure.connectivity.read_elsewhere import is_read_elsewhere
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode, head
+from hidden_structure.networks.weights import check_precision
 
 Units = dict[str, tuple[Tensor, Tensor]]  # layer -> mean and standard deviation of its units, float64 (units,)
 Correct = Callable[[nn.Module, str, Tensor, Tensor, Tensor], Tensor]
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+FEW = 2  # images, that tell what a network calls
 
 
 def unit_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Units:
@@ -23,6 +28,8 @@ def unit_statistics(network: nn.Module, batches: Iterable[Tensor]) -> Units:
     float32 or the network's own precision, and are merged, by size, in float64.
 
     batches: float (b, channels, H, W) where the network is.
+
+    Raises InputError if there are none, or they are of another precision than the network.
     """
     return observe(network, *with_layers(network, batches))
 
@@ -37,22 +44,33 @@ def mean_statistics(units: Sequence[Units]) -> Units:
 
 @torch.no_grad()
 def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator[Tensor], dict[str, nn.Module]]:
-    """The batches, and the linear and convolutional layers, which REPAIR corrects; not the head, whose units are the
-    classes: the linear layer that puts out what the network does, wherever it is registered, or else the last one."""
+    """The batches, and the linear and convolutional layers that the network calls, which REPAIR corrects; not the head,
+    whose units are the classes."""
     batches, outputs = iter(batches), dict[nn.Module, Tensor]()
     first = next(batches, None)
     if first is None:
         raise InputError("there are no images to take statistics from: raise interpolate.repair_samples")
+    check_precision(network, first.dtype)
     with ExitStack() as stack:
         stack.enter_context(evaluation_mode(network))
         for module in network.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, LAYERS):
                 stack.callback(module.register_forward_hook(lambda own, _, out: outputs.update({own: out})).remove)
-        logits = network(first[:2].clone())
-    last = next((module for module, output in outputs.items() if output is logits), head(network))
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    layers = {name: module for name, module in network.named_modules() if isinstance(module, kinds)}
+        logits = network(first[:FEW].clone())
+    last = _head(network, outputs, logits, first[:FEW])
+    layers = {name: module for name, module in network.named_modules() if module in outputs}
     return chain([first], batches), {name: layer for name, layer in layers.items() if layer is not last}
+
+
+def _head(network: nn.Module, outputs: dict[nn.Module, Tensor], logits: Tensor, images: Tensor) -> nn.Linear:
+    """The linear layer that puts out the logits; or what something behind it, as a softmax, makes the logits of."""
+    called = {module: output for module, output in outputs.items() if isinstance(module, nn.Linear)}
+    if found := [module for module, output in called.items() if output is logits]:
+        return found[0]
+    last = head(network)
+    if last not in called and is_read_elsewhere(network, [last], nn.Module.parameters, images):  # by a function
+        return last
+    return next((module for module, output in reversed(called.items()) if output.shape == logits.shape), last)
 
 
 @dataclass

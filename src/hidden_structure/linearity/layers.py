@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.functional import linear
 
-from hidden_structure.connectivity.line import Repair, Split, State, check_split, interpolate
+from hidden_structure.connectivity.line import Repair, Split, State, batch_size_for, check_split, interpolate
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
@@ -29,7 +29,7 @@ from hidden_structure.linearity.products import dots, with_sum
 from hidden_structure.linearity.samples import FEW, Samples, samples_in
 from hidden_structure.networks.weights import computed, copy_of, load_state
 from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import Images, fastest_batch_size
+from hidden_structure.training.batches import Images
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and without underscores
@@ -83,7 +83,8 @@ def measure(
     test_error: fractions of the images on which the ends err (a, b; either: at least one), and at every alpha the
     merged network, the interpolated logits, and (disagreement) on which these two decide differently.
 
-    Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, or a feature is not
+    Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, a label is of no
+    class, or a feature is not
     finite, or too large for its square to be.
     """
     check_split("the images", split)
@@ -95,7 +96,7 @@ def measure(
     images, labels = split
     in_step = InStep(networks, images.normalise(images.pixels[:2]))
     layers = _Layers(in_step, alphas, _noise(images))
-    size = fastest_batch_size(networks[0], images, torch.float32, compared=True)
+    size = batch_size_for(networks[0], {"the images": split}, torch.float32, compared=True)
     rows: list[Key] = []
     distributions = decisions = None
     batches = zip(images.pixels.split(size), labels.split(size), strict=True)

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from hidden_structure.connectivity.line import Split, State, check_split
+from hidden_structure.connectivity.line import Split, State, batch_size_for, check_split
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.linearity.layers import is_activation, with_state
-from hidden_structure.training.batches import fastest_batch_size
 
 UPPER = ("a_below_b", "b_below_a")
 
@@ -28,14 +27,15 @@ def stitch(network: nn.Module, a: State, b: State, split: Split) -> dict[str, An
 
     Returns layers (names, in order of execution), a_below_b and b_below_a (an error each), error_a and error_b.
 
-    Raises InputError if torch.fx cannot trace the network, or not as it is, or the states do not fit.
+    Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, or a label is of no
+    class.
     """
     check_split("the images", split)
     images, labels = split
     in_step = InStep([with_state(network, state) for state in (a, b)], images.normalise(images.pixels[:2]))
     cuts = [node for node in in_step.nodes if node in in_step.of_images and is_activation(in_step.module, node)]
     wrong = {name: [0] * len(cuts) for name in UPPER}
-    ends, size = [0, 0], fastest_batch_size(in_step.networks[0], images, torch.float32, compared=True)
+    ends, size = [0, 0], batch_size_for(in_step.networks[0], {"the images": split}, torch.float32, compared=True)
     for pixels, targets in zip(images.pixels.split(size), labels.split(size), strict=True):
         for node in in_step.start(images.normalise(pixels)):
             outputs = in_step.advance(node)

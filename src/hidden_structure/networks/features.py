@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.networks.weights import computed
+from hidden_structure.networks.weights import check_precision, computed
 
 LOGITS = "logits"
 PENULTIMATE = "penultimate"
@@ -51,9 +51,10 @@ def activations(network: nn.Module, images: Tensor, layers: Sequence[str]) -> di
     graph: call it under torch.no_grad() where no gradient is wanted.
 
     Raises InputError if a layer is unknown, was not called, was called several times and is asked for without its
-    number, or has an output other than one tensor; or if "penultimate" is asked for and the network's output is not
-    that of its last linear layer.
+    number, or has an output other than one tensor; if "penultimate" is asked for and the network's output is not that
+    of its last linear layer; or if the images are of another precision than the network.
     """
+    check_precision(network, images.dtype)
     submodules = _submodules(network)
     module_of = {layer: _module_name(layer, submodules) for layer in layers if layer not in (LOGITS, PENULTIMATE)}
     calls: defaultdict[str, list[Tensor | None]] = defaultdict(list)
@@ -62,22 +63,26 @@ def activations(network: nn.Module, images: Tensor, layers: Sequence[str]) -> di
         calls[name].append(output.clone() if isinstance(output, Tensor) else None)
 
     found: dict[str, Tensor] = {}
-    head_output = None
+    ends: dict[str, Tensor] = {}  # what linear layers have put out at last
 
     def keep_input(name: str, module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        nonlocal head_output
-        found[PENULTIMATE] = inputs[0].flatten(1).clone()
-        head_output = output
+        if name == last:
+            found[PENULTIMATE] = inputs[0].flatten(1).clone()
+        ends[name] = output
 
-    heads = {PENULTIMATE: head(network)} if PENULTIMATE in layers else {}
+    heads, last = {}, None
+    if PENULTIMATE in layers:
+        made_last = head(network)
+        heads = {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+        last = next(name for name, module in heads.items() if module is made_last)
     with _hooked({name: submodules[name] for name in module_of.values()}, keep), _hooked(heads, keep_input):
         found[LOGITS] = network(images.clone())  # for networks that work in place
-    if heads and head_output is not found[LOGITS]:
-        last = next(name for name, module in network.named_modules() if module is heads[PENULTIMATE])
-        raise InputError(
-            f"network.name: the output of {type(network).__name__} is not that of {last}, the linear layer made last: "
-            "make its head after all others, or choose a network that ends in a linear layer"
-        )
+    if last is not None and ends.get(last) is not found[LOGITS]:
+        own = next((name for name, output in ends.items() if output is found[LOGITS]), None)
+        reason = "no linear layer's: let it put out what a linear layer gives, with nothing behind it"
+        if own is not None:
+            reason = f"that of {own}, and not of {last}, the linear layer made last: make its head after all others"
+        raise InputError(f"network.name: the output of {type(network).__name__} is {reason}")
     for layer, name in module_of.items():
         found[layer] = _one_call(layer, name, calls[name])
     return {layer: found[layer] for layer in layers}

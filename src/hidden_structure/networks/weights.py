@@ -4,7 +4,7 @@ The two differ where a layer's weight is parametrised: by torch.nn.utils.paramet
 and spectral_norm, or pruned.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
@@ -19,6 +19,25 @@ from torch.nn.utils.weight_norm import WeightNorm
 from hidden_structure.frame.errors import InputError
 
 HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
+
+
+def precision_of(network: nn.Module, otherwise: torch.dtype) -> torch.dtype:
+    """The floating-point type of most of a network's parameters, which it takes images in; or otherwise."""
+    counts = Counter[torch.dtype]()
+    for own in network.parameters():
+        if own.is_floating_point() or own.is_complex():
+            counts[own.dtype.to_real()] += own.numel()
+    return max(counts, key=counts.__getitem__, default=otherwise)
+
+
+def check_precision(network: nn.Module, images: torch.dtype) -> None:
+    """Raises InputError if images of this type are floating-point, but not of the network's precision."""
+    own = precision_of(network, images)
+    if images.is_floating_point and own != images:
+        name, own, given = type(network).__name__, *(str(dtype).removeprefix("torch.") for dtype in (own, images))
+        raise InputError(
+            f"{name} computes in {own}, but its images are {given}: give both one precision, as network.float() does"
+        )
 
 
 def load_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

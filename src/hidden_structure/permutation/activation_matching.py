@@ -14,6 +14,7 @@ from torch.nn.functional import linear
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.networks.weights import check_precision
 from hidden_structure.permutation.families import Family, Place, Relative, best, families, gain, places
 from hidden_structure.permutation.graphs import bind
 from hidden_structure.permutation.group import Reading, Symmetry
@@ -29,6 +30,7 @@ class Reader(fx.Interpreter):
     """Runs a network and keeps the activations that its symmetry's readings name."""
 
     def __init__(self, network: nn.Module, symmetry: Symmetry) -> None:
+        self.network = network
         super().__init__(bind(network, symmetry.graph, symmetry.constants))
         self.wanted = {reading.node for reading in symmetry.readings}
         self.kept: dict[str, Tensor] = {}
@@ -40,7 +42,8 @@ class Reader(fx.Interpreter):
         return value
 
     def read(self, images: Tensor, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
-        """Float32 activations of each reading, its group's axis last."""
+        """Float32 activations of each reading, its group's axis last; of complex ones both parts, as two samples."""
+        check_precision(self.network, images.dtype)
         self.run(images.clone())  # a network that works in place must not change what the other gets
         found = {}
         for reading in readings:
@@ -51,7 +54,7 @@ class Reader(fx.Interpreter):
                 value = value.movedim((reading.parents, reading.dimension), (-2, -1)).flatten(-2)
             else:
                 value = value.movedim(reading.dimension, -1)
-            found[reading] = value.float()
+            found[reading] = (torch.view_as_real(value).movedim(-1, 0) if value.is_complex() else value).float()
         return found
 
     def _projected(self, value: Tensor, name: str, part: str) -> Tensor:
@@ -130,7 +133,7 @@ def paired_moments(
 
     batches: images (b, channels, H, W) on the networks' device; each counts by its size.
 
-    Raises InputError if no activation of a group is read, or there are no images.
+    Raises InputError if no activation of a group is read, there are no images, or they are of another precision.
     """
     moments: Moments = {}
     for reading in symmetry.readings:

@@ -17,6 +17,7 @@ from hidden_structure.permutation.tracing import describe
 from hidden_structure.seeding import torch_generator
 
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}  # of the largest value on the way
+TOLERANCE |= {dtype.to_complex(): allowed for dtype, allowed in TOLERANCE.items()}
 COARSE = {**TOLERANCE, torch.float16: 0.1, torch.bfloat16: 0.1}  # of what is made of values of such a type
 ROUNDING = {torch.float64: 1e-14, torch.float32: 1e-6}  # a network that makes more than TOLERANCE of it is no judge
 VARIED = 65537  # factors drawn for weights, over and over; a prime, so that no two rows of a matrix get the same
@@ -35,7 +36,7 @@ def check(network: nn.Module, symmetry: Symmetry, layouts: NodeLayouts, images: 
     """
     permutation = moving(symmetry)
     for dtype in (torch.float64, torch.float32):
-        copy, inputs = deepcopy(network).to(dtype), images.to(dtype) if images.is_floating_point() else images
+        copy, inputs = deepcopy(network)._apply(partial(cast, dtype=dtype)), cast(images, dtype)
         vary(copy)
         constants = {name: cast(tensor, dtype) for name, tensor in symmetry.constants.items()}
         try:
@@ -75,6 +76,9 @@ def rounded(images: Tensor) -> Tensor:
 
 
 def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """In this precision; `network.to(dtype)` would drop the imaginary part of complex numbers."""
+    if tensor.is_complex():
+        return tensor.to(dtype.to_complex())
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
@@ -84,7 +88,7 @@ def vary(network: nn.Module) -> None:
     pool = torch.empty(2, VARIED).uniform_(-0.5, 0.5, generator=torch_generator("equivariance", "weights"))
     parameters = dict(network.named_parameters())
     for name, tensor in network.state_dict().items():
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() and not tensor.is_complex():
             continue
         flat, (added, scaled) = tensor.flatten(), pool.to(tensor)  # itself, if it is contiguous
         for part in flat.split(VARIED):
@@ -172,6 +176,6 @@ def _coarse(value: Any) -> float:
 def _largest(value: Any) -> float:
     if isinstance(value, tuple | list):
         return max(map(_largest, value), default=0.0)
-    if not isinstance(value, Tensor) or not value.is_floating_point() or not value.numel():
+    if not isinstance(value, Tensor) or value.dtype not in COARSE or not value.numel():
         return 0.0
     return value.abs().nan_to_num(0.0, 0.0, 0.0).max().item()

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.networks.weights import copy_of
+from hidden_structure.networks.weights import check_precision, copy_of, precision_of
 from hidden_structure.permutation.sizes import Sized, Values, batches, parts
 
 TORCH = str(Path(torch.__file__).parent)
@@ -118,9 +118,10 @@ def traced(network: nn.Module, images: Tensor) -> tuple[fx.Graph, dict[str, Tens
     images: (b, channels, H, W) as the network takes them, of its own device and type. They and the network are left as
     they are: what an operation in place would overwrite are copies.
 
-    Raises InputError if torch.fx cannot trace the network, if the network cannot take the images or does not put out
-    one tensor, or if the two outputs differ by more than rounding.
+    Raises InputError if torch.fx cannot trace the network, if the network cannot take the images, whose precision may
+    be another, or does not put out one tensor, or if the two outputs differ by more than rounding.
     """
+    check_precision(network, images.dtype)
     name, original, network = type(network).__name__, network, copy_of(network)
     given = f"images of shape {tuple(images.shape)} and type {images.dtype}".replace("torch.", "")
     graph, constants = trace(original, images)  # what its functions hold themselves is of it, not of a copy
@@ -207,6 +208,12 @@ def _written(frames: Iterable[tuple[str, int]]) -> str:
             path = Path(file)
             return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line}"
     return ""
+
+
+def as_taken(network: nn.Module, images: Tensor) -> Tensor:
+    """The images where the network is, in its precision; integers stay integers."""
+    dtype = precision_of(network, images.dtype) if images.is_floating_point() else images.dtype
+    return images.to(next(network.parameters(), images).device, dtype)
 
 
 def bind(network: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> fx.GraphModule:

@@ -12,6 +12,7 @@ a unit, holds the correlations with A's units.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from hidden_structure.permutation import weight_matching
 from hidden_structure.permutation.activation_matching import Moments, unit_scores
 from hidden_structure.permutation.group import Factor, Layout, Symmetry
 from hidden_structure.permutation.permuting import Permutation
-from hidden_structure.permutation.weight_matching import Matched, match_weights
+from hidden_structure.permutation.weight_matching import Matched, as_weight, match_weights
 
 
 def match_jointly(
@@ -76,7 +77,7 @@ def votes_of_weights(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str
     """The most that weights with units of each group can add to the sum of <A, pi(B)>: |A| |B| each."""
     votes = dict.fromkeys(symmetry.groups, 0.0)
     for name in weight_matching.distinct(symmetry, a, b):
-        largest = (a[name].double().norm() * b[name].double().norm()).item()
+        largest = prod(as_weight(state[name]).double().norm().item() for state in (a, b))
         factors = {factor.group for layout in symmetry.layouts[name] for segment in layout for factor in segment}
         for group in factors & symmetry.groups.keys():
             votes[group] += largest

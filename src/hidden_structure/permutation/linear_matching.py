@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.weights import as_state
 from hidden_structure.permutation.families import Family, Place, assign, families, places
 from hidden_structure.permutation.linear_maps import (
@@ -113,10 +114,13 @@ def match_maps(
         a, b: state dicts of two networks with these symmetries.
         generator, restarts: of weight matching (`match_weights`), which is run on the balanced networks.
 
-    Raises InputError if the networks differ in their weights, a weight is not finite, or a norm's scale is zero.
+    Raises InputError if the networks differ in their weights, a weight is complex or not finite, or a norm's scale is
+    zero.
     """
     for state in (a, b):
         check_state(maps.symmetry, state)
+        if found := [name for name in maps.symmetry.layouts if state[name].is_complex()]:
+            raise InputError(f"{found[0]} is complex, and maps are of real units: match by permutations")
     a, b = balanced(maps, a), balanced(maps, b)
     permutation = match_weights(maps.symmetry, a, b, generator, restarts).permutation
     start = Element(permutation, unmoved(maps).matrices)

@@ -1,6 +1,7 @@
 """Derives which groups of a network may be mapped by orthogonal or invertible matrices, and proves it."""
 
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.permutation.equivariance import TOLERANCE, NodeLayouts, cast, first_wrong, vary
 from hidden_structure.permutation.families import places
+from hidden_structure.permutation.graphs import as_taken
 from hidden_structure.permutation.linear_flow import Flow, Nonlinear, follow
 from hidden_structure.permutation.linear_maps import LinearMaps, Scale, Turned, apply, draw, fold, transformed
 from hidden_structure.permutation.permuting import permute
@@ -29,8 +31,7 @@ def derive_maps(network: nn.Module, images: Tensor) -> LinearMaps:
     Raises InputError as `derive`.
     """
     symmetry, layouts = derive_all(network, images)
-    parameter = next(network.parameters(), images)
-    images = images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype)
+    images = as_taken(network, images)
     flows, reasons = {}, {}
     for group in symmetry.groups:
         try:
@@ -89,8 +90,8 @@ def _check(network: nn.Module, maps: LinearMaps, layouts: NodeLayouts, turned: T
         return transformed(maps.symmetry, element.matrices, turned, name, own, permuted)
 
     for dtype in (torch.float64, torch.float32):
-        inputs = images.to(dtype) if images.is_floating_point() else images
-        plain, folded, mapped = (deepcopy(network).to(dtype) for _ in range(3))
+        inputs = cast(images, dtype)
+        plain, folded, mapped = (deepcopy(network)._apply(partial(cast, dtype=dtype)) for _ in range(3))
         vary(plain)
         _fill(folded, fold(maps, plain.state_dict()))
         _fill(mapped, apply(maps, element, folded.state_dict()))

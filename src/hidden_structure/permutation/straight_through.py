@@ -23,7 +23,14 @@ from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, permute_tensor
 from hidden_structure.permutation.weight_matching import Ascent, Matched
 from hidden_structure.seeding import Name, torch_generator
-from hidden_structure.training.batches import Images, evaluation_batches, training_batches
+from hidden_structure.training.batches import (
+    Images,
+    check_labels,
+    check_takes,
+    evaluation_batches,
+    told_apart,
+    training_batches,
+)
 from hidden_structure.training.device import autocast
 from hidden_structure.training.updates import adam
 
@@ -50,10 +57,13 @@ def match_straight_through(
 
     The objective is minus the mean cross-entropy half-way (nats), with BatchNorm statistics of the batch.
 
-    Raises InputError if the batch size does not fit the images, or the loss is not finite.
+    Raises InputError if the batch size does not fit the images, the network's precision is not theirs, a label is of no
+    class, or the loss is not finite.
     """
     if recipe.batch_size > len(labels):
         raise InputError(f"permute.ste.batch_size: {recipe.batch_size} is more than the {len(labels)} images: lower it")
+    check_takes(network, images)
+    check_labels(labels, told_apart(network, images, precision))
     name_of = {parameter: name for name, parameter in network.named_parameters()}
     names = list(name_of.values())
     free = {name: a[name].detach().clone().requires_grad_() for name in names}

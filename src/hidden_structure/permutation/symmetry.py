@@ -17,7 +17,7 @@ from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
 from hidden_structure.permutation.equivariance import NodeLayouts, check
-from hidden_structure.permutation.graphs import bind, traced
+from hidden_structure.permutation.graphs import as_taken, bind, traced
 from hidden_structure.permutation.group import Factor, Group, Layout, Reading, Symmetry
 from hidden_structure.permutation.operations import Labels, Stacked
 from hidden_structure.permutation.permuting import has_parent_outside
@@ -39,8 +39,7 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
 @torch.no_grad()
 def derive_all(network: nn.Module, images: Tensor) -> tuple[Symmetry, NodeLayouts]:
     """As `derive`; and of every node of the graph the layouts of its output."""
-    parameter = next(network.parameters(), images)
-    images = images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype)
+    images = as_taken(network, images)
     graph, constants = traced(network, images)
     with evaluation_mode(network):
         tracer = Tracer(bind(network, graph, constants))

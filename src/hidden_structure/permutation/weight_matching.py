@@ -87,7 +87,7 @@ class Ascent:
             if broken := [name for name in symmetry.layouts if not state[name].isfinite().all()]:
                 raise InputError(f"units cannot be matched: {broken[0]} is not finite: did the training diverge?")
         names = distinct(symmetry, a, b) if names is None else names
-        self.a, self.b = ({name: _weight(state[name]) for name in names} for state in (a, b))
+        self.a, self.b = ({name: as_weight(state[name]) for name in names} for state in (a, b))
         self.families = families(symmetry)
         self.terms = self._terms()
         self.tolerance = TOLERANCE * sum((self.a[name].norm() * self.b[name].norm()).item() for name in self.a)
@@ -194,7 +194,7 @@ class Ascent:
         self.prices = self.prices or {
             family: np.zeros(family.parents, np.float32) for family in self.families if not family.children
         }
-        self.a = {name: _weight(a[name]) for name in self.a}
+        self.a = {name: as_weight(a[name]) for name in self.a}
         self.scored, self.units_of_a, self.settled = {}, {}, {}
 
     def turn_to(self, weights: Mapping[str, Tensor]) -> None:
@@ -222,7 +222,9 @@ class Ascent:
             gained = sum(self.improve(family) for family in order) > 0
 
 
-def _weight(tensor: Tensor) -> Tensor:
+def as_weight(tensor: Tensor) -> Tensor:
+    """float32, on the CPU; of complex numbers both parts, along an axis more that comes last."""
+    tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return tensor.detach().to("cpu", torch.float32).contiguous()
 
 

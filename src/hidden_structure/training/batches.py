@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.networks.weights import check_precision
 from hidden_structure.training.device import autocast, memory_format
 
 Array = np.ndarray | Tensor
@@ -43,6 +45,11 @@ def on_device(pixels: Array, mean: Array, std: Array, device: torch.device) -> I
     return Images(torch.as_tensor(pixels).to(device), scale.float().to(device), shift.float().to(device))
 
 
+def check_takes(network: nn.Module, images: Images) -> None:
+    """Raises InputError if the network computes in another precision than its images will have."""
+    check_precision(network, images.normalise(images.pixels[:1]).dtype)
+
+
 def laid_out_for(network: nn.Module, images: Images) -> Images:
     """The same images, for a network that is trained on them."""
     return replace(images, memory_format=memory_format(network, images.pixels.device))
@@ -54,6 +61,23 @@ def evaluation_batches(images: Images, batch_size: int) -> Iterator[Tensor]:
         yield images.normalise(pixels)
 
 
+def check_labels(labels: Tensor, classes: int, name: str = "the images") -> None:
+    """Raises InputError if a label, int64 (n,), is none of 0 to classes - 1."""
+    if len(labels) and (smallest := int(labels.min())) < 0:
+        raise InputError(f"{name}: a label is {smallest}, classes are 0 or more")
+    if len(labels) and (largest := int(labels.max())) >= classes:
+        raise InputError(
+            f"{name}: labels reach {largest}, but the network tells {classes} classes apart: give labels below that"
+        )
+
+
+@torch.no_grad()
+def told_apart(network: nn.Module, images: Images, precision: torch.dtype) -> int:
+    """How many classes the network tells apart, as it puts out of the first image."""
+    with evaluation_mode(network), autocast(images.pixels.device, precision):
+        return network(images.normalise(images.pixels[:1])).shape[-1]  # of one image it may drop the first axis
+
+
 @torch.no_grad()
 def fastest_batch_size(network: nn.Module, images: Images, precision: torch.dtype, compared: bool = False) -> int:
     """How many images at once a network computes fastest with.
@@ -63,7 +87,10 @@ def fastest_batch_size(network: nn.Module, images: Images, precision: torch.dtyp
     half as large as they. Nor more than there is anything to gain from.
 
     images: where the network is. compared: several networks run side by side, whose values are to stay there together.
+
+    Raises InputError as `check_takes`.
     """
+    check_takes(network, images)
     largest, parts = 1, 2 if compared else 1
 
     def look(module: nn.Module, inputs: tuple, output: object) -> None:

@@ -24,8 +24,11 @@ from hidden_structure.training.averaging import Average
 from hidden_structure.training.batches import (
     Images,
     alternating_flips,
+    check_labels,
+    check_takes,
     evaluation_batches,
     laid_out_for,
+    told_apart,
     training_batches,
 )
 from hidden_structure.training.convolutions import weight_gradients
@@ -118,13 +121,17 @@ def fit(
         section: where in params.yaml the recipe stands, for messages.
 
     Raises:
-        InputError: the batch size or the crop does not fit the data, the network or the processes, or the loss or at
-            the end the weights are not finite, or the state lies beyond the end of an epoch.
+        InputError: the batch size or the crop does not fit the data, the network or the processes, the network's
+            precision is not that of the images, a label to classify is of no class, the loss or at the end the weights
+            are not finite, or the state lies beyond the end of an epoch.
     """
     check_sizes(train, images.pixels.shape, share[1], section)
+    check_takes(state.network, images)
     check_batch(train, state.network, images.pixels.shape, share[1], section)
     images = laid_out_for(state.network, images)
     model = distributed.parallel(state.network, images.pixels.device)
+    if objective is None:
+        check_labels(labels, told_apart(state.network, images, precision))
     objective = objective or partial(classify, smoothing=train.label_smoothing)
     batches = len(labels) // train.batch_size
     if state.batch >= batches:
@@ -261,8 +268,11 @@ def evaluate(
 
     both_sides: of the mean of the logits of every image and its mirror image (test-time averaging).
 
-    Raises the error that `said` makes of a sentence if the loss is not finite.
+    Raises InputError if the network's precision is not that of the images or a label is of no class, and the error that
+    `said` makes of a sentence if the loss is not finite.
     """
+    check_takes(network, images)
+    check_labels(labels, told_apart(network, images, precision))
     loss = hits = 0.0
     with evaluation_mode(network):
         for inputs, targets in zip(evaluation_batches(images, batch_size), labels.split(batch_size), strict=True):
