@@ -58,7 +58,8 @@ def curves(names: Sequence[str]) -> Figure:
     left, right = figure.subplots(1, 2)
     epochs = np.arange(10.0)
     for place, name in enumerate(names):
-        band(left, (epochs, place + np.exp(-epochs), np.full(10, 0.1)), f"C{place % 10}", "-", plain(name))
+        mean = place + np.exp(-epochs)
+        band(left, (epochs, mean, mean - 0.1, mean + 0.1), f"C{place % 10}", "-", plain(name))
     left.set(xlabel="epoch", ylabel="NC1")
     left.legend()
     right.imshow(np.arange(16.0).reshape(4, 4))

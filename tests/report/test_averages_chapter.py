@@ -1,5 +1,6 @@
 """The chapter on means of several networks: judged on sets that share none, unmatched networks support nothing."""
 
+import pytest
 import synthetic_averages as made
 
 from hidden_structure.frame import params, tables
@@ -104,6 +105,21 @@ def test_the_figure_shows_every_matching_at_every_count(tmp_path):
     assert [axes.get_yscale() for axes in figure.axes] == ["linear", "linear", "log"]
     with style(STUDY.report.style):
         assert written(made.results(3, (3,))).pictures[0].draw()  # without an interval
+
+
+def test_no_interval_on_a_logarithmic_axis_reaches_zero():
+    found = made.results(12)
+    for row in found["average"]:
+        for own in row["means"]:
+            own["test_loss"] = 1.0 if row["seeds"][0] else 3.0
+    with style(STUDY.report.style):
+        loss = written(found).pictures[0].draw().axes[-1]
+    bars = [bar for container in loss.containers for bar in container.lines[2][0].get_segments()]
+    assert bars
+    assert all(low > 0 for (_, low), _ in bars)
+    for container in loss.containers:
+        ((_, low), (_, high)), (middle,) = container.lines[2][0].get_segments()[0], container.lines[0].get_ydata()
+        assert low * high == pytest.approx(middle**2), "as far to either side on this axis"
 
 
 def test_every_table_is_read_as_it_was_written():

@@ -1,12 +1,14 @@
 """The chapter on mode connectivity: what a claim rests on, and that no control or untrained network passes one."""
 
+import numpy as np
 import pytest
 import synthetic_connectivity as made
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.report.chapter import Chapter
-from hidden_structure.report.connectivity import claims, lines
+from hidden_structure.report.connectivity import claims, lines, series
 from hidden_structure.report.connectivity.chapter import chapter
+from hidden_structure.report.plotted import data_of
 
 HEIGHTS = ("barrier", "instability", "midpoint", "ends")
 
@@ -241,6 +243,44 @@ def test_the_chapter_is_made_of_what_the_tables_hold(tmp_path, plan):
     assert set(drawn) == fitted | {"spawning", "lines", "plane", "widths", "lines-all", "widths-all"}
     for figure in drawn.values():
         figure.canvas.draw()
+
+
+def test_bands_on_a_logarithmic_axis_reach_as_far_to_either_side_and_never_to_zero(plan, found):
+    """Pairs so unlike that the mean less the standard deviation would be below 0."""
+
+    def unlike(row):
+        factor = 1000.0 ** (row["seeds"][0] % 2)
+        scaled = {"test_loss", "test_calibrated_loss", "temperature"} & {*row}
+        return row | {name: [factor * value for value in row[name]] for name in scaled}
+
+    drawn = {picture.name: picture.draw() for picture in chapter(plan, changed(found, unlike)).pictures}
+    for name, panels in (("lines", 2), ("temperature", 4)):
+        logarithmic = [axes for axes in drawn[name].axes if axes.get_yscale() == "log"]
+        assert len(logarithmic) == panels
+        rows = [row for row in data_of(drawn[name]) if row.get("low") not in (None, row.get("high"))]
+        assert all(row["low"] > 0 for row in rows)
+        wide = [row for row in rows if row["high"] > 10 * row["low"]]
+        assert wide
+        assert all(row["low"] * row["high"] == pytest.approx(row["y"] ** 2) for row in wide)
+
+
+def test_values_without_a_logarithm_leave_a_gap_and_those_below_the_floor_count_as_it():
+    rows = [{"at": [1.0, 0.0, 1e-9, 1e-9]}, {"at": [4.0, 2.0, 1e-9, 1e-2]}]
+    middle, low, high = series.over_pairs(rows, lambda row: row["at"], 0.0)
+    assert [middle[0], np.isnan(middle[1]), middle[2]] == [pytest.approx(2), True, pytest.approx(1e-9)]
+    assert low[0] * high[0] == pytest.approx(4)
+    middle, *_ = series.over_pairs(rows, lambda row: row["at"], 1e-6)
+    assert np.isnan(middle[2])
+    assert middle[3] == pytest.approx(1e-4)
+    middle, low, high = series.over_pairs(rows, lambda row: row["at"])
+    assert (middle[1], low[1], high[1]) == pytest.approx((1, 1 - 2**0.5, 1 + 2**0.5)), "as it is on other axes"
+
+
+def test_an_axis_of_barriers_goes_down_to_none_however_high_they_are(plan, found):
+    high = chapter(plan, changed(found, lambda row: flat(row, 0.3 + 0.1 * (row["seeds"][0] % 2))))
+    for picture in high.pictures:
+        if picture.name.startswith("widths"):
+            assert {axes.get_ylim()[0] for axes in picture.draw().axes} == {0}
 
 
 def without_temperature(found):

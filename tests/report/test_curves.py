@@ -56,6 +56,14 @@ def test_zero_is_on_the_axis_of_shares_where_it_occurs_and_nowhere_else():
         assert ("0" in [label.get_text() for label in axes.get_yticklabels()]) == (0.0 in values)
 
 
+def test_zero_is_on_the_axis_of_shares_where_a_band_comes_near_it():
+    axes = Figure().add_subplot()
+    curve(axes, [([0, 1], [0.5, 0.01]), ([0, 1], [0.5, 0.0001])], "black")
+    down_to_none(axes, 1e-3)
+    assert min(axes.lines[0].get_ydata()) > 1e-3
+    assert axes.get_yscale() == "symlog"
+
+
 @pytest.mark.parametrize("ends", [(2.1, 9.0), (2.2, 9.5), (1.1, 4.8), (5.0, 15.0), (0.0005, 0.003), (3.0, 80.0)])
 def test_no_logarithmic_axis_has_less_than_two_labels(ends):
     for name in "xy":

@@ -184,6 +184,17 @@ def test_what_was_trained_is_told_with_its_cost():
     assert finetuned["test accuracy"] == "0.81"
 
 
+def test_no_band_of_the_layers_reaches_zero():
+    found = made.result()
+    for row in found["pairs"]:
+        for value in (value for layer in row["layers"] for value in layer["dissimilarity"]):
+            value["mean"] *= 1000.0 ** (row["seed"] % 2)
+    figure = written(found).pictures[0].draw()
+    corners = [path.vertices[:, 1] for axes in figure.axes for band in axes.collections for path in band.get_paths()]
+    assert corners
+    assert all((ends > 0).all() for ends in corners)
+
+
 @pytest.mark.parametrize("norm", [True, False])
 def test_figures_show_what_the_tables_hold(tmp_path, norm):
     found = made.result(norm=norm)

@@ -1,12 +1,20 @@
 """The chapter on LLFC: what a claim rests on, and that no control or untrained network passes one."""
 
+import numpy as np
 import pytest
 import synthetic_connectivity as made
 import synthetic_results
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from hidden_structure.frame.errors import InputError
+from hidden_structure.report import plotting
+from hidden_structure.report.connectivity import series
 from hidden_structure.report.linearity import claims
 from hidden_structure.report.linearity.chapter import chapter
+
+FORMS = {marker for _, marker in series.LOOKS} | set(series.OF_K)
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +195,65 @@ def test_the_chapter_is_made_of_what_the_tables_hold(tmp_path, network, layers):
     assert heights == {(0, 1)}, "both panels on one scale"
     labels = {label.get_text() for axes in drawn["linearity"].axes for label in axes.get_xticklabels()}
     assert all(label.isdigit() for label in labels), "blocks are numbered, not named"
+
+
+def scaled(found, factor):
+    """All that was measured layer by layer, times what the factor says of the row."""
+
+    def row_of(row):
+        if "layers" not in row:
+            return row
+        layers = {name: [factor(row) * value for value in values] for name, values in row["layers"].items()}
+        return row | {"layers": layers}
+
+    return (found | {"features": [row_of(row) for row in found["features"]]}).__getitem__
+
+
+def test_no_band_on_a_logarithmic_axis_reaches_zero(plan, found):
+    own = chapter(plan, scaled(found, lambda row: 1000.0 ** (row["seeds"][0] % 2)))
+    bands = 0
+    for picture in own.pictures:
+        for axes in picture.draw().axes:
+            if axes.get_yscale() == "log":
+                corners = [path.vertices[:, 1] for band in axes.collections for path in band.get_paths()]
+                assert all((ends > 0).all() for ends in corners), picture.name
+                bands += len(corners)
+    assert bands
+
+
+def test_a_panel_says_that_all_it_would_show_is_below_the_floor(plan, found):
+    last = found["forks"][-1]["k"]
+    own = chapter(plan, scaled(found, lambda row: 1e-12 if row["k"] == last else 1.0))
+    (picture,) = (picture for picture in own.pictures if picture.name == "commutativity-all")
+    said = {axes.get_title(): [text.get_text() for text in axes.texts] for axes in picture.draw().axes}
+    empty = [title for title, texts in said.items() if texts == ["below 1e-6 throughout"]]
+    assert len(empty) == 1
+    assert "k = " in empty[0]
+    assert "1e-6" in next(picture for picture in own.pictures if picture.name == "conditions").making
+
+
+def faces(line):
+    """How light the middle of the line's mark is, 0 to 255, were its edge black and it white inside."""
+    figure = Figure(figsize=(0.3, 0.3), dpi=160)
+    canvas = FigureCanvasAgg(figure)
+    style = {"markersize": line.get_markersize(), "markeredgewidth": line.get_markeredgewidth()}
+    figure.add_artist(Line2D([0.5], [0.5], marker=line.get_marker(), color="black", markerfacecolor="white", **style))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[22:26, 22:26, :3].max()
+
+
+def test_hollow_marks_look_hollow_whatever_their_form(plan, found):
+    """An edge may be as wide as the arm of a cross."""
+    own = chapter(plan, found.__getitem__)
+    with plotting.style(plan.report.style):
+        laws, together = (
+            next(picture for picture in own.pictures if picture.name == name).draw() for name in ("laws", "together")
+        )
+        marks = [line for axes in (*laws.axes[:2], *together.axes) for line in axes.lines if line.get_marker() in FORMS]
+    hollow = [line for line in marks if line.get_markerfacecolor() in ("white", "none")]
+    assert {line.get_marker() for line in hollow} == {line.get_marker() for line in marks} > {"P", "X"}
+    assert len(hollow) == len(marks) / 2
+    assert min(map(faces, hollow)) > 240
 
 
 def test_a_study_without_matching_or_further_widths_has_a_chapter(tmp_path):

@@ -1,5 +1,6 @@
 """From which k on networks are stable: bracketed between two k, a claim that can fail; every k told twice."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -76,6 +77,14 @@ def test_a_bound_between_the_two_k_is_not_told():
     assert stable.holds(0.0), "nothing was measured before the first k"
     (alone,) = onset.brackets(heights([0.5] * 7)[:1], FORKS[:1])
     assert str(alone) == "at no k, of which 0 alone was measured"
+
+
+def test_a_finding_tells_both_ends_of_the_bracket_and_which_the_claim_counts(plan, found):
+    said = onset.findings(plan, high_before(found, lambda row: 44).__getitem__)
+    assert all(re.search(r"between 22 steps .* and 44 steps .*claim counts the later\.$", one) for one in said), said
+    assert all("measured" in claim.criterion.quantity for claim in onsets(plan, found).values())
+    said = onset.findings(plan, high_before(found, lambda row: 0).__getitem__)
+    assert not any("the later" in one for one in said), "stable from the first k on there is but one"
 
 
 @pytest.mark.parametrize(

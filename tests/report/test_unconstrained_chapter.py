@@ -121,6 +121,7 @@ def test_no_panel_looks_like_failure_where_the_optimum_is_no_simplex():
 def test_the_minority_is_drawn_where_it_has_an_angle_beside_theory():
     panels = {picture.name: picture.draw() for picture in made().pictures}["minority"].axes
     assert [list(axes.lines[2].get_xdata()) for axes in panels] == [[20, 20]] * 2 + [[200, 200]] * 2
+    assert all(axes.get_xlabel() for axes in panels), "each row has ratios of its own"
     for cosines in panels[::2]:
         assert [value == value for value in cosines.lines[1].get_ydata()] == [True] * 6 + [False]
 

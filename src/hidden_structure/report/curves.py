@@ -78,10 +78,10 @@ def beside(axes: Axes, model: np.ndarray, network: np.ndarray) -> None:
 def down_to_none(axes: Axes, one: float) -> None:
     """A logarithmic axis for shares, linear below the share `one` that a single case is, where any is as low.
 
-    So 0 is on the axis where it is needed.
+    So 0 is on the axis where it is needed: by a line, or by the band around it.
     """
     values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
-    if values.min() >= one:
+    if axes.dataLim.y0 >= one:
         logarithmic(axes)
         return
     axes.set_yscale("symlog", linthresh=one, linscale=0.3)

@@ -233,15 +233,14 @@ def add_letters(figure: Figure) -> None:
 def band(
     axes: Axes, curve: tuple[np.ndarray, ...], colour: str, line: str, label: str | None = None, **style: object
 ) -> None:
-    """A line at the mean and a band of one spread to either side; curve: epochs (or alphas), mean, spread."""
-    epochs, mean, spread = curve
+    """A line in a band; curve: epochs (or alphas, or layers), the line, and the ends of the band."""
+    epochs, mean, low, high = curve
     axes.plot(epochs, mean, line, color=colour, label=label, **style)
-    axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
+    axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def logarithmic_axis(*panels: Axes, floor: float = 0.0) -> None:
-    """One logarithmic axis over the range of the panels' lines above the floor: a band may reach 0, which has no
-    logarithm."""
+    """One logarithmic axis over the range of the panels' lines above the floor."""
     values = np.concatenate([np.empty(0), *(line.get_ydata() for axes in panels for line in axes.lines)])
     values = values[values > floor]
     if not len(values):  # a scale without a value could not be drawn

@@ -97,9 +97,9 @@ def _picture(averages: Sequence[Mapping], averaged: Sequence[Mapping], which: st
     return Picture(
         "averages",
         "Means of several networks",
-        "Points are means over sets of networks, bars their 95 % interval where there are several sets: sets of one "
-        "size share no network. Grey ticks are single means of networks matched in pairs, one for each network that "
-        "the others are matched to: what hangs on the choice.",
+        "Points are means over sets of networks, which share none where they are of one size, bars their 95 % interval "
+        "where there are several, of the loss both of its logarithm. Grey ticks are single means of networks matched "
+        "in pairs, one for each network that the others are matched to: what hangs on the choice.",
         f"{which} {sets}. The ensemble is the mean of probabilities. "
         "Matched by their weights; REPAIR gives the mean's units the means of the networks' own statistics, or "
         "recomputes those of BatchNorm.",

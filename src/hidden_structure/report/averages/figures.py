@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -28,7 +29,8 @@ def against_count(averages: Sequence[Mapping], averaged: Sequence[Mapping]) -> F
             for place, count in enumerate(counts):
                 sets = of_count(averaged, count)
                 at, label = place + APART * (series - 1), MATCHINGS[how] if place == 0 else None
-                _point(axes, at, accuracies(averages, sets, how, repaired, quantity), series, label)
+                values = accuracies(averages, sets, how, repaired, quantity)
+                _point(axes, at, values, series, label, quantity == "test_loss")
                 if how == "pairwise":
                     each = [value for own in by_reference(averages, sets, how, repaired, quantity) for value in own]
                     label = "in pairs, to each" if place == 0 else None
@@ -48,11 +50,17 @@ def against_count(averages: Sequence[Mapping], averaged: Sequence[Mapping]) -> F
     return figure
 
 
-def _point(axes: Axes, at: float, values: Sequence[float], series: int, label: str | None) -> None:
-    """The mean over sets with its 95 % interval, where there are several."""
-    ends, middle = interval(values), mean(values)
+def _point(axes: Axes, at: float, values: Sequence[float], series: int, label: str | None, log: bool) -> None:
+    """The mean over sets with its 95 % interval, where there are several.
+
+    log: on a logarithmic axis, where both are of the logarithms: else an interval that holds 0 has no end there.
+    """
+    values = np.log(values).tolist() if log else values
+    middle = mean(values)
+    found = np.array([middle, *(interval(values) or (middle, middle))])
+    middle, low, high = np.exp(found) if log else found
     look = {"fmt": MARKERS[series], "color": COLOURS[series], "label": label, "elinewidth": 0.8}
-    axes.errorbar(at, middle, yerr=ends[1] - middle if ends else None, **look)
+    axes.errorbar(at, middle, yerr=[[middle - low], [high - middle]] if len(values) > 1 else None, **look)
 
 
 def _compared_with(axes: Axes, averaged: Sequence[Mapping], counts: Sequence[int], quantity: str) -> None:

@@ -51,7 +51,7 @@ def pictures(study: Study, every: Rows) -> list[Picture]:
             "On the line between two networks, the temperature fitted",
             "Above the test loss as in the figure of the lines, but at the temperature that suits the training images "
             "best at each point; below that temperature. Below 1 the network is less sure than it might be.",
-            "Means over all pairs, bands one standard deviation to either side.",
+            series.BANDS,
             partial(along, series.few(plain)),
         ),
     ]
@@ -99,7 +99,7 @@ def along(drawn: Sequence[series.Series]) -> Figure:
             for one in drawn:
                 own = series.Series(one.label, one.colour, one.marker, one.line, lines.of_repair(one.rows, repaired))
                 alphas = own.rows[0]["alphas"]
-                series.draw(axes, own, alphas, lambda row, name=name: row[name], -(-len(alphas) // 9))
+                series.draw(axes, own, alphas, lambda row, name=name: row[name], -(-len(alphas) // 9), floor=0.0)
         grid[0, column].set_title(REPAIRED[repaired])
         grid[1, column].axhline(1, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)), zorder=0)
         grid[1, column].set(xlabel=r"$\alpha$, from network A (0) to B (1)", xlim=(-0.02, 1.02))

@@ -38,8 +38,8 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows, unlearnt:
             "On the line between two networks",
             "Test loss and accuracy on the straight line between two networks; a flat line means one basin. "
             f"{kinds if spawned else ''}REPAIR is given to all of them alike.",
-            "Means over all pairs, bands one standard deviation to either side. The units of the second network are "
-            "permuted towards the first, which leaves what it computes as it was.",
+            f"{series.BANDS} The units of the second network are permuted towards the first, which leaves what it "
+            "computes as it was.",
             partial(between, series.few(plain)),
         ),
     ][0 if forks else 1 :]
@@ -69,7 +69,7 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows, unlearnt:
                 "Barriers against width",
                 "How far the test error rises above the straight line between its ends, against the width of the "
                 "networks. Small marks are pairs, lines their means, bars 95 % intervals, which the panels may cut. "
-                f"The axis is logarithmic, or linear below {LINEAR_TO:g} where barriers reach that low.",
+                f"The axis is linear below {LINEAR_TO:g} and logarithmic above.",
                 f"Independent networks, {REPAIRED[repaired]}, of every width and weight decay of the parameters.",
                 partial(barrier_against_width, wide, chosen, [repaired]),
             )
@@ -106,7 +106,8 @@ def between(drawn: Sequence[series.Series]) -> Figure:
             for one in drawn:
                 own = series.Series(one.label, one.colour, one.marker, one.line, lines.of_repair(one.rows, repaired))
                 alphas = own.rows[0]["alphas"]
-                series.draw(axes, own, alphas, lambda row, name=quantity: row[name], -(-len(alphas) // 9))
+                floor = 0.0 if quantity == "test_loss" else None
+                series.draw(axes, own, alphas, lambda row, name=quantity: row[name], -(-len(alphas) // 9), floor)
         grid[0, column].set_title(REPAIRED[repaired])
         grid[1, column].set(xlabel=r"$\alpha$, from network A (0) to B (1)", xlim=(-0.02, 1.02))
     logarithmic_axis(*grid[0])
@@ -145,13 +146,8 @@ def barrier_against_width(rows: Rows, methods: Sequence[str], repairs: Sequence[
             axes.set_xticks(widths, [_multiple(width) for width in widths])
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlim(widths[0] / 1.4, widths[-1] * 1.4)
-        if min(every) > LINEAR_TO:
-            line[0].set_yscale("log")
-            line[0].set_ylim(min(every) / 1.3, max(every) * 1.3)
-            plain_ticks(line[0])
-        else:
-            error_axis(line[0])
-            line[0].set_ylim(0, 1.3 * max(LINEAR_TO, *every))
+        error_axis(line[0])  # down to 0, where many an interval ends
+        line[0].set_ylim(0, 1.3 * max(LINEAR_TO, *every))
         line[0].set_ylabel("barrier in test error")
     for axes in grid[-1]:
         axes.set_xlabel("multiple of the network's width")

@@ -108,8 +108,8 @@ def _early(study: Study, found: list[Bracket], steps: float, recipe: str, learnt
         statement=f"Networks{f' by the recipe of {recipe}' if recipe else ''} are stable {when}: two that part then or "
         "later stay in one basin.",
         criterion=Criterion(
-            f"least k, as a share of training, from which on the instability in test error, as merged, stays below "
-            f"{STABLE_AT_MOST:g}",
+            "least k that was measured, as a share of training, from which on the instability in test error, as "
+            f"merged, stays below {STABLE_AT_MOST:g}",
             at_most=most,
             origin=origin,
         ),
@@ -130,6 +130,7 @@ def findings(study: Study, tables: Tables) -> list[str]:
         found = brackets(rows, forks, recipe)
         places = [str(bracket) for bracket in found]
         where = "; ".join(f"{place} ({places.count(place)} of {len(places)} trunks)" for place in dict.fromkeys(places))
+        where += "; of two k the claim counts the later" if any(one.before and one.by for one in found) else ""
         by = f"By the recipe of {recipe}, the" if recipe else "The"
         said.append(f"{by} instability of networks that part is below {100 * STABLE_AT_MOST:g} % for good {where}.")
     return said

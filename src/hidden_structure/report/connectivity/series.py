@@ -10,12 +10,18 @@ from matplotlib.colors import to_rgb
 from hidden_structure.permutation.methods import METHODS
 from hidden_structure.report.connectivity.lines import UNALIGNED, Rows, each_k, methods
 from hidden_structure.report.plotting import COLOURS, MARKERS, band
-from hidden_structure.report.statistics import mean, standard_deviation
+from hidden_structure.report.statistics import finite
 
 SPAWNED = COLOURS[4]
 GREY = "#555555"
 OF_K = MARKERS[5:] + "dp"  # by the k after which networks part
 MOST = len(OF_K)  # k in a figure of curves
+HOLLOW = {"markersize": 4.5, "markeredgewidth": 0.6}  # smaller or thicker, the edges of a cross would fill it
+FILLED = {"markersize": 4}  # beside them
+BANDS = (  # what captions say of `draw`
+    "Lines are means over pairs, bands one standard deviation to either side, on a logarithmic axis both of the "
+    "logarithm."
+)
 ORDER = (UNALIGNED, *METHODS)
 LOOKS = tuple(
     zip((COLOURS[-1], *COLOURS[:4], COLOURS[5]), MARKERS[:5] + "h", strict=True)
@@ -76,14 +82,30 @@ def everything(rows: Rows) -> list[Series]:
     return independent(rows) + spawned(rows)
 
 
-def over_pairs(rows: Rows, values: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (0 with one pair) over rows at every place of their lists of values."""
-    points = list(zip(*(values(row) for row in rows), strict=True))
-    return np.array([mean(point) for point in points]), np.array([standard_deviation(point) or 0.0 for point in points])
+def over_pairs(rows: Rows, values: Callable, floor: float | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over rows at every place of their lists of values, and the ends of a band of one standard deviation (0 with
+    one pair) to either side.
+
+    floor: of a logarithmic axis; None: the axis is not. There mean and deviation are of the logarithms, for a band that
+    reaches for 0 would be as long as the axis happens to be. What is less counts as the floor; where no pair is above
+    it, or one has no logarithm, there is a gap.
+
+    Raises InputError if a value is not finite.
+    """
+    points = np.array([[finite(value, "a value of the tables") for value in values(row)] for row in rows], dtype=float)
+    if floor is not None:
+        points = np.where((points > floor).any(axis=0), points.clip(floor), np.nan)
+        points = np.log(np.where(points > 0, points, np.nan))
+    middle = points.mean(axis=0)
+    spread = points.std(axis=0, ddof=1) if len(points) > 1 else np.zeros_like(middle)
+    found = middle, middle - spread, middle + spread
+    return found if floor is None else tuple(map(np.exp, found))
 
 
-def draw(axes: Axes, series: Series, places: Sequence[float], values: Callable, every: int = 1) -> None:
-    """The mean over the series' pairs with a band; values: row -> one value a place."""
-    middle, spread = over_pairs(series.rows, values)
+def draw(
+    axes: Axes, series: Series, places: Sequence[float], values: Callable, every: int = 1, floor: float | None = None
+) -> None:
+    """The mean over the series' pairs with a band; values: row -> one value a place; floor: as of `over_pairs`."""
+    found = over_pairs(series.rows, values, floor)
     style = {"marker": series.marker, "markevery": every}
-    band(axes, (np.asarray(places), middle, spread), series.colour, series.line, series.label, **style)
+    band(axes, (np.asarray(places), *found), series.colour, series.line, series.label, **style)

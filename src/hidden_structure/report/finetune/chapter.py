@@ -7,10 +7,12 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Chapter, Numbers, Picture, Tables
 from hidden_structure.report.claim import Claim
 from hidden_structure.report.collapse.chapter import with_error
+from hidden_structure.report.connectivity.series import BANDS
 from hidden_structure.report.findings import in_order
 from hidden_structure.report.finetune import figures
 from hidden_structure.report.finetune.claims import IDEA, claims
 from hidden_structure.report.finetune.pairs import HALF, KINDS, REPAIRED, Rows, of, repairs
+from hidden_structure.report.linearity.figures import BELOW
 from hidden_structure.report.statistics import mean, rounded
 
 QUESTION = (
@@ -92,8 +94,8 @@ def _pictures(study: Study, tables: Tables) -> list[Picture]:
     when = f"as they are after {settings.epoch or epochs} of {epochs} epochs on all classes"
     making = (
         f"Tasks of {counts[0]} and {counts[1]} classes; {len(settings.seeds)} networks, {when}, "
-        f"are finetuned on each for {settings.train.epochs} epochs; the others learn it from scratch. Means over "
-        "pairs, bands one standard deviation to either side; test images of both tasks."
+        f"are finetuned on each for {settings.train.epochs} epochs; the others learn it from scratch. Test images of "
+        f"both tasks. {BANDS}"
     )
     return [
         Picture(
@@ -102,7 +104,7 @@ def _pictures(study: Study, tables: Tables) -> list[Picture]:
             "How far the features of the network halfway between two others point away from the mean of the two "
             "networks' own features (0: the same direction); thin lines are how far the two networks' features point "
             "away from each other. Features are linear across tasks where a line runs far below its thin one.",
-            f"{making} Layers stand in order of execution, numbers are of blocks; below 1e-6 nothing is drawn.",
+            f"{making} Layers stand in order of execution, numbers are of blocks. {BELOW}",
             partial(figures.layers, crossed, named),
         ),
         Picture(

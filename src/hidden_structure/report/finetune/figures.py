@@ -1,6 +1,5 @@
 """The figures on networks of two tasks: rows of tables in, a Figure out."""
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -30,13 +29,10 @@ def layers(crossed: Rows, named: Rows) -> Figure:
     for axes, repaired in zip(grid, panels, strict=True):
         for kind in KINDS:
             rows = of(crossed, kind, repaired)
-            merged, spread = over_pairs(rows, lambda row: row["layers"]["dissimilarity"])
-            ends, _ = over_pairs(rows, lambda row: row["layers"]["ends"])
-            colour, marker, line = LOOKS[kind]
-            style = {"color": colour, "linestyle": line}
-            axes.plot(places, _shown(merged), marker=marker, label=KINDS[kind], **style)
-            axes.fill_between(places, _shown(merged - spread), merged + spread, color=colour, alpha=0.2, linewidth=0)
-            axes.plot(places, _shown(ends), linewidth=0.6, zorder=1, **style)
+            one = Series(KINDS[kind], *LOOKS[kind], rows)
+            draw(axes, one, places, lambda row: row["layers"]["dissimilarity"], floor=FLOOR)
+            ends, *_ = over_pairs(rows, lambda row: row["layers"]["ends"], FLOOR)
+            axes.plot(places, ends, one.line, color=one.colour, linewidth=0.6, zorder=1)
         if len(panels) > 1:
             axes.set_title(REPAIRED[repaired])
         blocks_axis(axes, named)
@@ -78,8 +74,3 @@ def _draw(axes: Axes, one: Series, place: str, decided: str) -> None:
     coefficients = one.rows[0]["coefficients"]
     order = sorted(range(len(coefficients)), key=coefficients.__getitem__)
     draw(axes, one, sorted(coefficients), lambda row: [row["accuracy"][place][decided][index] for index in order])
-
-
-def _shown(values: np.ndarray) -> np.ndarray:
-    """What is below the floor has no place on a logarithmic axis: a gap, not a cliff."""
-    return np.where(values < FLOOR, np.nan, values)

@@ -150,7 +150,7 @@ def _at_the_onset(study: Study, tables: Tables, walked: Rows, merged: Rows, unme
     if not has_onset(study) or stable < 2:
         return []
     first = moments[-stable]
-    who = f"two networks that part after {moment(first)}, the first k from which on they stay in one basin"
+    who = f"two networks that part after {moment(first)}, the first k measured from which on they stay in one basin"
     joined = _connected("onset", who, lines.spawned(bare, first["k"]), unmet)
     bent = Criterion(BEND, at_most=BENT_AT_MOST, origin=A_FIFTH)
     own = lines.spawned(merged, first["k"])

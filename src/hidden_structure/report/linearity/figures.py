@@ -30,6 +30,10 @@ CONDITIONS = {  # column -> title of the panel, which layers have it
 }
 TITLE = 24  # letters of a panel's title in a line: four panels stand side by side
 BLOCKS = 12  # at most so many are numbered on an axis
+BELOW = (
+    "What is below 1e-6, where float32 cannot tell features from parallel ones, counts as 1e-6; where all pairs are, "
+    "nothing is drawn."
+)
 
 
 def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked: Rows) -> list[Picture]:
@@ -45,9 +49,7 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
             "networks' features point away from each other. LLFC holds where a line runs below its thin one. Below how "
             "long the merged features are along that mean, as a multiple of its length (1: as long).",
             "Test images; for each, 1 - cos and the coefficient <merged, mean> / |mean|² at the alpha nearest to 1/2, "
-            "averaged over images; lines are means over pairs, bands one standard deviation to either side. Layers "
-            "stand in order of execution, numbers are of blocks; below 1e-6, where float32 cannot tell features from "
-            "parallel ones, nothing is drawn.",
+            f"averaged over images. {series.BANDS} Layers stand in order of execution, numbers are of blocks. {BELOW}",
             partial(linearity, series.few(plain), layers),
         ),
         Picture(
@@ -58,8 +60,8 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
             "weights agree, or the features, which the lower panels show. The lower the better.",
             "dist(x, y) = |x - y|² / (|x| |y|), a number without unit, averaged over test images (of weights: once a "
             "layer), additivity at the alpha nearest to 1/2; W are the weights of a linear layer or convolution, H its "
-            "inputs, those of B permuted. Bands are one standard deviation over pairs to either side. A first layer "
-            "sees the same images in both networks: its inputs are at no distance, and nothing is drawn.",
+            f"inputs, those of B permuted. {series.BANDS} A first layer sees the same images in both networks: its "
+            f"inputs are at no distance, and nothing is drawn. {BELOW}",
             partial(conditions, series.few(plain), layers),
         ),
         Picture(
@@ -122,8 +124,8 @@ def linearity(drawn: Sequence[Series], layers: Rows) -> Figure:
         for one in drawn:
             own = _of(one, repaired)
             _against_layers(top, own, places, "dissimilarity")
-            ends, _ = series.over_pairs(own.rows, lambda row: row["layers"]["ends"])
-            top.plot(places, _shown(ends), color=own.colour, linewidth=0.6, zorder=1)
+            ends, *_ = series.over_pairs(own.rows, lambda row: row["layers"]["ends"], FLOOR)
+            top.plot(places, ends, color=own.colour, linewidth=0.6, zorder=1)
             _against_layers(bottom, own, places, "coefficient", floor=None)
         top.set_title(REPAIRED[repaired])
         bottom.axhline(1, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)), zorder=0)
@@ -170,9 +172,12 @@ def panels(drawn: Sequence[Series], layers: Rows, name: str, repaired: bool) -> 
     for axes, one in zip(grid.flat, own, strict=False):
         for other in own:
             if other is not one:
-                middle, _ = series.over_pairs(other.rows, lambda row: row["layers"][name])
-                axes.plot(places, _shown(middle), color="#cccccc", linewidth=0.7, zorder=0)
+                middle, *_ = series.over_pairs(other.rows, lambda row: row["layers"][name], FLOOR)
+                axes.plot(places, middle, color="#cccccc", linewidth=0.7, zorder=0)
         _against_layers(axes, one, places, name)
+        if not np.isfinite(axes.lines[-1].get_ydata()).any():
+            words = {"color": GREY, "fontsize": "small", "ha": "center", "transform": axes.transAxes}
+            axes.text(0.5, 0.05, "below 1e-6 throughout", **words)
         axes.set_title(fill(one.label, TITLE), fontsize="small")
         blocks_axis(axes, layers, BLOCKS // 2)
         axes.set_xlabel("")
@@ -196,9 +201,9 @@ def together(features: Rows, walked: Rows) -> Figure:
     for one in series.everything(features):
         for repaired in REPAIRED:
             own = [row for row in one.rows if row["repaired"] == repaired]
-            face = "none" if repaired else one.colour
+            look = series.HOLLOW | {"markerfacecolor": "none"} if repaired else series.FILLED
             places = [row["bend"] for row in own], [barriers[_key(row)] for row in own]
-            axes.plot(*places, one.marker, color=one.colour, markerfacecolor=face, markersize=4, clip_on=False)
+            axes.plot(*places, one.marker, color=one.colour, clip_on=False, **look)
         handles.append(Line2D([], [], linestyle="", marker=one.marker, color=one.colour, label=one.label))
     if any(row["bend"] > 0 for row in features):  # of networks that are the same nothing bends
         axes.set_xscale("log")
@@ -216,7 +221,8 @@ def together(features: Rows, walked: Rows) -> Figure:
     axes.set(
         xlabel="1 - cos(merged, interpolated) over 1 - cos(ends), at the worst layer", ylabel="barrier in test error"
     )
-    handles.append(Line2D([], [], linestyle="", marker="o", color=GREY, markerfacecolor="none", label="with REPAIR"))
+    hollow = series.HOLLOW | {"markerfacecolor": "none", "linestyle": "", "label": "with REPAIR"}
+    handles.append(Line2D([], [], marker="o", color=GREY, **hollow))
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside right center")
     return figure
 
@@ -267,19 +273,11 @@ def _of(one: Series, repaired: bool) -> Series:
     return replace(one, rows=lines.of_repair(one.rows, repaired))
 
 
-def _shown(values: np.ndarray, floor: float | None = FLOOR) -> np.ndarray:
-    """What is below the floor has no place on a logarithmic axis: a gap, not a cliff."""
-    return values if floor is None else np.where(values < floor, np.nan, values)
-
-
 def _against_layers(axes: Axes, one: Series, places: Sequence[int], name: str, floor: float | None = FLOOR) -> None:
     def values(row: Mapping) -> Sequence[float]:
         return row["layers"][name]
 
-    middle, spread = series.over_pairs(one.rows, values)
-    middle = _shown(middle, floor)
-    axes.plot(places, middle, label=one.label, markevery=_every(places), **one.style)
-    axes.fill_between(places, middle - spread, middle + spread, color=one.colour, alpha=0.2, linewidth=0)
+    series.draw(axes, one, places, values, _every(places), floor)
 
 
 def _every(places: Sequence[int]) -> int:

@@ -17,6 +17,8 @@ from hidden_structure.report.linearity import laws
 from hidden_structure.report.linearity.figures import FLOOR, blocks_axis
 from hidden_structure.report.plotting import PAGE, logarithmic_axis, new_figure
 
+LOOKS = {"linear": series.FILLED, "exponential": series.HOLLOW | {"markerfacecolor": "white"}}
+
 
 def pictures(study: Study, features: Rows, layers: Rows) -> list[Picture]:
     """None where LEWC was not measured."""
@@ -32,8 +34,9 @@ def pictures(study: Study, features: Rows, layers: Rows) -> list[Picture]:
             "the first over the second: under the dashes LLFC is nearer to the truth, above them LEWC.",
             "Test images; 1 - cos averaged over images and over all alphas other than 1/2, where both laws are one. "
             "LEWC weights the ends by (1 - alpha)^l and alpha^l, l being how many layers with weights lie on the "
-            "longest path up to the layer; layers where that is 1, and both laws are one, are left out. Lines are "
-            "means over pairs, bands below one standard deviation to either side.",
+            "longest path up to the layer; layers where that is 1, and both laws are one, are left out. "
+            f"{series.BANDS} Above there are no bands. What is below 1e-6, where float32 cannot tell features from "
+            "parallel ones, counts as 1e-6.",
             partial(fitted, series.few(plain), layers),
         )
     ]
@@ -50,8 +53,8 @@ def fitted(drawn: Sequence[Series], layers: Rows) -> Figure:
         for one in drawn:
             rows = lines.of_repair(one.rows, repaired)
             own = {law: np.array([row["layers"][law] for row in rows])[:, kept].clip(FLOOR) for law in laws.LAWS}
-            for law, face in {"linear": one.colour, "exponential": "white"}.items():
-                top.plot(places, own[law].mean(0), markerfacecolor=face, markevery=every, **one.style)
+            for law, look in LOOKS.items():
+                top.plot(places, np.exp(np.log(own[law]).mean(0)), markevery=every, **one.style, **look)
             ratios = np.log(own["linear"] / own["exponential"])
             middle, spread = ratios.mean(0), ratios.std(0, ddof=1) if len(rows) > 1 else np.zeros(len(kept))
             bottom.plot(places, np.exp(middle), label=one.label, markevery=every, **one.style)
@@ -65,8 +68,8 @@ def fitted(drawn: Sequence[Series], layers: Rows) -> Figure:
         plain_ticks(row[0])
         row[0].set_ylabel(label)
     handles, labels = grid[1, 0].get_legend_handles_labels()
-    for face, law in ((GREY, "filled: LLFC"), ("white", "hollow: LEWC")):
-        handles.append(Line2D([], [], linestyle="", marker="o", color=GREY, markerfacecolor=face, label=law))
+    for law, look in {"filled: LLFC": LOOKS["linear"], "hollow: LEWC": LOOKS["exponential"]}.items():
+        handles.append(Line2D([], [], linestyle="", marker="o", color=GREY, label=law, **look))
         labels.append(law)
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure

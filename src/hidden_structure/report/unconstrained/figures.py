@@ -61,12 +61,11 @@ def minority(weighed: Mapping[str, Sequence[Mapping]], classes: int) -> Figure:
             if (threshold := rows[0]["merging_ratio"]) is not None:
                 axes.axvline(threshold, linestyle=(0, (5, 3)), label="threshold (theory)", **REFERENCE)
             axes.set(xscale="log", title=title if len(weighed) > 1 else "")
+            axes.set_xlabel("samples of a class, majority / minority")  # each row has ratios of its own
             logarithmic(axes, "x")
         simplex = "simplex: \N{MINUS SIGN}1/(C\N{MINUS SIGN}1)"
         cosines.axhline(-1 / (classes - 1), linestyle=":", label=simplex, **REFERENCE)
         cosines.set(ylim=(-1.05, 1.05), ylabel="cosine of two rows")
         norms.set(ylim=(0, None), ylabel="norm of a row")
-    for axes in grid[-1]:
-        axes.set_xlabel("samples of a class, majority / minority")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
