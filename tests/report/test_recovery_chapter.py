@@ -6,7 +6,9 @@ import synthetic_recovery as made
 
 from hidden_structure.report.claim import Claim, Criterion
 from hidden_structure.report.controls import unless_control
+from hidden_structure.report.fitting import fit
 from hidden_structure.report.plotting import save, style
+from hidden_structure.report.recovery import figures
 from hidden_structure.report.recovery.chapter import chapter
 from hidden_structure.report.recovery.claims import guess
 from hidden_structure.report.recovery.figures import ENTRIES, PANELS
@@ -352,6 +354,22 @@ def test_distances_stand_in_the_order_of_the_super_classes_and_have_their_mean_f
     across = matrix[np.ix_([0, 2], [1, 3])].sum() + matrix[np.ix_([1, 3], [0, 2])].sum()
     assert [label.get_text() for label in axes.get_yticklabels()] == [f"class {index}" for index in order]
     np.testing.assert_allclose(axes.images[0].get_array(), matrix[np.ix_(order, order)] / (across / 8))
+
+
+def test_no_name_beside_the_distances_is_cut():
+    """As a page has them: laid out more than once, beside a bar of colours with labels of four characters."""
+    merged = [f"large_man-made_{place}" for place in range(20)]
+    classes = [{"class": f"{name}, {index}", "superclass": name} for name in merged for index in range(5)]
+    rows = [{"class": row["class"], "distances": np.linspace(0.1, 1.9, 100)} for row in classes]
+    with style(made.STUDY.report.style):
+        figure = figures.distances(rows, classes)
+        fit(figure)
+        figure.draw_without_rendering()
+        axes, whole = figure.axes[0], figure.bbox
+        boxes = [label.get_window_extent() for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+    assert len(boxes) == 2 * 20
+    assert min(min(box.x0, box.y0) for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= whole.x1
 
 
 def test_a_study_without_networks_of_its_own_has_no_chapter():

@@ -78,6 +78,7 @@ def distances(rows: Sequence[Mapping], classes: Sequence[Mapping]) -> Figure:
     ordered = matrix[np.ix_(order, order)] / unit
     size = 0.6 * PAGE if len(rows) <= NUMBERED else PAGE
     figure = new_figure(size, size * 0.86)
+    figure.set_layout_engine("compressed")  # else there is room for labels beside cells that need not be square
     axes = figure.add_subplot()
     image = axes.imshow(ordered, cmap="cividis", vmin=0)
     figure.colorbar(image, ax=axes, label="mean squared distance (relative)", shrink=0.8)
