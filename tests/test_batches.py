@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.build import build
 from hidden_structure.seeding import torch_generator
 from hidden_structure.training import batches
@@ -199,3 +200,22 @@ def test_tensors_and_arrays_are_the_same_images():
         for own in ((pixels, mean, std), map(torch.Tensor.numpy, (pixels, mean, std)))
     )
     assert torch.equal(one.normalise(one.pixels), other.normalise(other.pixels))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"pixels": np.zeros((2, 8, 8, 3), np.float32)}, r"pixels must be uint8 .*, got torch\.float32 \(2, 8, 8, 3\)"),
+        ({"pixels": np.zeros((2, 192), np.uint8)}, r"pixels must be uint8 .*, got torch\.uint8 \(2, 192\)"),
+        ({"pixels": np.zeros((2, 3, 8, 8), np.uint8)}, r"each of the 8 channels, the last axis of the pixels"),
+        ({"pixels": np.zeros((2, 8, 8, 1), np.uint8)}, r"each of the 1 channels, the last axis of the pixels"),
+        ({"mean": np.full(3, 127.0)}, r"of pixels scaled to \[0, 1\]"),
+        ({"std": np.array([0.2, 0.0, 0.2])}, r"std above 0"),
+        ({"std": np.full(3, np.nan)}, r"std above 0"),
+    ],
+)
+def test_images_that_are_no_bytes_or_other_statistics_than_theirs_are_refused(changed, said):
+    """Else networks are measured on images that they have never seen the like of, and nobody is told."""
+    own = {"pixels": np.zeros((2, 8, 8, 3), np.uint8), "mean": np.full(3, 0.5), "std": np.full(3, 0.25)}
+    with pytest.raises(InputError, match=said):
+        on_device(**own | changed, device=torch.device("cpu"))

@@ -246,3 +246,13 @@ def test_what_is_no_checkpoint_is_refused_in_one_line_and_nothing_runs(kind, tmp
     assert "\n" not in str(told.value)
     assert str(tmp_path / "a.pt") in str(told.value)
     assert not (tmp_path / "made by code").exists()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_large_checkpoint_that_was_cut_short_is_damaged(share, tmp_path):
+    """Of one that is larger than what is looked through for its end, PyTorch's reader says "Invalid argument"."""
+    torch.save({"weight": torch.zeros(256, 256)}, tmp_path / "a.pt")
+    whole = (tmp_path / "a.pt").read_bytes()
+    (tmp_path / "a.pt").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(InputError, match="is damaged, or neither safetensors nor a checkpoint"):
+        read(str(tmp_path / "a.pt"), made())

@@ -539,3 +539,16 @@ def test_pieces_that_are_none_are_refused_at_once(pieces, said):
 def test_outputs_that_no_number_of_pieces_gives_are_refused():
     with pytest.raises(InputError, match="10 outputs are not as many for each of 3 classes"):
         merge_logits(draw(4, 10), 3)
+
+
+def test_a_student_of_other_outputs_than_its_targets_is_refused():
+    with pytest.raises(
+        InputError, match=r"puts out \(4, 2\) and the targets are \(4, 10\): give it an output for each"
+    ):
+        loss(torch.zeros(4, 2), torch.full((4, 10), 0.1), 4.0)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_temperatures_that_are_none_are_refused(temperature):
+    with pytest.raises(InputError, match="the temperature must be above 0"):
+        targets(torch.zeros(4, 2), torch.full((4, 2, 5), 0.2), temperature)

@@ -246,7 +246,9 @@ def targets(logits: Array, pieces: Array, temperature: float) -> Tensor:
 
 
 def probabilities(logits: Array, temperature: float) -> Tensor:
-    """p(c | x), (B, C), of a teacher's logits (B, C)."""
+    """p(c | x), (B, C), of a teacher's logits (B, C). Raises InputError if the temperature is not above 0."""
+    if not temperature > 0:
+        raise InputError(f"the temperature must be above 0, got {temperature}")
     return (tensor(logits) / temperature).softmax(1)
 
 
@@ -266,9 +268,16 @@ def loss(logits: Array, wanted: Array, temperature: float) -> Tensor:
     """Mean cross-entropy (nats) of softmax(logits / T) to the targets, both (B, C * S), times T^2.
 
     Its gradient is that of the KL divergence; T^2 keeps its size as T changes (Hinton, Vinyals, Dean 2015).
+
+    Raises InputError if the student has not as many outputs as there are targets.
     """
-    logits = tensor(logits)
-    return cross_entropy(logits / temperature, tensor(wanted).to(logits)) * temperature**2
+    logits, wanted = tensor(logits), tensor(wanted)
+    if logits.shape != wanted.shape:
+        raise InputError(
+            f"the student puts out {tuple(logits.shape)} and the targets are {tuple(wanted.shape)}: give it an output "
+            "for each piece of each class"
+        )
+    return cross_entropy(logits / temperature, wanted.to(logits)) * temperature**2
 
 
 def contrast(logits: Array, temperature: float) -> Tensor:

@@ -4,6 +4,7 @@ A checkpoint is data, never a program: of PyTorch's files only what `weights_onl
 """
 
 import difflib
+import errno
 import itertools
 import os
 import warnings
@@ -133,7 +134,7 @@ def _content(path: Path) -> Any:
     except Exception as error:  # the readers raise a dozen types
         if memory_is_short(error):
             raise MemoryError(f"{path}: {error}") from error
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # PyTorch's of a file cut short
             raise OSError(error.errno, error.strerror, str(path)) from error
         if refused := _refused(path, error):
             raise InputError(

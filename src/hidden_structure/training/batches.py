@@ -39,10 +39,25 @@ class Images:
 
 
 def on_device(pixels: Array, mean: Array, std: Array, device: torch.device) -> Images:
-    """pixels uint8 (N, H, W, channels); mean and std (channels,) of pixels scaled to [0, 1]."""
+    """pixels uint8 (N, H, W, channels); mean and std (channels,) of pixels scaled to [0, 1].
+
+    Raises InputError if they are not: networks would be given other images than they have learnt.
+    """
+    pixels = torch.as_tensor(pixels)
+    if pixels.dtype != torch.uint8 or pixels.dim() != 4:
+        raise InputError(
+            f"pixels must be uint8 (N, H, W, channels), as files hold them, got {pixels.dtype} {tuple(pixels.shape)}"
+        )
     mean, std = (own.cpu().numpy() if isinstance(own, Tensor) else np.asarray(own) for own in (mean, std))
+    if not mean.shape == std.shape == pixels.shape[3:]:
+        raise InputError(
+            f"mean and std must be one number for each of the {pixels.shape[3]} channels, the last axis of the pixels, "
+            f"got {mean.shape} and {std.shape}"
+        )
+    if not ((mean >= 0) & (mean <= 1) & (std > 0)).all():
+        raise InputError(f"mean and std must be of pixels scaled to [0, 1], std above 0, got {mean} and {std}")
     scale, shift = torch.from_numpy(1 / (255 * std)), torch.from_numpy(-mean / std)
-    return Images(torch.as_tensor(pixels).to(device), scale.float().to(device), shift.float().to(device))
+    return Images(pixels.to(device), scale.float().to(device), shift.float().to(device))
 
 
 def check_takes(network: nn.Module, images: Images) -> None:
