@@ -226,7 +226,7 @@ REFUSED = [
     (("--normalise", "imagenet"), "--normalise imagenet: 3 numbers, but images are grey"),
     (("--mean", "1"), "--mean and --std go together: give both"),
     (("--mean", "0", "0.5", "1", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
-    (("--mean", "0", "--std", "0"), "--std.0: input should be greater"),
+    (("--mean", "0", "--std", "0"), "--std: input should be greater"),
     (("--samples", "0"), "--samples"),
     (("--feature-samples", "0"), "--feature-samples"),
     (("--repair-samples", "1"), "--repair-samples: a single image has no variance"),
@@ -237,6 +237,10 @@ REFUSED = [
     (("--normalise", "data", "--mean", "0", "--std", "1"), "--normalise data: --mean and --std stand instead"),
     (("~none/a.pt", "b.pt"), "~none/a.pt is missing: give the file of a checkpoint"),
     (("--data", "~none/photos"), "--data ~none/photos is not a folder"),
+    (
+        ("--methods", "none", "weights"),
+        "^error: --methods none weights: none stands alone: leave it out, or all others",
+    ),
     (("--plane", "3", "--methods", "none"), "--plane 3: .* matched: leave it out, or --methods none"),
 ]
 

@@ -16,6 +16,7 @@ from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.params import Study
+from hidden_structure.frame.values import FAMILIES
 from hidden_structure.networks.checkpoints import refuse_missing
 
 SOURCES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
@@ -26,7 +27,6 @@ STATISTICS = {  # of pixels in 0..1; one number is for all channels
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 }
 LOCK = "given-networks"
-FAMILIES = ("mlp", "resnet", "vgg", "speedrun")
 SHAPE = ("depth", "width", "norm")  # of the families of networks/
 OPTIONS = {
     "spawn.checkpoints": "checkpoints",
@@ -66,6 +66,8 @@ def compare(asked: argparse.Namespace) -> str:
     """
     if len(asked.checkpoints) < 2:
         raise InputError(f"one checkpoint, {asked.checkpoints[0]}, makes no pair: give two or more")
+    if "none" in asked.methods and asked.methods != ["none"]:
+        raise InputError(f"--methods {' '.join(asked.methods)}: none stands alone: leave it out, or all others")
     if asked.plane is not None and asked.methods == ["none"]:
         raise InputError(
             f"--plane {asked.plane}: one of its corners is a network matched: leave it out, or --methods none"

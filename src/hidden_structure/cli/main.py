@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=(*MATCHINGS, "none"),
         default=["weights", "activations"],
-        help="of matching units",
+        help="of matching units; none, which stands alone, matches none",
     )
     _add_given(compare, Path("compared"))
 

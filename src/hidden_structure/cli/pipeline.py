@@ -137,7 +137,9 @@ def warnings() -> Iterator[str]:
 def as_asked(options: Mapping[str, str]) -> Iterator[None]:
     """Speak of what is wrong by the options of the command line, not the keys of params.yaml that they became, and not
     of DVC, which does not run here."""
-    keys = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(options, key=len, reverse=True)))})(?!\w)")
+    keys = re.compile(
+        rf"(?<![\w.])({'|'.join(map(re.escape, sorted(options, key=len, reverse=True)))})(?:\.\d+)?(?!\w)"
+    )
     try:
         yield
     except InputError as error:
