@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,14 @@ class Sorted(Net):
 class Named(Softmax):
     def __init__(self, num_classes, in_chans):
         super().__init__((8, 8, in_chans), num_classes)
+"""
+COLOUR = """
+from torch import nn
+
+def Softmax(image_shape, classes):
+    height, width, channels = image_shape
+    assert channels == 3
+    return nn.Sequential(nn.Flatten(), nn.Linear(height * width * channels, classes))
 """
 ASKED = ("--network", "nets_of_a_user:Net", "--data", "digits", "--device", "cpu", "--samples", "200")
 MEAN, STD = 0.25, 0.5  # by which the networks normalise, other than the images' own
@@ -217,7 +226,7 @@ REFUSED = [
     (("--normalise", "imagenet"), "--normalise imagenet: 3 numbers, but images are grey"),
     (("--mean", "1"), "--mean and --std go together: give both"),
     (("--mean", "0", "0.5", "1", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
-    (("--mean", "0", "--std", "0"), "--std.0: input should be greater"),
+    (("--mean", "0", "--std", "0"), "--std: input should be greater"),
     (("--samples", "0"), "--samples"),
     (("--feature-samples", "0"), "--feature-samples"),
     (("--repair-samples", "1"), "--repair-samples: a single image has no variance"),
@@ -228,6 +237,10 @@ REFUSED = [
     (("--normalise", "data", "--mean", "0", "--std", "1"), "--normalise data: --mean and --std stand instead"),
     (("~none/a.pt", "b.pt"), "~none/a.pt is missing: give the file of a checkpoint"),
     (("--data", "~none/photos"), "--data ~none/photos is not a folder"),
+    (
+        ("--methods", "none", "weights"),
+        "^error: --methods none weights: none stands alone: leave it out, or all others",
+    ),
     (("--plane", "3", "--methods", "none"), "--plane 3: .* matched: leave it out, or --methods none"),
 ]
 
@@ -242,7 +255,7 @@ def test_what_cannot_be_is_told_in_one_line_before_anything_is_measured(changed,
     assert all(line.startswith("error: ") for line in told)
     assert len(told) == len(set(told)), "network and spawn.network are one option"
     assert "network.name" not in str(ended.value.code)
-    assert not (tmp_path / "out/artifacts/results/spawn.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_device_that_is_not_there_is_told_by_its_option(folder, tmp_path, monkeypatch):
@@ -269,6 +282,92 @@ def test_a_file_is_no_folder_for_the_report_and_an_earlier_attempt_is(folder, tm
     for _ in range(2):  # the second finds what the first left
         with pytest.raises(SystemExit, match="--classes 100: digits has 10 classes"):
             compare("a.safetensors", "b.pt", *ASKED, "--classes", "100", "--out", str(tmp_path / "out"))
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def finished(_) -> None:
+    Path("report.html").write_text("finished")
+
+
+def test_a_folder_says_how_its_report_was_made_whatever_fails_in_it(folder, tmp_path, monkeypatch):
+    """What fails before anything is computed changes nothing, and where something is the earlier report is gone."""
+    out, files = tmp_path / "keepme", ("a.safetensors", "b.pt")
+    monkeypatch.setattr(pipeline, "warnings", lambda: [])
+    monkeypatch.setattr(pipeline, "finish", finished)
+    compare(*files, *ASKED, "--out", str(out))
+    before = contents(out)
+    torch.save({"head.weight": torch.ones(3, 4)}, tmp_path / "wide.pt")
+    with pytest.raises(SystemExit, match="does not fit"):
+        compare("a.safetensors", str(tmp_path / "wide.pt"), *ASKED, "--normalise", "half", "--out", str(out))
+    assert contents(out) == before
+
+    def stopped(_):
+        raise InputError("stopped")
+
+    monkeypatch.setattr(pipeline, "finish", stopped)
+    for options, kept in (((), True), (("--points", "3"), False)):
+        with pytest.raises(SystemExit, match="stopped"):
+            compare(*files, *ASKED, *options, "--out", str(out))
+        assert (out / "report.html").exists() == kept
+    assert params.load(out / "params.yaml").interpolate.permuted_points == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--network", "none_such:Net"), "no module none_such"),
+        (("--device", "cuda"), "--device: cuda is not available"),
+        ((), r"damaged\.pt is damaged"),
+        (("--classes", "3"), "--classes 3: .* has 2 classes"),
+        (("--mean", "0", "0", "--std", "1"), "--mean: 2 numbers, but images are in colour"),
+    ],
+)
+def test_what_a_folder_of_images_need_not_be_read_for_is_told_before(options, message, folder, tmp_path, monkeypatch):
+    images(tmp_path / "own", "RGB")
+    (tmp_path / "damaged.pt").write_bytes(b"damaged")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(pipeline, "load", lambda _: pytest.fail("images are read"))
+    own = ("--network", "nets_of_a_user:Net", "--data", str(tmp_path / "own"), "--out", str(tmp_path / "in/out"))
+    with pytest.raises(SystemExit, match=message):
+        compare("a.safetensors", str(tmp_path / "damaged.pt"), *own, *options)
+    assert not (tmp_path / "in").exists()
+
+
+def test_a_grey_image_before_those_in_colour_refuses_no_network_for_colour(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "warnings", lambda: [])
+    monkeypatch.setattr(pipeline, "finish", finished)
+    images(tmp_path / "own", "RGB")
+    Image.new("L", (8, 8)).save(tmp_path / "own/train/cats/0.png")
+    for name in ("c.pt", "d.pt"):
+        torch.save({"1.weight": torch.randn(2, 192), "1.bias": torch.zeros(2)}, tmp_path / name)
+    (folder / "nets_for_colour.py").write_text(COLOUR)
+    own = ("--network", "nets_for_colour:Softmax", "--data", str(tmp_path / "own"), "--device", "cpu")
+    few = (
+        "--samples",
+        "8",
+        "--feature-samples",
+        "4",
+        "--repair-samples",
+        "4",
+        "--methods",
+        "none",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    compare(str(tmp_path / "c.pt"), str(tmp_path / "d.pt"), *own, *few)
+    assert (tmp_path / "out/report.html").is_file()
+
+
+def test_a_folder_in_which_reading_was_killed_is_taken_up(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "warnings", lambda: [])
+    monkeypatch.setattr(pipeline, "finish", finished)
+    (tmp_path / "out/artifacts/downloads").mkdir(parents=True)
+    (tmp_path / "out/artifacts/given-networks.lock").write_text("process 1")
+    compare("a.safetensors", "b.pt", *ASKED, "--out", str(tmp_path / "out"))
+    assert (tmp_path / "out/report.html").is_file()
 
 
 @pytest.mark.parametrize("option", ["--points", "--samples"])

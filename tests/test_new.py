@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
 from hidden_structure.checks import problems
 from hidden_structure.cli import new
@@ -53,6 +54,28 @@ def test_what_is_written_is_possible_with_the_images(repository, classes, each, 
     assert study.merge.classes < classes or classes == 2
     assert data["train_images"].shape[1:3] == ((32, 32) if max(sizes[0]) > 32 else sizes[0][::-1])
     assert study.network.name == ("mlp" if min(sizes[0]) < 16 else "resnet")
+
+
+@pytest.mark.parametrize(
+    ("classes", "each", "lacking"),
+    [
+        (4, 30, set()),
+        (2, 2, {"split", "imbalance", "finetune", "distill"}),  # of one training image a class
+        (21, 3, {"split"}),
+        (4, 250, set()),
+    ],
+)
+def test_further_parts_that_are_proposed_are_possible_too(repository, classes, each, lacking):
+    images(repository / "data", classes, each)
+    data = load.load(begun().data).arrays()
+    head, _, tail = (studies.STUDIES / "birds.yaml").read_text().partition("# Further parts")
+    proposed = [line.removeprefix("# ") for line in tail.splitlines()[1:]]
+    parts = YAML(typ="safe", pure=True).load("\n".join(line for line in proposed if not line.startswith("(no ")))
+    every = {"merges", "memorised", "split", "imbalance", "finetune", "distill", "spawn", "unconstrained"}
+    assert parts.keys() - {"permute"} == every - lacking
+    short = YAML(typ="safe", pure=True).load(head)
+    assert problems(params.Study.model_validate(studies.complete(short | parts)), data) == []
+    assert {line.split()[1] for line in proposed if line.startswith("(no ")} == lacking
 
 
 def test_it_says_where_the_report_will_be(repository, capsys):

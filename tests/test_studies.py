@@ -7,11 +7,56 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import ROOT
 
+from hidden_structure.distillation.methods import METHODS
 from hidden_structure.frame import params, studies, yaml_files
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.values import HARD_PIECES, SOFT_PIECES
 
 FILES = sorted((ROOT / "studies").glob("*.yaml"))
 SMALL = {"study": "small", "data": {"source": "digits"}, "merge": {"classes": 5}}
+
+
+def test_softnesses_are_as_many_as_betas_where_both_kinds_of_pieces_are_compared():
+    own = {"betas": [0.5], "softnesses": [0.1, 0.3]}
+    for methods in (["alone", "kd", "lelp"], ["kd", "kmeans"]):
+        valid(SMALL | {"distill": own | {"methods": methods}})
+    with pytest.raises(ValueError, match="softnesses: 2 for hard pieces, and 1 betas for soft ones"):
+        valid(SMALL | {"distill": own | {"methods": ["kd", "kmeans", "lelp"]}})
+
+
+def test_kinds_of_pieces_are_those_of_the_methods():
+    for kind, name in ((HARD_PIECES, "softness"), (SOFT_PIECES, "beta")):
+        assert kind == {method for method, own in METHODS.items() if name in own.hyperparameters}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "mlpp",
+            r"there is no network mlpp: did you mean mlp\? or write my_nets:build for build of your own my_nets\.py$",
+        ),
+        ("alexnet", "there is no network alexnet: take mlp, resnet, vgg, speedrun, torchvision:NAME or timm:NAME, or"),
+    ],
+)
+def test_a_network_that_there_is_not_is_told_with_those_that_there_are(name, message, tmp_path):
+    with pytest.raises(InputError, match=rf"own\.yaml: network\.name: {message}"):
+        studies.check(studies.complete(SMALL | {"network": {"name": name}}), tmp_path / "own.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("study: own\n  seeds: [0]\n", "line 2, column 8: mapping values are not allowed here"),
+        ("study: own\nstudy: other\n", "line 2, column 1: found duplicate key"),
+    ],
+)
+def test_what_is_no_yaml_is_told_by_line_without_the_reader_s_own_words(text, message, tmp_path):
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(InputError, match=rf"own\.yaml is not valid YAML: {message}") as told:
+        yaml_files.read(tmp_path / "own.yaml")
+    assert "unicode string" not in str(told.value)
+    assert "^" not in str(told.value)
 
 
 def valid(short: dict) -> params.Study:

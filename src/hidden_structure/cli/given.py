@@ -5,17 +5,18 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hidden_structure.checks import MATCH_NONE
 from hidden_structure.cli import duration, pipeline
 from hidden_structure.datasets.folder import groups_in
-from hidden_structure.frame import artifacts
+from hidden_structure.frame import artifacts, paths
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.locking import alone
 from hidden_structure.frame.params import Study
+from hidden_structure.frame.values import FAMILIES
 from hidden_structure.networks.checkpoints import refuse_missing
 
 SOURCES = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
@@ -25,7 +26,7 @@ STATISTICS = {  # of pixels in 0..1; one number is for all channels
     "half": ([0.5], [0.5]),  # to -1..1
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 }
-FAMILIES = ("mlp", "resnet", "vgg", "speedrun")
+LOCK = "given-networks"
 SHAPE = ("depth", "width", "norm")  # of the families of networks/
 OPTIONS = {
     "spawn.checkpoints": "checkpoints",
@@ -54,10 +55,8 @@ OPTIONS = {
     "interpolate.plane_points": "--plane",
     "the repository's root": "the folder that you are in",  # where modules of networks lie
 }
-WRITTEN = {  # in the folder of a report, first of all params.yaml
-    *("params.yaml", "artifacts", "report.html", "README.md", "claims.csv", "metrics.json"),
-    *("curves", "figures", "paper", "tables"),
-}
+WRITTEN = {"params.yaml", "artifacts", *pipeline.REPORT}  # in the folder of a report
+FIRST = {paths.DOWNLOADS.name, paths.lock(LOCK).name}  # in artifacts/ before there is a params.yaml
 
 
 def compare(asked: argparse.Namespace) -> str:
@@ -67,6 +66,8 @@ def compare(asked: argparse.Namespace) -> str:
     """
     if len(asked.checkpoints) < 2:
         raise InputError(f"one checkpoint, {asked.checkpoints[0]}, makes no pair: give two or more")
+    if "none" in asked.methods and asked.methods != ["none"]:
+        raise InputError(f"--methods {' '.join(asked.methods)}: none stands alone: leave it out, or all others")
     if asked.plane is not None and asked.methods == ["none"]:
         raise InputError(
             f"--plane {asked.plane}: one of its corners is a network matched: leave it out, or --methods none"
@@ -139,14 +140,17 @@ def _run(asked: argparse.Namespace, study: Mapping[str, Any], expected: Callable
     pipeline.refuse_without_extra()
     _refuse_others(asked.out)
     options = OPTIONS | _statistics(asked)
+    groups = study["merge"].get("groups")
+
+    def refuse_others(classes: Sequence[str]) -> None:
+        known, where = (groups, asked.fine) if groups else (classes, asked.data)
+        if asked.classes not in (None, len(known)):
+            raise InputError(f"--classes {asked.classes}: {where} has {len(known)} classes: correct either")
+
     with pipeline.as_asked(options):
         whole = pipeline.completed(study)  # before anything is made, which a second attempt would take for others'
-    with pipeline.inside(asked.out), alone("given-networks"), pipeline.as_asked(options):
-        classes = pipeline.begin(whole)
-        known = study["merge"].get("groups") or classes
-        if asked.classes not in (None, len(known)):
-            where = asked.fine if "groups" in study["merge"] else asked.data
-            raise InputError(f"--classes {asked.classes}: {where} has {len(known)} classes: correct either")
+    with pipeline.inside(asked.out), alone(LOCK), pipeline.as_asked(options):
+        pipeline.begin(whole, refuse_others)
         pipeline.finish(expected)
         for told in pipeline.warnings():
             print(f"warning: {told}", file=sys.stderr)
@@ -159,7 +163,8 @@ def _refuse_others(out: Path) -> None:
         raise InputError(f"--out {out} is a file: name a folder that is new")
     found = [path.name for path in out.iterdir()] if out.exists() else []
     names = {name for name in found if not name.startswith(artifacts.WRITING)}
-    if names - WRITTEN or (names and "params.yaml" not in names):
+    stopped = names == {"artifacts"} and {path.name for path in (out / "artifacts").glob("*")} <= FIRST
+    if names - WRITTEN or (names and "params.yaml" not in names and not stopped):
         raise InputError(f"--out {out} holds other things than a report of this command: name a folder that is new")
 
 

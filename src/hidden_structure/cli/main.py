@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=(*MATCHINGS, "none"),
         default=["weights", "activations"],
-        help="of matching units",
+        help="of matching units; none, which stands alone, matches none",
     )
     _add_given(compare, Path("compared"))
 
@@ -167,7 +167,10 @@ def _add_given(parser: argparse.ArgumentParser, out: Path) -> None:
     parser.add_argument("--std", type=float, nargs="+", help="its deviation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
-        "--out", type=Path, default=out, help="folder of the report, new or an earlier one's (default: %(default)s)"
+        "--out",
+        type=Path,
+        default=out,
+        help="folder of the report, new or of an earlier one, which is then replaced (default: %(default)s)",
     )
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ruamel.yaml import YAML
 
+from hidden_structure.cli import foreseen
 from hidden_structure.datasets.folder import Tree, check_tested, scan
 from hidden_structure.datasets.images import opened, turn_upright
-from hidden_structure.frame import paths, studies
+from hidden_structure.frame import paths, studies, yaml_files
 from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.params import Study
 from hidden_structure.recovery.clustering import TSNE_SAMPLES
 
 LARGEST = 32  # pixels a side of a first report: twice as many take four times as long
@@ -19,6 +22,7 @@ SMALL = 16  # pixels a side below which a convolutional network has nothing to l
 MLP_SEEN, RESNET_SEEN = 400_000, 30_000  # images that a network trains on in two minutes or so on two cores
 EPOCHS = (10, 60)  # at least, so that it learns; at most, by when it has
 TEST_FRACTION = 0.2
+STE_BATCH = 128  # images, by default, of a step that matches units
 MODULO_OF_MANY = 20  # classes from which five, not two, are merged into one, as CIFAR-100's are
 
 
@@ -59,6 +63,7 @@ def begin(name: str, folder: Path, classes: int | None = None, size: int | None 
     write_text(file, text)
     try:
         studies.read(file)
+        write_text(file, text + further(file, found, coarse))
     except InputError:
         file.unlink()
         raise
@@ -155,17 +160,60 @@ train:
 cluster:
   reducers: [{reducers}]  # t-SNE is slow for many images, and no use for less than {TSNE_SAMPLES} a coarse class
   perplexity: {perplexity}  # of t-SNE; a third of a class's {found.fewest} images at most
-
-# Further parts, once the first report is there; each has its defaults where it is `{{}}`:
-# merges: {{kinds: [{{method: modulo, classes: {coarse}}}, {{method: random, classes: {coarse}}}]}}  # other merges
-# memorised: {{}}      # a control of recovery: networks that memorise shuffled labels
-# split: {{}}          # classes split at random: does training keep together what belongs together?
-# imbalance: {{}}      # classes with few images: do they become one? nine more networks
-# finetune: {{seeds: [0]}}  # finetuned on halves of the classes: do features add up as weights do? five more a seed
-# distill: {{teachers: [0]}}  # students of the coarse network, by thirteen methods; three teachers for a result
-# spawn: {{}}          # linear mode connectivity, matching of units, layerwise linearity: a dozen more networks
-# unconstrained: {{}}  # the unconstrained features model: no data, two minutes
 """
+
+
+def further(file: Path, found: Found, coarse: int) -> str:
+    """Parts that the study in the file may have, as comments; of one that is impossible with these images, why."""
+    short, lines = yaml_files.read(file), []
+    for name, (sections, meaning) in _parts(found, coarse).items():
+        own = YAML(typ="safe", pure=True).load("\n".join(sections))
+        told = foreseen.impossible(Study.model_validate(studies.complete(short | own)), found.tree)
+        if told:
+            lines.append(f"# (no {name} of these images, since {told[0]})\n")
+        else:
+            lines += [f"# {section}  # {said}\n" for section, said in zip(sections, meaning, strict=True)]
+    return "\n# Further parts, once the first report is there; each has its defaults where it is `{}`:\n" + "".join(
+        lines
+    )
+
+
+def _parts(found: Found, coarse: int) -> dict[str, tuple[list[str], list[str]]]:
+    """Name -> the sections of a part, with numbers that these images allow, and what to say of each."""
+    largest = min(100, max(2, found.fewest // 10))  # so that ten images of a class are left, as far as there are
+    ratios = sorted({1, round(largest**0.5), largest})
+    few = f"{{ratios: {ratios}, least: {min(10, max(1, found.fewest // largest))}}}"
+    smallest = int(0.7 * np.bincount(found.tree.train_labels % coarse).min())  # some are held out besides
+    pieces = [count for count in (5, 2, 10) if count <= smallest] or [2]
+    subclasses = "" if len(pieces) == 3 else f", subclasses: {pieces}"
+    parts = {
+        "merges": (
+            f"{{kinds: [{{method: modulo, classes: {coarse}}}, {{method: random, classes: {coarse}}}]}}",
+            "other merges",
+        ),
+        "memorised": ("{}", "a control of recovery: networks that memorise shuffled labels"),
+        "split": ("{}", "classes split at random: does training keep together what belongs together?"),
+        "imbalance": (
+            "{}" if largest == 100 else few,
+            f"classes with few images: do they become one? {3 * len(ratios)} more networks",
+        ),
+        "finetune": (
+            "{seeds: [0]}",
+            "finetuned on halves of the classes: do features add up as weights do? five more a seed",
+        ),
+        "distill": (
+            f"{{teachers: [0]{subclasses}}}",
+            "students of the coarse network, by all methods; three teachers for a result",
+        ),
+        "spawn": ("{}", "linear mode connectivity, matching of units, layerwise linearity: a dozen more networks"),
+        "unconstrained": ("{}", "the unconstrained features model: no data, two minutes"),
+    }
+    whole = {name: ([f"{name}: {own}"], [meaning]) for name, (own, meaning) in parts.items()}
+    if found.train < STE_BATCH:
+        sections, meaning = whole["spawn"]
+        sections.append(f"permute: {{ste: {{batch_size: {found.train}}}}}")
+        meaning.append(f"goes with spawn: there are only {found.train} images to match units by")
+    return whole
 
 
 def _quoted(text: str) -> str:

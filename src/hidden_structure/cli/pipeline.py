@@ -4,22 +4,30 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hidden_structure.checks import problems
+from hidden_structure.cli import foreseen
+from hidden_structure.datasets.load import load
 from hidden_structure.frame import artifacts, params, paths, studies
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Study
+from hidden_structure.stages.check import TOLD
+from hidden_structure.training.device import pick_device
 
 NEEDED = ("dvc", "jinja2", "matplotlib", "openTSNE", "PIL", "torchvision")  # modules of hidden-structure[pipeline]
+REPORT = ("report.html", "README.md", "claims.csv", "metrics.json", "curves", "figures", "paper", "tables")
 AGAIN = "run the command again with a new --out, and if it says this again, report it as a fault of hidden-structure"
 BY_DVC = re.compile(r"(delete [^:]* and )?(run )?`dvc (repro|checkout|status).*?(?= \(in |$)", re.M)  # how stages mend
+BEGUN = ("prepare-data", "check")  # what `begin` does itself, in memory
 STAGES = (  # as dvc.yaml names them, in an order in which each finds what it reads; the report follows
-    *("prepare-data", "check", "merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
+    *BEGUN,
+    *("merge-labels", "train", "measure-collapse", "extract-features", "follow-recovery"),
     *("train-memorised", "cluster", "train-merges", "compare-merges", "split", "sweep", "imbalance"),
     *("finetune", "solve-unconstrained", "distill", "compare-students", "inspect-networks", "spawn"),
     *("permute", "interpolate", "linearity", "average-networks", "make-tables"),
@@ -28,8 +36,12 @@ STAGES = (  # as dvc.yaml names them, in an order in which each finds what it re
 
 @contextmanager
 def inside(folder: Path) -> Iterator[None]:
-    """Work in the folder, where stages look for params.yaml and artifacts/; modules beside the user are found still."""
-    before = Path.cwd()
+    """Work in the folder, where stages look for params.yaml and artifacts/; modules beside the user are found still.
+
+    A folder that was not there before does not stay if nothing is written into it.
+    """
+    before, folder = Path.cwd(), folder.absolute()
+    made = [path for path in (folder / paths.ARTIFACTS, folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     sys.path.append(str(before))
     os.chdir(folder)
@@ -38,6 +50,9 @@ def inside(folder: Path) -> Iterator[None]:
     finally:
         os.chdir(before)
         sys.path.remove(str(before))
+        for path in made:  # empty still where the work failed before anything was written
+            with suppress(OSError):
+                path.rmdir()
 
 
 def refuse_without_extra() -> None:
@@ -56,11 +71,35 @@ def completed(short: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def begin(whole: dict[str, Any]) -> list[str]:
-    """Write a complete study to params.yaml, and read its data. Gives the names of the classes."""
-    artifacts.write_text(params.PARAMS, studies.dump(whole))
-    _stage("prepare-data").main()
-    return artifacts.read_arrays(paths.DATA, paths.CLASSES)["class_names"].tolist()
+def begin(whole: dict[str, Any], refuse: Callable[[Sequence[str]], None]) -> None:
+    """Read the data of a complete study, and once all that it asks for is known to be possible, write both here.
+
+    refuse: raises InputError if these are not the classes that are meant.
+
+    What is wrong is told as early as it can be, and until then an earlier report stays as it is, beside the params.yaml
+    that it was made by; of other params it is removed then, before anything is computed.
+    """
+    study = Study.model_validate(whole)
+    pick_device(study.hardware)
+    if tree := foreseen.tree_of(study.data):
+        refuse(tree.class_names)
+        _refuse(foreseen.impossible(study, tree))
+    arrays = load(study.data).arrays(study.data.normalise)
+    refuse(arrays["class_names"].tolist())
+    _refuse(problems(study, arrays))
+    text = studies.dump(whole)
+    if not params.PARAMS.is_file() or artifacts.read_text(params.PARAMS) != text:
+        for name in REPORT:
+            shutil.rmtree(name) if Path(name).is_dir() else Path(name).unlink(missing_ok=True)
+    artifacts.write_text(params.PARAMS, text)
+    artifacts.write_arrays(paths.DATA, arrays)
+
+
+def _refuse(found: Sequence[str]) -> None:
+    """End with the problems, if there are any, as the stage `check` does."""
+    if found:
+        more = [f"and {len(found) - TOLD} more"] if len(found) > TOLD else []
+        sys.exit("\n".join([*(f"error: {problem}" for problem in found[:TOLD]), *more]))
 
 
 def finish(expected: Callable[[Study], str] | None = None) -> None:
@@ -68,7 +107,7 @@ def finish(expected: Callable[[Study], str] | None = None) -> None:
 
     expected: says, before any network computes, how long that may take.
     """
-    for name in STAGES[1:]:
+    for name in STAGES[len(BEGUN) :]:
         if name == "spawn" and expected is not None:
             print(expected(params.load()), file=sys.stderr, flush=True)
         if name == "train":
@@ -98,7 +137,9 @@ def warnings() -> Iterator[str]:
 def as_asked(options: Mapping[str, str]) -> Iterator[None]:
     """Speak of what is wrong by the options of the command line, not the keys of params.yaml that they became, and not
     of DVC, which does not run here."""
-    keys = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(options, key=len, reverse=True)))})(?!\w)")
+    keys = re.compile(
+        rf"(?<![\w.])({'|'.join(map(re.escape, sorted(options, key=len, reverse=True)))})(?:\.\d+)?(?!\w)"
+    )
     try:
         yield
     except InputError as error:

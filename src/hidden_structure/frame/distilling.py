@@ -8,6 +8,8 @@ from hidden_structure.frame.section import Section
 from hidden_structure.frame.sections import Merge, Network, Train
 from hidden_structure.frame.values import (
     DISTILLATIONS,
+    HARD_PIECES,
+    SOFT_PIECES,
     Epochs,
     Inside,
     Pieces,
@@ -77,7 +79,8 @@ class Distill(Section):
 
     @model_validator(mode="after")
     def _chances_are_equal(self) -> "Distill":
-        if self.softnesses != [0.0] and len(self.softnesses) != len(self.betas):
+        both = HARD_PIECES & {*self.methods} and SOFT_PIECES & {*self.methods}
+        if both and self.softnesses != [0.0] and len(self.softnesses) != len(self.betas):
             tried = f"{len(self.softnesses)} for hard pieces, and {len(self.betas)} betas for soft ones"
             raise ValueError(f"softnesses: {tried}: try as many, or one kind of pieces is tuned better")
         if shared := sorted({*self.seeds} & {*(self.tuning_seeds or ())}):

@@ -5,6 +5,8 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
+from hidden_structure.frame.values import FAMILIES, NETWORKS
+
 LONG = 80  # characters: nobody reads on
 
 
@@ -17,6 +19,8 @@ def first_problem(error: ValidationError, whole: type[BaseModel]) -> str:
         return f"unknown key {key}" + (f": did you mean {close[0]}?" if close else ": remove it")
     if problem["type"] == "missing":
         return f"key {key} is missing: add it (null where it has no meaning)"
+    if problem.get("ctx", {}).get("pattern") == NETWORKS:
+        return f"{key}: {_no_network(problem['input'])}"
     message = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:  # of the whole, so the message names its key itself
         return message
@@ -34,6 +38,12 @@ def _shown(value: object, quoted: bool = False) -> str:
     except ValueError:  # Python writes no integer of more than 4300 digits
         return "something with thousands of digits"
     return text if len(text) <= LONG else f"{text[:LONG]}..."
+
+
+def _no_network(name: str) -> str:
+    close = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.7)
+    known = f"did you mean {close[0]}?" if close else f"take {', '.join(FAMILIES)}, torchvision:NAME or timm:NAME,"
+    return f"there is no network {_shown(name)}: {known} or write my_nets:build for build of your own my_nets.py"
 
 
 def _keys_beside(location: tuple, section: type[BaseModel]) -> list[str]:

@@ -11,8 +11,9 @@ from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
 
+FAMILIES = ("mlp", "resnet", "vgg", "speedrun")
 LIBRARIES = r"torchvision:[a-z0-9_]+|timm:[a-z0-9_.]+"  # networks by name
-NETWORKS = rf"^(mlp|resnet|vgg|speedrun|{LIBRARIES}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+NETWORKS = rf"^({'|'.join(FAMILIES)}|{LIBRARIES}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 WIDEST = 65_536  # units of a layer
 FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
 
@@ -89,3 +90,5 @@ DISTILLATIONS = (
     "oracle",  # the true fine classes
     "oracle-soft",  # as a linear layer on the teacher's embeddings tells them
 )
+HARD_PIECES = {"random", "kmeans", "tsne-kmeans", "lelp-hard", "oracle"}  # which softnesses are tried with ...
+SOFT_PIECES = {"random-projections", "kmeans-soft", "lelp", "oracle-soft"}  # ... and betas

@@ -48,5 +48,13 @@ def read(path: Path, remedy: str = "correct the path") -> Any:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # besides YAMLError the reader lets KeyError, IndexError, RecursionError ... through
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path} is not valid YAML: {reason}") from error
+        raise InputError(f"{path} is not valid YAML: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Without the text itself, which the reader's own message shows under a name that is none of a file."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    mark = getattr(error, "problem_mark", None)
+    said = getattr(error, "problem", None) or getattr(error, "context", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {said}" if mark and said else str(error)
