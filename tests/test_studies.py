@@ -1,6 +1,8 @@
 """Short studies and complete ones: what is said, what is inherited, what is left out."""
 
+import ast
 import copy
+import re
 
 import pytest
 from hypothesis import given
@@ -57,6 +59,12 @@ def test_what_is_no_yaml_is_told_by_line_without_the_reader_s_own_words(text, me
         yaml_files.read(tmp_path / "own.yaml")
     assert "unicode string" not in str(told.value)
     assert "^" not in str(told.value)
+
+
+def test_the_study_in_the_page_on_distillation_can_be_copied():
+    (code,) = re.findall(r"^short = (\{.*?^\})$", (ROOT / "docs/distil.md").read_text(), re.MULTILINE | re.DOTALL)
+    study = valid(ast.literal_eval(code))
+    assert study.distill.teacher == "own"
 
 
 def valid(short: dict) -> params.Study:
