@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from hidden_structure.distillation.methods import METHODS, TRIED
+from hidden_structure.distillation.methods import METHODS, TRIED, values
 from hidden_structure.distillation.steps import pairs
 from hidden_structure.frame.params import Study
 
@@ -39,10 +39,10 @@ def distill(study: Study, classes: int = 2) -> dict:
     settings, tried, rows, lengths = study.distill, [], [], []
     for place, method in enumerate(settings.methods):
         level, draw = LEVEL[method][0], np.random.default_rng(place)
-        best = {name: _values(study, name)[0] for name in METHODS[method].hyperparameters}
-        chosen = {name: best.get(name) for name in ("subclasses", "beta", "softness", "temperature")}
+        best = {name: values(settings, name)[0] for name in METHODS[method].hyperparameters}
+        chosen = {name: best.get(name) for name in TRIED}
         for name in best:
-            for value in _values(study, name) if len(_values(study, name)) > 1 else ():
+            for value in values(settings, name) if len(values(settings, name)) > 1 else ():
                 accuracy = level + 0.03 * draw.random() - 0.002 * abs((chosen | {name: value})["subclasses"] or 0)
                 each = {"accuracy": accuracy, "accuracies": [accuracy - 0.01, accuracy, accuracy + 0.01]}
                 tried.append({"method": method} | chosen | {name: value} | each)
@@ -70,7 +70,3 @@ def students(study: Study) -> dict:
             own |= {"information": kept - 0.2, "pieces": meaning, "probe_accuracy": kept + 0.2}
             rows.append({"method": method, "teacher": teacher, "seed": seed} | own)
     return {"rows": rows}
-
-
-def _values(study: Study, name: str) -> list:
-    return getattr(study.distill, TRIED[name])

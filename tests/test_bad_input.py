@@ -204,6 +204,7 @@ IMPOSSIBLE = {
     "distill.tuning_seeds": [[], [0], [100, 0]],
     "distill.teachers": [[], [0, 0], [-1]],
     "distill.epochs": [[8], [0]],
+    "distill.hint": [-1.0, "much", [], [1.0, 1.0], [1.0, -2.0]],
     "spawn.widths": [[1e300], [200.0]],
     "spawn.children": [[{}], [{"rl": 1}, {}], [{"lr": 1e300}, {}], [{}, {"lr": {}}]],
     "spawn.checkpoints": [["a.pt"], ["a.pt", "a.pt"], ["a.pt", "b.pt"]],  # the last has widths besides

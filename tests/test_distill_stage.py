@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import adjusted_mutual_info_score
 
 from hidden_structure.distillation.methods import METHODS as TABLE
+from hidden_structure.distillation.methods import TRIED, Choice
 from hidden_structure.frame import artifacts, params, paths
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.values import DISTILLATIONS
@@ -57,6 +58,7 @@ def metrics(folder: Path, path: Path = METRICS[0]) -> dict:
 def folder(tmp_path_factory) -> Path:
     """Every method, two teachers, and a student of an older run that is no longer one."""
     own = {"seeds": [0], "teachers": [0, 3], "epochs": [2], "tuning_seeds": [7, 8, 9]}
+    own |= {"hint": [0.5, 1.0], "contrast": [0.3, 0.1]}
     folder = prepare(tmp_path_factory.mktemp("distill"), methods=list(DISTILLATIONS), **own)
     stale = folder / paths.student("kd", 0, 99)
     stale.parent.mkdir(parents=True)
@@ -80,24 +82,30 @@ def test_every_method_and_seed_has_a_student_and_a_row_and_nothing_else_is_left(
 def test_a_row_names_the_hyperparameters_that_its_method_has_and_its_outputs(folder):
     whole = {"alone", "labels", "kd", "fitnet"}
     for row in metrics(folder)["rows"]:
-        named = {name for name in ("subclasses", "beta", "softness", "temperature") if row[name] is not None}
+        named = {name for name in TRIED if row[name] is not None}
         assert named == set(TABLE[row["method"]].hyperparameters)
         pieces = 1 if row["method"] in whole else 5 if row["method"].startswith("oracle") else 2
         assert row["outputs"] == 2 * pieces
         assert 0 <= row["test_accuracy"] <= 1
 
 
+def _choice(row: dict) -> Choice:
+    return Choice(**{name: row[name] for name in TRIED})
+
+
 def test_what_was_chosen_did_best_of_what_was_tried(folder):
     found = metrics(folder)
     for method in DISTILLATIONS:
-        tried = {row["temperature"]: row["accuracy"] for row in found["tried"] if row["method"] == method}
-        chosen = {row["temperature"] for row in found["rows"] if row["method"] == method}
-        assert len(chosen) == 1
+        tried = {_choice(row): row["accuracy"] for row in found["tried"] if row["method"] == method}
+        (chosen,) = {_choice(row) for row in found["rows"] if row["method"] == method}
         if method == "alone":
             assert not tried
         else:
-            assert list(tried) == [1.0, 4.0]
-            assert chosen == {max(tried, key=tried.get)}
+            assert {row.temperature for row in tried} == {1.0, 4.0}
+            assert chosen == max(tried, key=tried.get)
+        hints, contrasts = ({getattr(row, name) for row in tried} for name in ("hint", "contrast"))
+        assert hints == ({0.5, 1.0} if method == "fitnet" else {None} if tried else set())
+        assert contrasts == ({0.3, 0.1} if method == "subclass" else {None} if tried else set())
     for row in found["tried"]:
         assert len(row["accuracies"]) == 3  # one a tuning seed, of the teachers in turn
         assert row["accuracy"] == pytest.approx(np.mean(row["accuracies"]))

@@ -38,7 +38,7 @@ from hidden_structure.training.batches import on_device
 
 CPU = torch.device("cpu")
 CLASSES, FINE, SAMPLES = 2, 4, 160
-CHOICE = Choice(2, 0.5, 0.1, 4.0)
+CHOICE = Choice(2, 0.5, 0.1, 4.0, 1.0, 0.3)
 STEPS = Lelp(null_space=True, pca=True, rotate=True, standardise=True)
 SPLITTING = tuple(name for name in DISTILLATIONS if name not in ("alone", "labels", "kd", "fitnet", "subclass"))
 ORACLES = ("oracle", "oracle-soft")
@@ -122,12 +122,7 @@ def test_a_further_method_is_a_row_of_the_table(tmp_path, monkeypatch):
     settings = distiller.config.settings.model_copy(update={"methods": ["size"]})
     ((choice, tried),) = choose(settings, attempts_of(distiller.config)).values()
     assert [each.temperature for each in tried] == [1.0, 4.0]
-    assert choice.of("size") == {
-        "subclasses": None,
-        "beta": None,
-        "softness": None,
-        "temperature": choice.temperature,
-    }
+    assert choice.of("size") == dict.fromkeys(vars(choice)) | {"temperature": choice.temperature}
     student = taught(distiller, "size", tmp_path / "hint.safetensors", choice=choice)
     row, tensors = distiller.evaluate(student, "size", choice, {"train": distiller.config.task})
     assert row["outputs"] == CLASSES * 2
@@ -141,7 +136,7 @@ def test_a_further_method_is_a_row_of_the_table(tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", DISTILLATIONS)
 def test_every_method_has_its_hyperparameters_and_no_other(method):
     named = CHOICE.of(method)
-    assert list(named) == ["subclasses", "beta", "softness", "temperature"]
+    assert list(named) == ["subclasses", "beta", "softness", "temperature", "hint", "contrast"]
     assert {name for name, value in named.items() if value is not None} == set(METHODS[method].hyperparameters)
 
 
@@ -401,7 +396,7 @@ class Recorder:
 
 
 def test_students_of_one_seed_see_the_same_batches_whatever_the_method(distiller, tmp_path, monkeypatch):
-    distiller.teacher(CHOICE.subclasses)  # that of subclass, whose own training is not to be seen
+    distiller.teacher(CHOICE.invention)  # that of subclass, whose own training is not to be seen
     seen = Recorder(monkeypatch)
     for method in DISTILLATIONS:
         taught(distiller, method, tmp_path / f"{method}.safetensors")
@@ -497,8 +492,10 @@ def test_the_hint_teaches_the_student_itself():
 
 
 def test_without_a_weight_the_hint_changes_nothing(tmp_path):
-    distiller = distiller_of(make_config(tmp_path, hint=0.0))
-    plain, hinted = (taught(distiller, method, tmp_path / f"{method}.safetensors") for method in ("kd", "fitnet"))
+    distiller, choice = distiller_of(make_config(tmp_path)), replace(CHOICE, hint=0.0)
+    plain, hinted = (
+        taught(distiller, method, tmp_path / f"{method}.safetensors", choice=choice) for method in ("kd", "fitnet")
+    )
     for left, right in zip(plain.parameters(), hinted.parameters(), strict=True):
         assert torch.allclose(left, right, atol=1e-5)
 
@@ -510,17 +507,17 @@ def test_labels_at_a_temperature_are_those_of_a_student_alone_with_its_loss(tmp_
     assert same(at[1.0], taught(distiller, "alone", tmp_path / "alone"))
     assert not same(at[4.0], at[1.0])
     sure = 1e4 * (torch.nn.functional.one_hot(distiller.config.task.labels, CLASSES).float())
-    distiller._teachers[1] = (*distiller._teachers[1][:2], sure)
+    distiller._teachers[None] = (*distiller._teachers[None][:2], sure)
     assert same(at[4.0], taught(distiller, "kd", tmp_path / "kd"))
 
 
 def test_the_teacher_that_invents_uses_its_pieces(tmp_path):
     used = {}
     for weight in (0.0, 1.0):
-        config = make_config(tmp_path / str(weight), contrast=weight)
+        config = make_config(tmp_path / str(weight))
         recipe = config.teacher_recipe.model_copy(update={"epochs": 40, "lr": 0.05})
         distiller = distiller_of(replace(config, teacher_recipe=recipe))
-        network, _, logits = distiller.teacher(2)
+        network, _, logits = distiller.teacher((2, weight))
         assert accuracy(network, config.task, 1.0) > 0.9
         v = logits - logits.mean(1, keepdim=True)
         v = v / v.norm(dim=1, keepdim=True)
@@ -549,6 +546,8 @@ def test_choosing_tries_each_value_once_and_takes_the_best():
         "beta": {0.5: 0.0, 1.0: 0.1, 2.0: 0.4},
         "softness": {0.1: 0.0},
         "temperature": {1.0: 0.2, 4.0: 0.1},
+        "hint": {0.1: 0.0, 1.0: 0.1},
+        "contrast": {0.3: 0.0},
     }
     waves = []
 
@@ -561,18 +560,26 @@ def test_choosing_tries_each_value_once_and_takes_the_best():
         "betas": [0.5, 1.0, 2.0],
         "softnesses": [0.1, 0.2, 0.3],
         "temperatures": [1.0, 4.0],
+        "hint": [0.1, 1.0],
     }
-    found = choose(settings(methods=["lelp", "kd", "alone"], **several).distill, attempt)
+    found = choose(settings(methods=["lelp", "kd", "alone", "fitnet"], **several).distill, attempt)
     best, tried = found["lelp"]
-    assert best == Choice(4, 2.0, 0.1, 1.0)
-    assert [[method for method, _ in wave] for wave in waves] == [["lelp"] * 2 + ["kd"] * 2, ["lelp"], ["lelp"] * 2]
+    assert best == Choice(4, 2.0, 0.1, 1.0, 0.1, 0.3)
+    assert [[method for method, _ in wave] for wave in waves] == [
+        ["lelp"] * 2 + ["kd"] * 2 + ["fitnet"] * 2,
+        ["lelp", "fitnet"],
+        ["lelp"] * 2,
+    ]
     assert list(tried) == [choice for wave in waves for method, choice in wave if method == "lelp"]
     assert len(tried) == 2 + 1 + 2  # each with the others at their best, which are known
     assert tried[best] == max(tried.values()) == pytest.approx(0.9)
     best, tried = found["kd"]
-    assert best == Choice(2, 0.5, 0.1, 1.0)
+    assert best == Choice(2, 0.5, 0.1, 1.0, 0.1, 0.3)
     assert len(tried) == 2
-    assert found["alone"] == (Choice(2, 0.5, 0.1, 1.0), {})
+    assert found["alone"] == (Choice(2, 0.5, 0.1, 1.0, 0.1, 0.3), {})
+    best, tried = found["fitnet"]
+    assert best == Choice(2, 0.5, 0.1, 1.0, 1.0, 0.3)
+    assert len(tried) == 3
 
 
 def test_of_ties_the_first_is_taken_and_one_value_is_not_tried():
@@ -580,10 +587,10 @@ def test_of_ties_the_first_is_taken_and_one_value_is_not_tried():
     several = settings(methods=["kd", "lelp", "kmeans"], **own)
     found = choose(several.distill, lambda asked: [0.0] * len(asked))
     best, tried = found["lelp"]
-    assert best == Choice(3, 2.0, 0.3, 1.0)
+    assert best == Choice(3, 2.0, 0.3, 1.0, 1.0, 0.3)
     assert [choice.beta for choice in tried] == [2.0, 0.5]
     best, tried = found["kmeans"]
-    assert best == Choice(3, 2.0, 0.3, 1.0)
+    assert best == Choice(3, 2.0, 0.3, 1.0, 1.0, 0.3)
     assert [choice.softness for choice in tried] == [0.3, 0.2]
     assert found["kd"] == (best, {})
 
@@ -658,7 +665,7 @@ def test_the_pieces_of_a_method_are_those_that_its_students_are_taught(method, d
     if method == "oracle":
         assert torch.equal(found, distiller.config.fine // CLASSES)
     if method == "subclass":
-        _, _, logits = distiller.teacher(2)
+        _, _, logits = distiller.teacher(CHOICE.invention)
         own = logits.view(-1, CLASSES, 2)[torch.arange(SAMPLES), distiller.config.task.labels]
         assert torch.equal(found, own.argmax(1))
 
@@ -670,10 +677,10 @@ def smoothed(config: Config) -> Config:
     return replace(config, **own)
 
 
-@pytest.mark.parametrize("subclasses", [1, 2])
-def test_a_teachers_labels_are_smoothed_as_its_recipe_says(tmp_path, subclasses):
+@pytest.mark.parametrize("invented", [None, (2, 0.3)])
+def test_a_teachers_labels_are_smoothed_as_its_recipe_says(tmp_path, invented):
     plain, soft = (make_config(tmp_path / name) for name in ("plain", "soft"))
-    networks = [train_teacher(config, subclasses) for config in (plain, smoothed(soft))]
+    networks = [train_teacher(config, invented) for config in (plain, smoothed(soft))]
     assert not same(*networks)
     sure = [forward_all(network, plain.task)[1] for network in networks]
     confident = [merge_logits(logits, CLASSES).softmax(1).max(1).values.mean().item() for logits in sure]
@@ -727,7 +734,7 @@ def test_a_student_that_diverges_names_the_keys(distiller, tmp_path):
 @pytest.mark.parametrize(
     ("method", "distill", "choice", "key"),
     [
-        ("fitnet", {"hint": 1e38}, {}, "or lower distill.hint (1e+38)"),
+        ("fitnet", {}, {"hint": 1e38}, "or lower distill.hint (1e+38)"),
         ("lelp", {}, {"beta": 1e-300}, "or raise distill.betas (1e-300)"),
         ("lelp", {}, {"temperature": 1e30}, ", or lower distill.temperatures (1e+30) or raise distill.betas ("),
     ],
@@ -744,10 +751,10 @@ def test_what_else_can_make_a_student_diverge_is_named(tmp_path, method, distill
 def test_what_else_can_make_an_inventing_teacher_diverge_is_named(tmp_path):
     config = make_config(tmp_path)
     distiller = distiller_of(config)
-    settings_beyond = config.settings.model_copy(update={"contrast": 1e38, "contrast_temperature": 1e-20})
+    settings_beyond = config.settings.model_copy(update={"contrast_temperature": 1e-20})
     distiller.config = replace(config, settings=settings_beyond)
     with pytest.raises(InputError, match=r"lower distill\.contrast \(1e\+38\) or raise distill\.contrast_temperature"):
-        distiller.teacher(2)
+        distiller.teacher((2, 1e38))
 
 
 def test_a_batch_larger_than_what_is_left_to_choose_on_is_named(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.distillation.lelp import Splitter
-from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, candidates, divided, splitter
+from hidden_structure.distillation.methods import METHODS, Choice, Embeddings, Invention, candidates, divided, splitter
 from hidden_structure.distillation.students import (
     Hinted,
     OfImages,
@@ -95,21 +95,22 @@ class Config:
         return replace(self, recipe=recipe, **own), self.task.part(held_out)
 
 
-def train_teacher(config: Config, subclasses: int = 1) -> nn.Module:
-    """A teacher of the classes; with two subclasses or more that of Subclass Distillation, which invents them."""
-    settings, task, seed = config.settings, config.task, config.teacher_seed
+def train_teacher(config: Config, invented: Invention | None = None) -> nn.Module:
+    """A teacher of the classes; that of Subclass Distillation where it is to invent pieces of them."""
+    task, seed, smoothing, advice = config.task, config.teacher_seed, config.teacher_recipe.label_smoothing, ""
+    subclasses, objective = 1, classification_loss(task, smoothing)
+    if invented:
+        (subclasses, weight), temperature = invented, config.settings.contrast_temperature
+        objective = invention_loss(task, smoothing, weight, temperature)
+        advice = f"lower distill.contrast ({weight}) or raise distill.contrast_temperature ({temperature})"
     network = config.initialise(config.teacher_network, task.classes * subclasses, seed)
-    weight, temperature, smoothing = (
-        settings.contrast,
-        settings.contrast_temperature,
-        config.teacher_recipe.label_smoothing,
-    )
-    inventing = invention_loss(task, smoothing, weight, temperature)
-    objective = classification_loss(task, smoothing) if subclasses == 1 else inventing
-    advice = f"lower distill.contrast ({weight}) or raise distill.contrast_temperature ({temperature})"
-    file = config.folder / f"teacher-{subclasses}.safetensors"
-    train(network, config.teacher_recipe, seed, task, objective, file, advice=advice if subclasses > 1 else "")
+    file = config.folder / f"teacher{_named(invented)}.safetensors"
+    train(network, config.teacher_recipe, seed, task, objective, file, advice=advice)
     return network
+
+
+def _named(invented: Invention | None) -> str:
+    return "".join(f"-{value}" for value in invented or ())
 
 
 class Distiller:
@@ -117,22 +118,22 @@ class Distiller:
 
     def __init__(self, config: Config, teacher: nn.Module) -> None:
         self.config = config
-        self._teachers = {1: (teacher, *self._seen(teacher, 1))}
-        values, weight = self._teachers[1][1], head(teacher).weight.detach()
+        self._teachers = {None: (teacher, *self._seen(teacher))}
+        values, weight = self._teachers[None][1], head(teacher).weight.detach()
         own = config.fine, config.cluster, config.teacher_seed, config.folder
         self.embeddings = Embeddings(values, config.task.labels, weight, *own)
         self._splitters: dict[tuple[str, Choice], Splitter] = {}
 
-    def teacher(self, invented: int = 1) -> tuple[nn.Module, Tensor, Tensor]:
-        """The one that invents so many pieces a class, its embeddings (N, d) and its logits of the training images."""
+    def teacher(self, invented: Invention | None = None) -> tuple[nn.Module, Tensor, Tensor]:
+        """The one that invents such pieces, or none; its embeddings (N, d) and its logits of the training images."""
         if invented not in self._teachers:
             network = train_teacher(self.config, invented)
             self._teachers[invented] = network, *self._seen(network, invented)
         return self._teachers[invented]
 
-    def _seen(self, network: nn.Module, invented: int) -> tuple[Tensor, Tensor]:
+    def _seen(self, network: nn.Module, invented: Invention | None = None) -> tuple[Tensor, Tensor]:
         """Embeddings and logits of the training images, computed once for all processes that share the folder."""
-        file, device = self.config.folder / f"seen-{invented}.safetensors", self.config.task.labels.device
+        file, device = self.config.folder / f"seen{_named(invented)}.safetensors", self.config.task.labels.device
         if not file.is_file():
             embeddings, logits = forward_all(network, self.config.task)
             artifacts.write_tensors(file, {"embeddings": embeddings, "logits": logits})
@@ -157,10 +158,10 @@ class Distiller:
             teacher, reference, _ = self.teacher()
             online = settings.augmented
             embeddings = online_embeddings(teacher, task.precision) if online else fixed_embeddings(reference)
-            objective = hint_loss(objective, embeddings, reference, outputs, settings.hint)
+            objective = hint_loss(objective, embeddings, reference, outputs, choice.hint)
             with global_seed("hint", name):
                 trained = Hinted(network, reference.shape[1])
-        advice = advice_for(method, choice, settings)
+        advice = advice_for(method, choice)
         train(trained, recipe, name, task, objective, file, "distill.train", advice)
         return network
 
@@ -186,7 +187,7 @@ class Distiller:
         task = self.config.task
         every = torch.arange(len(task.labels), device=task.labels.device)
         if METHODS[method].invented:
-            found = self.teacher(choice.subclasses)[2].unflatten(1, (task.classes, -1))
+            found = self.teacher(choice.invention)[2].unflatten(1, (task.classes, -1))
         else:
             found = self._splitter(method, choice)(self.teacher()[1], every)
         return found[every, task.labels].argmax(1)
@@ -196,7 +197,7 @@ class Distiller:
         task, row = self.config.task, METHODS[method]
         if not row.taught:
             return label_targets(task, self.config.recipe.label_smoothing), task.classes
-        teacher, embeddings, logits = self.teacher(choice.subclasses if row.invented else 1)
+        teacher, embeddings, logits = self.teacher(choice.invention if row.invented else None)
         split = self._splitter(method, choice)
         outputs = logits.shape[1] * split(embeddings[:1], task.labels.new_zeros(1)).shape[2]
         if self.config.settings.augmented:
@@ -235,7 +236,7 @@ def choose(
     return {method: (best[method], tried[method]) for method in settings.methods}
 
 
-def advice_for(method: str, choice: Choice, settings: params.Distill) -> str:
+def advice_for(method: str, choice: Choice) -> str:
     """The keys besides the recipe that can make a student diverge: its loss grows with T^2, pieces are divided by beta.
 
     Empty if there are none.
@@ -243,5 +244,5 @@ def advice_for(method: str, choice: Choice, settings: params.Distill) -> str:
     had = METHODS[method].hyperparameters
     advice = [f"lower distill.temperatures ({choice.temperature})"] if "temperature" in had else []
     advice += [f"raise distill.betas ({choice.beta})"] if "beta" in had else []
-    advice += [f"lower distill.hint ({settings.hint})"] if METHODS[method].hint else []
+    advice += [f"lower distill.hint ({choice.hint})"] if METHODS[method].hint else []
     return " or ".join(advice)

@@ -26,6 +26,8 @@ LOO = "Loo, Iliopoulos, Hu, Vee 2024"
 OURS = "ours: a control"
 CLUSTERED = ("kmeans", "kmeans-soft", "tsne-kmeans")  # with as many clusters in a class as subclasses
 
+Invention = tuple[int, float]  # how many pieces a class a teacher invents, and the weight of the loss that makes it
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -35,15 +37,21 @@ class Choice:
     beta: float
     softness: float
     temperature: float
+    hint: float
+    contrast: float
 
     @classmethod
     def first(cls, settings: params.Distill) -> "Choice":
         """Those that the parameters name first."""
-        return cls(**{name: getattr(settings, key)[0] for name, key in TRIED.items()})
+        return cls(**{name: values(settings, name)[0] for name in TRIED})
 
     @property
     def name(self) -> str:
         return "-".join(map(str, vars(self).values()))
+
+    @property
+    def invention(self) -> Invention:
+        return self.subclasses, self.contrast
 
     def of(self, method: str) -> dict[str, float | None]:
         """The hyper-parameters that the method has, and None for those that it has not."""
@@ -181,7 +189,14 @@ class Method:
         return choice.temperature if "temperature" in self.hyperparameters else 1.0
 
 
-TRIED = {"subclasses": "subclasses", "beta": "betas", "softness": "softnesses", "temperature": "temperatures"}
+TRIED = {
+    "subclasses": "subclasses",
+    "beta": "betas",
+    "softness": "softnesses",
+    "temperature": "temperatures",
+    "hint": "hint",
+    "contrast": "contrast",
+}
 TEMPERED = ("temperature",)
 INVENTED = (*TEMPERED, "subclasses")
 HARD = (*INVENTED, "softness")
@@ -191,9 +206,13 @@ METHODS = {
     # What a temperature does by itself: the loss grows with it as a rate would.
     "labels": Method("labels, at a temperature", OURS, TEMPERED, taught=False),
     "kd": Method("KD", "Hinton, Vinyals, Dean 2015", TEMPERED),
-    "fitnet": Method("FitNet", "Romero et al. 2015", TEMPERED, hint=True),
+    "fitnet": Method("FitNet", "Romero et al. 2015", (*TEMPERED, "hint"), hint=True),
     "subclass": Method(
-        "Subclass Distillation", "Müller, Kornblith, Hinton 2020", INVENTED, invented_pieces, invented=True
+        "Subclass Distillation",
+        "Müller, Kornblith, Hinton 2020",
+        (*INVENTED, "contrast"),
+        invented_pieces,
+        invented=True,
     ),
     "random": Method("random pieces", LOO, HARD, random_pieces),
     "random-projections": Method(
@@ -258,7 +277,13 @@ def check_samples(settings: params.Distill, labels: np.ndarray) -> None:
 
 def candidates(settings: params.Distill, best: Choice, name: str) -> list[Choice]:
     """The best choice so far, with every value of one hyper-parameter in turn."""
-    return [replace(best, **{name: value}) for value in getattr(settings, TRIED[name])]
+    return [replace(best, **{name: value}) for value in values(settings, name)]
+
+
+def values(settings: params.Distill, name: str) -> list:
+    """Those of a hyper-parameter that are tried; those that are mostly left alone may be written without a list."""
+    given = getattr(settings, TRIED[name])
+    return given if isinstance(given, list) else [given]
 
 
 def _about(method: str, subclasses: int) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from hidden_structure.distillation import vectors
 from hidden_structure.distillation.distiller import Attempt, Config, Distiller, choose, train_teacher
-from hidden_structure.distillation.methods import METHODS, Choice, check_room
+from hidden_structure.distillation.methods import METHODS, Choice, Invention, check_room
 from hidden_structure.distillation.students import Task, accuracy, augmented_accuracy, tasks_of
 from hidden_structure.frame import artifacts, params, paths, tasks
 from hidden_structure.networks.weights import load_state
@@ -45,17 +45,22 @@ def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
     settings, (config, _) = plan.distill, _configure(plan, plan.distill.teachers[0])
     check_room(settings, config.initialise(plan.network, config.task.classes, config.teacher_seed))
     common = plan.folder, where, plan.hardware
-    invented = settings.subclasses if any(METHODS[method].invented for method in settings.methods) else []
-    each = [(seed, count) for count in (1, *invented) for seed in settings.teachers]
-    named = {_teaches(*one): (plan, *one) for one in each}
-    taught = dict(zip(each, tasks.run("distill, teachers", teach, named, *common).values(), strict=True))
     scores: dict[Attempt, list[float]] = {}
+
+    def taught(invented: Invention | None) -> list[dict[str, float]]:
+        named = {_teaches(seed, invented): (plan, seed, invented) for seed in settings.teachers}
+        return list(tasks.run("distill, teachers", teach, named, *common).values())
+
+    teachers = [
+        {"seed": seed, "classes": config.task.classes} | found
+        for seed, found in zip(settings.teachers, taught(None), strict=True)
+    ]
 
     def attempts(asked: list[Attempt]) -> list[float]:
         by = [(each, *pair) for each in asked for pair in tuning_students(settings)]
-        needed = {(seed, 1) for _, seed, _ in by}
-        needed |= {(seed, choice.subclasses) for (method, choice), seed, _ in by if METHODS[method].invented}
-        named = {f"{_teaches(*one)}, without held-out images": (plan, *one) for one in sorted(needed)}
+        needed = dict.fromkeys((seed, None) for _, seed, _ in by)
+        needed |= dict.fromkeys((seed, one.invention) for (method, one), seed, _ in by if METHODS[method].invented)
+        named = {f"{_teaches(*one)}, without held-out images": (plan, *one) for one in needed}
         tasks.run("distill, teachers that choose", teach_choosing, named, *common)
         named = {f"{_title(*each)}, {_of(*pair)}": (plan, *each, *pair) for each, *pair in by}
         found = tasks.run("distill, choosing", attempt, named, *common)
@@ -64,6 +69,9 @@ def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
         return [fmean(scores[one]) for one in asked]
 
     chosen = choose(settings, attempts)
+    for best in (best for method, (best, _) in chosen.items() if METHODS[method].invented):
+        for row, inventing in zip(teachers, taught(best.invention), strict=True):
+            row["inventing_accuracy"] = inventing["test_accuracy"]
 
     def students(epochs: int) -> list[dict[str, Any]]:
         by = [(method, teacher, seed) for method in settings.methods for teacher, seed in pairs(settings)]
@@ -78,10 +86,6 @@ def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
         for method, (_, found) in chosen.items()
         for one, mean in found.items()
     ]
-    teachers = [{"seed": seed, "classes": config.task.classes} | taught[seed, 1] for seed in settings.teachers]
-    for method, (best, _) in chosen.items():
-        for row in teachers if METHODS[method].invented else ():
-            row["inventing_accuracy"] = taught[row["seed"], best.subclasses]["test_accuracy"]
     rows, lengths = students(settings.train.epochs), [row for epochs in settings.epochs for row in students(epochs)]
     return {"coarse_of": plan.coarse_of, "teachers": teachers, "tried": tried, "rows": rows, "lengths": lengths}
 
@@ -107,28 +111,28 @@ def student_file(folder: Path, method: str, teacher: int, seed: int) -> Path:
     return folder / "students" / method / str(teacher) / f"{seed}.safetensors"
 
 
-def teach(plan: Plan, seed: int, subclasses: int) -> dict[str, float]:
-    """Train a teacher, that of Subclass Distillation where it is to invent two pieces or more.
+def teach(plan: Plan, seed: int, invented: Invention | None) -> dict[str, float]:
+    """Train a teacher, that of Subclass Distillation where it is to invent pieces.
 
     Gives its `test_accuracy`, and of one that invents none its `train_accuracy` and `augmented_accuracy`: on training
     images as they are, and as students see them.
     """
     config, splits = _configure(plan, seed)
-    network = train_teacher(config, subclasses) if subclasses > 1 else _teacher(plan, config)
+    network = train_teacher(config, invented) if invented else _teacher(plan, config)
     found = {"test_accuracy": accuracy(network, splits["test"], 1.0)}
-    if subclasses == 1:
+    if not invented:
         found["train_accuracy"] = accuracy(network, splits["train"], 1.0)
         found["augmented_accuracy"] = augmented_accuracy(network, splits["train"], config.recipe)
         _look(Distiller(config, network))
-    print(f"teacher {seed} of {config.task.classes * subclasses} outputs: {found}", flush=True)
+    print(f"{_teaches(seed, invented)}: {found}", flush=True)
     return found
 
 
-def teach_choosing(plan: Plan, seed: int, subclasses: int) -> float:
+def teach_choosing(plan: Plan, seed: int, invented: Invention | None) -> float:
     """Train the like on the training images that are not held out; gives its accuracy on those that are."""
     config, held_out = _configure(plan, seed)[0].of_choosing()
-    network = train_teacher(config, subclasses)
-    if subclasses == 1:
+    network = train_teacher(config, invented)
+    if not invented:
         _look(Distiller(config, network))
     return accuracy(network, held_out, 1.0)
 
@@ -177,8 +181,8 @@ def _teacher(plan: Plan, config: Config) -> nn.Module:
     return network
 
 
-def _teaches(seed: int, subclasses: int) -> str:
-    return f"teacher {seed}{f' of {subclasses} pieces' if subclasses > 1 else ''}"
+def _teaches(seed: int, invented: Invention | None) -> str:
+    return f"teacher {seed}" + (" that invents {} pieces by a weight of {}".format(*invented) if invented else "")
 
 
 def _of(teacher: int, seed: int) -> str:

@@ -12,6 +12,7 @@ from hidden_structure.frame.values import (
     SOFT_PIECES,
     Epochs,
     Inside,
+    OneOrSome,
     Pieces,
     Seed,
     Set,
@@ -51,8 +52,8 @@ class Distill(Section):
     tuning: Epochs | None
     tuning_seeds: Some[Seed] | None
     augmented: bool
-    hint: Weight
-    contrast: Weight
+    hint: OneOrSome[Weight]
+    contrast: OneOrSome[Weight]
     contrast_temperature: Temperature
 
     def held_out(self, samples: int) -> int:

@@ -5,7 +5,7 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hidden_structure.frame.values import FAMILIES, NETWORKS
+from hidden_structure.frame.values import ALONE, FAMILIES, LIST, NETWORKS
 
 LONG = 80  # characters: nobody reads on
 
@@ -13,7 +13,7 @@ LONG = 80  # characters: nobody reads on
 def first_problem(error: ValidationError, whole: type[BaseModel]) -> str:
     """The first problem in one line; an unknown key before a missing one, since it is mostly the same one misspelt."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    key = ".".join(map(_shown, problem["loc"])) or "the file"
+    key = ".".join(_shown(part) for part in problem["loc"] if part not in (ALONE, LIST)) or "the file"
     if problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(_shown(problem["loc"][-1]), _keys_beside(problem["loc"], whole), n=1)
         return f"unknown key {key}" + (f": did you mean {close[0]}?" if close else ": remove it")

@@ -6,7 +6,7 @@ Upper bounds lie far beyond any published study. They stand between a slip of th
 import json
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
@@ -15,6 +15,7 @@ FAMILIES = ("mlp", "resnet", "vgg", "speedrun")
 LIBRARIES = r"torchvision:[a-z0-9_]+|timm:[a-z0-9_.]+"  # networks by name
 NETWORKS = rf"^({'|'.join(FAMILIES)}|{LIBRARIES}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 WIDEST = 65_536  # units of a layer
+ALONE, LIST = "alone", "list"  # forms of a value that may be several
 FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
 
 
@@ -42,6 +43,10 @@ def halfway(values: list) -> list:
     return values
 
 
+def form(given: object) -> str:
+    return LIST if isinstance(given, list) else ALONE
+
+
 def plain(values: dict) -> dict:
     try:
         written = json.dumps(values, allow_nan=False)
@@ -57,6 +62,7 @@ Text = Annotated[str, Field(pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$", max_length=1000
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]  # also a folder of reports/
 Set = Annotated[list[T], Field(max_length=1000), AfterValidator(distinct)]
 Some = Annotated[list[T], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+OneOrSome = Annotated[Annotated[T, Tag(ALONE)] | Annotated[Some[T], Tag(LIST)], Discriminator(form)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Size = Annotated[int, Field(ge=1, le=10**6)]  # of a batch, or a number of images
 Epochs = Annotated[int, Field(ge=1, le=100_000)]

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from hidden_structure.distillation.methods import METHODS
+from hidden_structure.distillation.methods import METHODS, TRIED
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Study
 
-SETTINGS = ("subclasses", "beta", "softness", "temperature")
 Student = tuple[str, int, int]  # method, seeds of its teacher and its own
 
 
@@ -42,7 +41,7 @@ def tabulate(study: Study, results: Callable[[str], Any]) -> dict[str, list[dict
         "distilled": [_method(method, found["rows"], found["tried"], kept) for method in order],
         "students": [_reached(row) | _kept(row, kept) for row in _ordered(order, found["rows"])],
         "tuning": [
-            _named(method) | {name: row[name] for name in (*SETTINGS, "accuracy", "accuracies")}
+            _named(method) | {name: row[name] for name in (*TRIED, "accuracy", "accuracies")}
             for method in order
             for row in found["tried"]
             if row["method"] == method
@@ -66,7 +65,7 @@ def _student(row: Mapping) -> Student:
 
 def _method(method: str, rows: Sequence[Mapping], tried: Sequence[Mapping], kept: Mapping[Student, Mapping]) -> dict:
     own = [row for row in rows if row["method"] == method]
-    settings = {name: own[0][name] for name in (*SETTINGS, "outputs")}
+    settings = {name: own[0][name] for name in (*TRIED, "outputs")}
     measured = {
         "information": fmean(_of(row, kept)["pieces"] for row in own),
         "tried": sum(len(row["accuracies"]) for row in tried if row["method"] == method),

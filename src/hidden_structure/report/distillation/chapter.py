@@ -179,9 +179,10 @@ def _numbers(methods: Sequence[Mapping], students: Sequence[Mapping]) -> Numbers
         f"teacher and seed in percentage points, with its 95 % interval (Student's t); {unit(students)}. All have the "
         "same hyper-parameters and test set, of whose chance the intervals say nothing. S: pieces of each class; beta "
         "and tau: temperatures of pieces and of classes; softness: the least share of its class that an image gives to "
-        "all pieces alike, where it has one of its own; tried: students that chose these.",
+        "all pieces alike, where it has one of its own; weight: of FitNet's hint, or of the loss by which a teacher "
+        "invents pieces; tried: students that chose these.",
         (
-            *("method", "source", "S", "beta", "softness", "tau", "outputs", "tried", "replications"),
+            *("method", "source", "S", "beta", "softness", "tau", "weight", "outputs", "tried", "replications"),
             *("training", "test", "gap", "standard error", "difference to KD", "interval"),
         ),
         [_line(row, trains[row["method"]], tests[row["method"]], tests["kd"]) for row in methods],
@@ -191,9 +192,11 @@ def _numbers(methods: Sequence[Mapping], students: Sequence[Mapping]) -> Numbers
 def _line(row: Mapping, train: Sequence[float], test: Sequence[float], kd: Sequence[float]) -> tuple:
     gains, error = differences(test, kd), standard_error(test)
     ends = None if row["method"] == "kd" else interval(gains)
-    named = ("label", "source", "subclasses", "beta", "softness", "temperature", "outputs", "tried")
+    named, after = ("label", "source", "subclasses", "beta", "softness", "temperature"), ("outputs", "tried")
     return (
         *(row.get(name) for name in named),
+        row["contrast"] if row.get("hint") is None and "contrast" in row else row.get("hint"),  # no method has both
+        *(row.get(name) for name in after),
         len(test),
         rounded(100 * fmean(train)),
         rounded(100 * fmean(test)),
