@@ -70,7 +70,7 @@ def test_a_damaged_lock_of_a_report_is_named(tmp_path, content):
 
 
 ROW = {"id": "collapse.fine.nc1", "claim": "It collapses.", "criterion": "NC1: at most 1", "published": None}
-ROW |= {"measured": 0.5, "standard_error": 0.01, "interval": [0.4, 0.6], "n": 3, "verdict": "supported"}
+ROW |= {"measured": 0.5, "standard_error": 0.01, "interval": [0.4, 0.6], "n": 3, "verdict": "supported", "holm": "yes"}
 
 
 @pytest.mark.parametrize(
@@ -140,17 +140,28 @@ def test_the_committed_lists_of_changed_code_are_objects():
 
 def test_what_is_asked_by_two_criteria_stands_on_two_lines():
     row = {"id": "connectivity.matched.weights", "claim": "It does.", "published": None, "measured": 0.5, "n": 3}
-    row |= {"standard_error": 0.01, "verdict": "supported"}
+    row |= {"standard_error": 0.01, "verdict": "supported", "holm": "yes"}
     merged, repaired = (row | {"criterion": f"barrier, {how}: at most 1 (ours)"} for how in ("merged", "with REPAIR"))
     lines = headlines.table({"digits": [merged], "cifar10": [repaired]}).splitlines()[2:]
     asked = [line.split("<sub>")[1].split("</sub>")[0] for line in lines]
-    assert asked == ["barrier, merged: at most 1", "barrier, with REPAIR: at most 1"]
+    assert asked == ["barrier, merged: at most 1 (ours)", "barrier, with REPAIR: at most 1 (ours)"]
+
+
+def test_bounds_say_whose_they_are_and_verdicts_whether_they_stand():
+    row = ROW | {"criterion": "NC1: at most 1 (ours: a bound)"}
+    for holm, mark in (("yes", ""), ("no", r"\*"), ("", "†"), (None, "†")):
+        (line,) = headlines.table({"digits": [row | {"holm": holm}]}).splitlines()[2:]
+        assert f"**supported**{mark}, 0.5" in line
+        assert "NC1: at most 1 (ours)</sub>" in line
+    (line,) = headlines.table({"digits": [row | {"criterion": "NC1: at most 1 (Papyan's)"}]}).splitlines()[2:]
+    assert "NC1: at most 1 (Papyan's)</sub>" in line
 
 
 def test_the_headlines_are_what_a_study_decides_and_name_those_that_cannot_say():
     row = ROW | {"criterion": "NC1: at most 1"}
     undecided, nothing = row | {"verdict": "undecided", "n": 1}, row | {"verdict": "not assessable", "measured": None}
-    assert len(headlines.table({"digits": [undecided], "cifar10": [nothing]}).splitlines()) == 2
+    (last,) = headlines.table({"digits": [undecided], "cifar10": [nothing]}).splitlines()[2:]
+    assert last == f"| {headlines.UNDECIDED} | {ROW['claim']} <sub>digits, 0.5 ± 0.01 (n = 1)</sub> |"
     found = headlines.table({"digits": [row], "cifar10": [nothing], "cifar10-mlp": [undecided]}).splitlines()[2]
     for words in ("digits: **supported**, 0.5", "cifar10-mlp: **undecided**, 0.5", "<br>not assessable: cifar10 |"):
         assert words in found

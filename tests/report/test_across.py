@@ -1,10 +1,12 @@
 """The report across studies: one verdict over their networks, lines that share networks are no replications, and files
 that are the tables' and nothing else."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import synthetic_connectivity
 import synthetic_recovery
@@ -169,6 +171,22 @@ def test_repeating_the_lines_of_a_group_of_networks_makes_no_interval_narrower()
     assert len(once) == 8
     few = [line(0, 1, "one"), line(1, 0, "one"), *own]  # too few lines to say anything
     assert barriers.replications(few) == once
+
+
+def test_intervals_of_correlations_end_inside_of_them_and_a_perfect_order_is_no_certainty():
+    rising, exchanged = ([line(n, y, "one") for n, y in enumerate(order)] for order in ((0, 1, 2, 3), (1, 0, 2, 3)))
+    assert (barriers.correlation(rising), barriers.correlation(exchanged)) == (pytest.approx(1), pytest.approx(0.8))
+    assert barriers.fisher(rising) == pytest.approx(np.arctanh(0.9)), "half way to the next best order"
+    assert barriers.fisher(exchanged) == pytest.approx(np.arctanh(0.8))
+    assert barriers.fisher([replace(one, bend=-one.bend) for one in rising]) == pytest.approx(-np.arctanh(0.9))
+    assert barriers.fisher(rising[:2]) is None
+    study = synthetic_connectivity.study(spawned=2)
+    found = synthetic_connectivity.tabulated(study, synthetic_connectivity.results(study))
+    (own,), _ = chapters([(study, lambda name: found.get(name, []))])
+    said = [sentence for sentence in own.findings if "the rank correlation of barrier with bend" in sentence]
+    ends = [re.findall(r"(\d\.\d\d)[, ]", sentence) for sentence in said]
+    assert max(len(each) for each in ends) == 3, "a mean and both ends"
+    assert all(float(end) <= 1 for each in ends for end in each)
 
 
 def test_networks_with_a_line_to_one_another_are_one_group():

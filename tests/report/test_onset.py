@@ -96,7 +96,25 @@ def test_the_claim_is_judged_where_the_k_tell(plan, found, step, verdict):
     posed = onsets(plan, high_before(found, lambda row: step))
     assert posed["connectivity.onset"].verdict == posed["connectivity.onset.lr-0.002"].verdict == verdict
     assert {claim.kind for claim in posed.values()} == {"ours"}, "the training is shorter than what the source needs"
-    assert (posed["connectivity.onset"].seeds, len(posed)) == (("0", "1", "2"), 4)
+    assert (posed["connectivity.onset"].seeds, len(posed)) == (("0", "1", "2"), 4 * 2)
+
+
+def test_with_repair_it_is_a_claim_of_its_own(plan, found):
+    """Networks may lie apart by the statistics of their BatchNorm alone."""
+    tables = high_before(found, lambda row: 5 if row["repaired"] else 44)
+    posed = onsets(plan, tables)
+    for recipe in ("", ".lr-0.002"):
+        merged, repaired = (posed[f"connectivity.onset{recipe}{on}"] for on in ("", ".repaired"))
+        assert (merged.verdict, repaired.verdict) == ("contradicted", "supported")
+        assert ("with REPAIR" in merged.criterion.quantity, "with REPAIR" in repaired.criterion.quantity) == (
+            False,
+            True,
+        )
+    said = onset.findings(plan, tables.__getitem__)
+    assert "as merged, is below 2 % for good from some k between 22 steps" in said[0]
+    assert "with REPAIR, is below 2 % for good from some k between no training" in said[1]
+    rows = next(one for one in onset.numbers(plan, tables.__getitem__) if one.name == "onset").rows
+    assert {(row[1], row[5]) for row in rows} == {("as merged", 44), ("with REPAIR", 5)}
 
 
 @pytest.mark.parametrize(("steps", "kind"), [(62_400, "published"), (6_240, "ours")])
@@ -129,7 +147,8 @@ def test_a_recipe_that_has_learnt_nothing_is_judged_by_itself(plan, found):
         for row in found["networks"]
     ]
     posed = onsets(plan, high_before(found, lambda row: 5) | {"networks": networks})
-    assert posed.pop("connectivity.onset.lr-0.002").verdict == "not assessable"
+    for name in ("connectivity.onset.lr-0.002", "connectivity.onset.lr-0.002.repaired"):
+        assert posed.pop(name).verdict == "not assessable"
     assert {claim.verdict for claim in posed.values()} == {"supported"}
     own = chapter(plan, (found | {"networks": networks}).__getitem__)
     (picture,) = (picture for picture in own.pictures if picture.name == "onset")
@@ -202,7 +221,7 @@ def test_the_chapters_are_made_of_what_the_tables_hold(tmp_path, plan):
     tables = made.read(tmp_path, plan, made.results(plan))
     own = chapter(plan, tables)
     assert {"onset", "parting"} <= {numbers.name for numbers in own.numbers}
-    assert sum("for good" in sentence for sentence in own.findings) == 4
+    assert sum("for good" in sentence for sentence in own.findings) == 4 * 2
     for made_of in (own, linearity.chapter(plan, tables)):
         for numbers in made_of.numbers:
             assert {len(row) for row in numbers.rows} == {len(numbers.columns)}
@@ -240,6 +259,10 @@ def test_linear_features_are_asked_for_at_the_first_k_of_one_basin(plan, found, 
     assert posed["linearity.connected.onset"].verdict == "supported"
     assert posed["linearity.onset"].verdict == verdict
     assert "after 44 steps" in posed["linearity.onset"].statement
+    assert posed["linearity.onset.hidden"].values == tuple(
+        linearity_claims.hidden(row)
+        for row in lines.spawned(lines.of_repair(lines.plain(plan, bent), False), "44-steps")
+    )
     assert posed["linearity.parted"].verdict == "supported"
 
 

@@ -216,7 +216,25 @@ def test_what_was_lost_before_collapse_cannot_stay():
     for row in found["follow-recovery"]:
         row["agreement"] = 0.53 if row["epoch"] >= 50 else row["agreement"]
     judged = claims(found)["outlasting-agreement.collapsing"]
-    assert "hardly more than chance before the networks collapsed" in judged.unmet
+    assert "before the networks collapsed clusters found hardly more than in untrained ones" in judged.unmet
+
+
+def test_what_is_found_in_untrained_networks_as_well_says_nothing_of_what_stays():
+    """Whether it falls afterwards or not: it is not what training found."""
+    for end in (0.3, 0.8):
+        found = made.results()
+        for row in found["follow-recovery"]:
+            row["agreement"] = end if row["epoch"] == 200 else 0.8
+        judged = claims(found)["outlasting-agreement.collapsing"]
+        assert judged.verdict == "not assessable"
+        assert "hardly more than in untrained ones" in judged.unmet
+
+
+def test_what_is_best_just_before_collapse_is_asked_once():
+    found = made.results()
+    for row in found["follow-recovery"]:
+        row["labels"] = 0.9 if row["epoch"] == 50 else 0.8
+    assert {name for name in claims(found) if name.startswith("outlasting-labels")} == {"outlasting-labels.collapsing"}
 
 
 def test_classes_recovered_before_training_error_is_zero_say_nothing_of_what_the_source_claims():

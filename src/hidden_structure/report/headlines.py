@@ -13,20 +13,18 @@ STUDIES = (
 CLAIMS = (
     *("collapse.fine.nc1", "collapse.fine.simplex", "collapse.fine.nc3", "collapse.fine.model-gap"),
     *("imbalance.closer", "imbalance.bounds"),
-    *(
-        "recovery.gain",
-        "recovery.gap",
-        "recovery.outlasting-agreement.collapsing",
-        "recovery.outlasting-labels.collapsing",
-    ),
+    *("recovery.gain", "recovery.gap"),
+    *("recovery.outlasting-agreement.collapsing", "recovery.outlasting-labels.collapsing"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
-    *("connectivity.onset",),
+    *("connectivity.onset", "connectivity.onset.repaired"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired"),
-    "connectivity.width.correlations.share",
-    *("linearity.onset", "linearity.parted", "linearity.matched.weights", "linearity.matched.weights.hidden"),
+    *(f"connectivity.width.{method}.share" for method in ("weights", "activations", "correlations", "ste")),
+    *("linearity.onset", "linearity.onset.hidden", "linearity.parted"),
+    *("linearity.matched.weights", "linearity.matched.weights.hidden"),
     *("finetune.linear", "finetune.addition", "finetune.kept"),
 )
 NOTHING = "not assessable"
+UNDECIDED = "Asked as well, and decided by no study."
 DECIDED = frozenset({"supported", "contradicted"})
 BEGIN, END = "<!-- headlines -->\n", "<!-- end of headlines -->"
 
@@ -35,21 +33,26 @@ def table(claims: Mapping[str, Sequence[Mapping]]) -> str:
     """In Markdown, a claim a line: what is claimed and asked for, what is published, and what the studies found.
 
     What is claimed of one study need not be claimed of another, as that networks part, or not by the same criterion, as
-    with REPAIR and without: then each has its line. What no study decides is left to the reports. A star is on what
-    does not stand where all claims of the report are counted (Holm).
+    with REPAIR and without: then each has its line. What no study decides comes together in the last one. A star is on
+    what does not stand where all claims of the report are counted (Holm), a dagger on what no test can be asked of.
 
     claims: study -> rows of its claims.csv.
     """
-    lines = [["claim", "found"], ["---"] * 2]
+    lines: list[list[str]] = [["claim", "found"], ["---"] * 2]
+    undecided: dict[str, list[str]] = {}
     for name in CLAIMS:
         posed = {study: row for study, rows in claims.items() for row in rows if row["id"] == name}
         for asked in dict.fromkeys(_asked(row) for row in posed.values()):
             alike = {study: row for study, row in posed.items() if _asked(row) == asked}
             if DECIDED.isdisjoint(row["verdict"] for row in alike.values()):
+                found = [f"{study}, {_measured(row)}" for study, row in alike.items() if row["verdict"] != NOTHING]
+                undecided.setdefault(asked[0], []).extend(found)
                 continue
             said = next((row["published"] for row in alike.values() if row["published"]), None)
             published = f"; published: {said}" if said else ""
             lines.append([f"{asked[0]}<br><sub>{asked[1]}{published}</sub>", "<br>".join(_found(alike))])
+    if told := [f"{statement} <sub>{'; '.join(found)}</sub>" for statement, found in undecided.items() if found]:
+        lines.append([UNDECIDED, "<br>".join(told)])
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
 
 
@@ -58,8 +61,8 @@ def _asked(row: Mapping) -> tuple[str, str]:
 
 
 def _bound(criterion: str) -> str:
-    """Without where the bound comes from, which the reports tell."""
-    return re.sub(r"(: (?:at least|at most|from) [-\d.e]+(?: to [-\d.e]+)?)(?: \(.*\))?$", r"\1", criterion)
+    """Of bounds that are our own without the reason, which the reports tell."""
+    return re.sub(r" \(ours: .*\)$", " (ours)", criterion)
 
 
 def _found(rows: Mapping[str, Mapping]) -> list[str]:
@@ -70,11 +73,15 @@ def _found(rows: Mapping[str, Mapping]) -> list[str]:
 
 
 def _verdict(row: Mapping) -> str:
+    mark = {"no": r"\*", "yes": ""}.get(row.get("holm"), "†") if row["verdict"] in DECIDED else ""
+    return f"**{row['verdict']}**{mark}, {_measured(row)}"
+
+
+def _measured(row: Mapping) -> str:
     error = row["standard_error"]
     measured = 0 if error and abs(row["measured"]) < error / 1000 else row["measured"]  # what rounding leaves of 0
     spread = "" if error is None else f" ± {error:.2g}"
-    alone = r"\*" if row["verdict"] in DECIDED and row.get("holm") == "no" else ""
-    return f"**{row['verdict']}**{alone}, {measured:.3g}{spread} (n = {row['n']})"
+    return f"{measured:.3g}{spread} (n = {row['n']})"
 
 
 def insert(document: str, claims: Mapping[str, Sequence[Mapping]]) -> str:

@@ -1,5 +1,6 @@
 """The two chapters across studies, of what their tables hold."""
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from hidden_structure.frame.params import Study
@@ -13,7 +14,7 @@ from hidden_structure.report.connectivity.claims import STABLE_AT_MOST
 from hidden_structure.report.findings import in_order, interval_of, signed
 from hidden_structure.report.linearity.claims import BENT_AT_MOST
 from hidden_structure.report.recovery.controls import BY
-from hidden_structure.report.recovery.outlasting import before_collapse
+from hidden_structure.report.recovery.outlasting import before_collapse, best_place
 from hidden_structure.report.statistics import rounded
 
 Kept = Sequence[tuple[Study, Tables]]
@@ -80,7 +81,8 @@ def _apart(networks: Sequence[Network]) -> Iterator[str]:
     """Of each study that was followed, how the hidden classes separate while its super-classes collapse."""
     for name, own in _by_study(of_kind(networks, FOLLOWED)).items():
         before = before_collapse([{"nc1": network.nc1} for network in own])
-        places = dict.fromkeys((0, -1 if before is None else before, -1))
+        places = {0, best_place([{"apart": network.apart} for network in own], "apart"), len(own[0].nc1) - 1}
+        places = sorted(places | ({before} if before is not None else set()))  # with what rises first, and falls
         nc1 = [with_error([network.nc1[place] for network in own]) for place in places]
         apart = [with_error([network.apart[place] for network in own]) for place in places]
         yield (
@@ -183,10 +185,12 @@ def _correlations(claims: Sequence[Claim]) -> Iterator[tuple[Claim, str]]:
             groups = (
                 f"{len(claim.values)} replications that share no line" if len(claim.values) > 1 else "1 replication"
             )
+            ends = claim.row()["interval"] or ()
+            span = ", 95 % interval {} to {}".format(*(signed(math.tanh(end)) for end in ends)) if ends else ""
             yield (
                 claim,
                 f"{where} the rank correlation of barrier with bend over {lines} of the same seeds is "
-                f"{signed(claim.measured)}{interval_of(claim)}, over {groups}",
+                f"{signed(math.tanh(claim.measured))}{span}, over {groups} (means and intervals by Fisher's z)",
             )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from hidden_structure.frame import paths
 from hidden_structure.frame.params import Study
@@ -19,7 +20,7 @@ from hidden_structure.report.connectivity.claims import (
     is_easy,
     moment,
 )
-from hidden_structure.report.connectivity.lines import Rows
+from hidden_structure.report.connectivity.lines import REPAIRED, Rows
 
 EARLY_AT_MOST = 0.035  # the source's ResNet-20 is stable from iteration 2000 on, 3 % of its training
 
@@ -51,9 +52,9 @@ class Bracket:
         return f"at no k up to {before}" if self.before["k"] else "at no k, of which 0 alone was measured"
 
 
-def brackets(rows: Rows, forks: Rows, recipe: str = "") -> list[Bracket]:
+def brackets(rows: Rows, forks: Rows, recipe: str = "", repaired: bool = False) -> list[Bracket]:
     """One a trunk; rows: lines of all networks. Raises InputError if an instability is missing or not finite."""
-    own = [row for row in lines.of_repair(lines.of_recipe(rows, recipe), False) if row["k"] is not None]
+    own = [row for row in lines.of_repair(lines.of_recipe(rows, recipe), repaired) if row["k"] is not None]
     moments, heights = lines.moments(forks, recipe), lines.heights(own, "instability")
     measured = {(row["seeds"][0], row["k"]): height for row, height in zip(own, heights, strict=True)}
     found = []
@@ -66,17 +67,17 @@ def brackets(rows: Rows, forks: Rows, recipe: str = "") -> list[Bracket]:
 
 
 def claims(study: Study, tables: Tables) -> list[Claim]:
-    """Of every recipe, where the study asks for it; that its networks have learnt is told of the others here."""
+    """Of every recipe, where the study asks for it; that its networks have learnt is told of the others here. With
+    BatchNorm asked with REPAIR as well: what sets networks apart may be stale statistics alone."""
     if not has_onset(study):
         return []
     rows, forks = tables("lines"), tables("forks")
     found = []
     for recipe in lines.recipes(forks):
         learnt = has_learnt(study, tables, recipe)
-        found += [
-            *([learnt] if recipe else []),
-            _early(study, brackets(rows, forks, recipe), _steps(forks), recipe, learnt),
-        ]
+        found += [learnt] if recipe else []
+        for on in _ways(study):
+            found.append(_early(study, brackets(rows, forks, recipe, on), _steps(forks), recipe, on, learnt))
     return found
 
 
@@ -85,31 +86,36 @@ def unlearnt(study: Study, tables: Tables) -> set[str]:
     return {recipe for recipe in lines.recipes(tables("forks")) if unless(has_learnt(study, tables, recipe))}
 
 
+def _ways(study: Study) -> list[bool]:
+    """Whether lines are walked with REPAIR: not, and where there is BatchNorm so as well."""
+    return [False, True] if lines.repairs(study) else [False]
+
+
 def _steps(forks: Rows) -> float:
     """Of the whole training by the study's own recipe; 0 where no k tells."""
     return next((fork["steps"] / fork["share"] for fork in lines.of_recipe(forks) if fork["share"]), 0.0)
 
 
-def _early(study: Study, found: list[Bracket], steps: float, recipe: str, learnt: Claim) -> Claim:
+def _early(study: Study, found: list[Bracket], steps: float, recipe: str, repaired: bool, learnt: Claim) -> Claim:
     """steps: of the whole training. In one so short that the bound comes before the source's iteration 2000, the source
     says nothing of it."""
     network, easy = study.spawn.network, is_easy(study)
     most, when = (0.0, "from their initialisation on") if easy else (EARLY_AT_MOST, "from early in training on")
     alike = (study.data.source, network.name, network.depth) == ("cifar10", "resnet", 20)
-    sourced = not recipe and (easy or (alike and most * steps >= STABLE_FROM_STEPS))
+    sourced = not (recipe or repaired) and (easy or (alike and most * steps >= STABLE_FROM_STEPS))
     setting = "LeNet, MNIST" if easy else "ResNet-20, CIFAR-10, 160 epochs, iteration 2000"
     origin = f"the source's {setting}" if easy else f"what rounds to the source's 3 %, {setting}"
     on_both = sum(bracket.holds(most) for bracket in found)
     unknown = f"the onset of {on_both} of {len(found)} trunks may lie on either side of it: measure other k"
     return Claim(
-        id=f"{IDEA}.onset" + (f".{paths.slug(recipe)}" if recipe else ""),
+        id=f"{IDEA}.onset" + (f".{paths.slug(recipe)}" if recipe else "") + (".repaired" if repaired else ""),
         idea=IDEA,
         kind="published" if sourced else "ours",
         statement=f"Networks{f' by the recipe of {recipe}' if recipe else ''} are stable {when}: two that part then or "
-        "later stay in one basin.",
+        f"later stay in one basin{', with REPAIR' if repaired else ''}.",
         criterion=Criterion(
-            "least k that was measured, as a share of training, from which on the instability in test error, as "
-            f"merged, stays below {STABLE_AT_MOST:g}",
+            "least k that was measured, as a share of training, from which on the instability in test error, "
+            f"{REPAIRED[repaired]}, stays below {STABLE_AT_MOST:g}",
             at_most=most,
             origin=origin,
         ),
@@ -126,13 +132,16 @@ def findings(study: Study, tables: Tables) -> list[str]:
         return []
     rows, forks = tables("lines"), tables("forks")
     said = []
-    for recipe in lines.recipes(forks):
-        found = brackets(rows, forks, recipe)
+    for recipe, on in product(lines.recipes(forks), _ways(study)):
+        found = brackets(rows, forks, recipe, on)
         places = [str(bracket) for bracket in found]
         where = "; ".join(f"{place} ({places.count(place)} of {len(places)} trunks)" for place in dict.fromkeys(places))
         where += "; of two k the claim counts the later" if any(one.before and one.by for one in found) else ""
         by = f"By the recipe of {recipe}, the" if recipe else "The"
-        said.append(f"{by} instability of networks that part is below {100 * STABLE_AT_MOST:g} % for good {where}.")
+        said.append(
+            f"{by} instability of networks that part, {REPAIRED[on]}, is below {100 * STABLE_AT_MOST:g} % for good "
+            f"{where}."
+        )
     return said
 
 
@@ -142,14 +151,14 @@ def numbers(study: Study, tables: Tables) -> list[Numbers]:
         return []
     rows, forks = tables("lines"), tables("forks")
     onsets, curves = [], []
-    for recipe in lines.recipes(forks):
-        for bracket in brackets(rows, forks, recipe):
+    for recipe, on in product(lines.recipes(forks), _ways(study)):
+        for bracket in brackets(rows, forks, recipe, on):
             ends = [fork and fork[name] for fork in (bracket.before, bracket.by) for name in ("steps", "share")]
-            onsets.append([recipe or "the study's own", bracket.seed, *ends])
-        own = lines.of_repair(lines.of_recipe(rows, recipe), False)
+            onsets.append([recipe or "the study's own", REPAIRED[on], bracket.seed, *ends])
+        own = lines.of_repair(lines.of_recipe(rows, recipe), on)
         for fork in lines.moments(forks, recipe):
             pairs = lines.spawned(own, fork["k"])
-            line = [recipe or "the study's own", fork["steps"], fork["share"], len(pairs)]
+            line = [recipe or "the study's own", REPAIRED[on], fork["steps"], fork["share"], len(pairs)]
             for height, of in (("instability", "test_error"), ("barrier", "test_loss")):
                 values = lines.heights(pairs, height, of)
                 line += [statistics.mean(values), *(statistics.interval(values) or (None, None))]
@@ -161,17 +170,17 @@ def numbers(study: Study, tables: Tables) -> list[Numbers]:
             name="onset",
             title="From which k on networks that part stay in one basin",
             meaning=f"The last k at which the instability in test error is {STABLE_AT_MOST:g} or more, and the next, "
-            "from which on it is less, as merged. The onset lies between the two, where nothing was measured; a gap on "
+            "from which on it is less. The onset lies between the two, where nothing was measured; a gap on "
             "the left: stable at every k; on the right: at none.",
-            columns=("recipe", "seed of the trunk", *ends),
+            columns=("recipe", "line", "seed of the trunk", *ends),
             rows=onsets,
         ),
         Numbers(
             name="parting",
             title="Instability and barrier against k",
-            meaning="Of the test error (fraction) and of the test loss (nats), as merged: means over trunks, and from "
+            meaning="Of the test error (fraction) and of the test loss (nats): means over trunks, and from "
             "where to where their 95 % intervals reach; one trunk has none.",
-            columns=("recipe", "steps", "share of training", "pairs", *measured),
+            columns=("recipe", "line", "steps", "share of training", "pairs", *measured),
             rows=curves,
         ),
     ]

@@ -155,7 +155,11 @@ def _at_the_onset(study: Study, tables: Tables, walked: Rows, merged: Rows, unme
     bent = Criterion(BEND, at_most=BENT_AT_MOST, origin=A_FIFTH)
     own = lines.spawned(merged, first["k"])
     kind = "published" if is_easy(study) or as_early(first) else "ours"
-    return [joined, _claim("onset", kind, f"LLFC holds between {who}.", bent, own, "bend", unless(joined))]
+    return [
+        joined,
+        _claim("onset", kind, f"LLFC holds between {who}.", bent, own, "bend", unless(joined)),
+        _hidden("onset", who, own, lines.independent(merged, UNALIGNED), unless(joined)),
+    ]
 
 
 def _matched(every: Rows, walked: Rows, stitched: Rows, repaired: bool, unmet: str) -> list[Claim]:

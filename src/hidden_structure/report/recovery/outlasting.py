@@ -15,7 +15,7 @@ from hidden_structure.report.statistics import differences, mean
 
 COLLAPSED_FROM = collapse.BOUNDS["nc1"][0]
 LOST = {"agreement": 0.05, "labels": 0.02}  # of the way from chance to 1; in accuracy
-FOUND_FROM = 0.1  # of the way from chance to 1: what was never found is not kept either
+FOUND_FROM = 0.1  # of the way from chance to 1, and from untrained networks': what was never found is not kept either
 SAID = {
     "agreement": "Agreement of clusters with the original labels",
     "labels": "Test accuracy of a linear layer on true labels",
@@ -53,9 +53,11 @@ def outlasting(training: Sequence[Mapping], following: Sequence[Mapping], level:
         words = f"{quantity}, at the end less at the epoch of the highest mean over networks{unit}"
         controls = {"the untrained networks": [scale * change for change in untrained]}
         values = [scale * change for change in differences(end, best)]
-        yield _kept(name, following, f"What {statement} outlasts collapse.", words, values, unmet, controls)
+        start = before_collapse(following)
+        if start is None or start != best_place(following, name):  # no test twice
+            yield _kept(name, following, f"What {statement} outlasts collapse.", words, values, unmet, controls)
         words = f"{quantity}, at the end less at the last kept epoch of an NC1 above {COLLAPSED_FROM:g}{unit}"
-        what, start = f"What {statement} stays while they collapse.", before_collapse(following)
+        what = f"What {statement} stays while they collapse."
         if start is None:
             failed = unmet or "no kept epoch but the untrained one lies before their collapse"
             yield _kept(f"{name}.collapsing", following, what, words, [], failed, {})
@@ -64,8 +66,8 @@ def outlasting(training: Sequence[Mapping], following: Sequence[Mapping], level:
         untrained = differences([row[name][0] for row in following], since)
         controls = {"the untrained networks": [scale * change for change in untrained]}
         failed = unmet or _lapsed(training)
-        if name == "agreement" and found[start] < FOUND_FROM:
-            failed = failed or "clusters found hardly more than chance before the networks collapsed"
+        if name == "agreement" and found[start] - max(found[0], 0.0) < FOUND_FROM:
+            failed = failed or "before the networks collapsed clusters found hardly more than in untrained ones"
         values = [scale * change for change in differences(end, since)]
         yield _kept(f"{name}.collapsing", following, what, words, values, failed, controls)
 
@@ -106,9 +108,13 @@ def best_and_end(following: Sequence[Mapping], name: str, of: str | None = None)
 
     One epoch for all, so that it is no maximum over noise of each.
     """
-    means = [mean(values) for values in zip(*(row[of or name] for row in following), strict=True)]
-    best = means.index(max(means))
+    best = best_place(following, of or name)
     return [row[name][best] for row in following], [row[name][-1] for row in following]
+
+
+def best_place(following: Sequence[Mapping], name: str) -> int:
+    means = [mean(values) for values in zip(*(row[name] for row in following), strict=True)]
+    return means.index(max(means))
 
 
 def before_collapse(following: Sequence[Mapping]) -> int | None:
