@@ -359,6 +359,11 @@ KNOWN = {
         {"c": lin(192, 5), "s": parameter(5), "d": lin(5, 4)},
         5,
     ),
+    "cast as other tensors are, whose shape plays no part": (
+        lambda m, x: m.d(m.c(x.flatten(1)).to(m.s).type_as(x).relu()),
+        {"c": lin(192, 5), "s": parameter(7), "d": lin(5, 4)},
+        5,
+    ),
     # the inputs inside each group have a permutation of their own
     "grouped convolution": (
         lambda m, x: m.d(m.g(m.c(x).relu()).relu().flatten(1)),

@@ -40,7 +40,7 @@ Rule = Callable[[Call], Labels]
 POINTWISE = """relu relu6 gelu silu sigmoid tanh elu selu celu leakyrelu hardtanh hardswish hardsigmoid mish softplus
     softsign logsigmoid threshold exp expm1 log log1p sqrt rsqrt square abs neg sin cos tan sinh cosh atan erf erfc sign
     reciprocal floor ceil round clamp clampmin clampmax clip pow dropout dropout1d dropout2d dropout3d alphadropout
-    featurealphadropout stochasticdepth contiguous clone to float double half bfloat16 detach typeas rrelu tanhshrink
+    featurealphadropout stochasticdepth contiguous clone float double half bfloat16 detach rrelu tanhshrink
     softshrink hardshrink nantonum identity add sub mul truediv div iadd imul isub itruediv ipow maximum minimum rsub
     truedivide multiply subtract addcmul addcdiv lerp where maskedfill eq ne lt le gt ge logicaland logicalor logicalnot
     invert bitwisenot isnan isinf isfinite zeroslike oneslike fulllike""".split()
@@ -54,7 +54,15 @@ POOLINGS = [
 
 
 def pointwise(call: Call) -> Labels:
-    sources = [node for node in call.node.all_input_nodes if call.of(node) is not None]
+    return _pointwise(call, [node for node in call.node.all_input_nodes if call.of(node) is not None])
+
+
+def converted(call: Call) -> Labels:
+    """Of a tensor that gives its type or device alone the axes play no part."""
+    return _pointwise(call, [call.source()])
+
+
+def _pointwise(call: Call, sources: list[fx.Node]) -> Labels:
     operands = list(map(call.of, sources))
     return call.together(operations.pointwise(operands), operands, sources)
 
@@ -244,6 +252,7 @@ MIXING: dict[str, Rule] = {
 }
 KEEPING: dict[str, Rule] = {
     **_named(POINTWISE, pointwise),
+    **_named(["to", "typeas"], converted),
     "getattr": reductions.attribute,
     "prelu": slopes,
     "embedding": embedding,
