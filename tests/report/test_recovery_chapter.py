@@ -1,5 +1,7 @@
 """The chapter on recovered classes: nothing that pixels or an untrained network do counts for it."""
 
+import re
+
 import numpy as np
 import pytest
 import synthetic_recovery as made
@@ -156,6 +158,15 @@ def test_nothing_rests_on_networks_that_are_not_trained(supervision, left):
             row["test_accuracy"] = 0.3
     found = claims(found)
     assert {name for name in HYPOTHESES | CONTROLS if found[name].verdict == "supported"} == left
+
+
+def test_a_mean_over_superclasses_is_told_with_the_least_and_the_most_of_them():
+    found = made.results()
+    (sentence,) = (one for one in written(found).findings if one.startswith("Recovered and original label agree"))
+    rows = made.tables(found)("superclasses")
+    own = {row["superclass"]: row["agreement"] for row in rows if row["source"] == "coarse"}
+    least, *_, most = sorted(own, key=lambda name: sum(own[name]))
+    assert re.search(rf"by super-class 0\.\d+ ± [\d.]+ \({re.escape(least)}\) to .*\({re.escape(most)}\)", sentence)
 
 
 def test_networks_that_have_not_collapsed_are_said_first():

@@ -87,7 +87,7 @@ def _sentences(
     yield (
         claim["agreement"],
         f"Recovered and original label agree on {with_error(agreement)} of the training samples, where shuffled "
-        f"labels would on {chance(superclasses):.3f}",
+        f"labels would on {chance(superclasses):.3f}{_by_superclass(superclasses)}",
     )
     for name, words in assessable(accuracy, shuffled).items():
         own = claim[f"control-{name}"]
@@ -98,6 +98,15 @@ def _sentences(
         )
     yield from memorised.sentences(claim, named["labels"], shuffled, len({row["superclass"] for row in superclasses}))
     yield from outlasting.sentences(claim, following)
+
+
+def _by_superclass(superclasses: Sequence[Mapping]) -> str:
+    """Where it is the least and where the most: a mean may be of some that are found, and of others that are not."""
+    own = {row["superclass"]: row["agreement"] for row in superclasses if row["source"] == "coarse"}
+    if len(own) < 2:
+        return ""
+    least, *_, most = sorted(own, key=lambda name: mean(own[name]))
+    return "; by super-class " + " to ".join(f"{with_error(own[name])} ({name})" for name in (least, most))
 
 
 def _first(study: Study, row: Mapping) -> bool:
