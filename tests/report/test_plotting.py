@@ -42,11 +42,15 @@ def drawn() -> Figure:
     return figure
 
 
-def test_a_figure_is_as_wide_as_the_settings_say_and_its_height_follows():
-    for width in (3.0, 5.5, 7.0):
-        with style(settings(width=width)):
+def test_a_figure_is_as_wide_as_the_settings_say_and_its_height_follows_as_far_as_its_text_can():
+    for width, size in ((5.5, 8.0), (7.0, 8.0), (3.0, 4.0)):
+        with style(settings(width=width, size=size)):
             assert new_figure(PAGE, 2.1).get_size_inches().tolist() == pytest.approx([width, 2.1 * width / 7])
             assert new_figure(COLUMN, 1).get_size_inches()[0] == pytest.approx(width * 3.4 / 7)
+    for width in (3.0, 2.0):  # the text needs what it needs on a wide page
+        with style(settings(width=width)):
+            assert new_figure(PAGE, 2.1).get_size_inches().tolist() == pytest.approx([width, 2.1 * 5.5 / 7])
+            assert new_figure(COLUMN, 1).get_size_inches()[0] == pytest.approx(min(width, 5.5 * 3.4 / 7))
 
 
 def test_text_is_of_the_size_and_font_that_the_settings_say():
