@@ -96,34 +96,33 @@ def _rearranged(figure: Figure, columns: int) -> None:
     for axes, place in after.items():
         axes.set_subplotspec(grid[place])
     for axes, (row, column) in after.items():
-        lower = [other for other, place in after.items() if place == (row + 1, column)]
-        left = [other for other, place in after.items() if place == (row, column - 1)]
-        _tell(axes, "x", names[axes]["x"], lower)
-        _tell(axes, "y", names[axes]["y"], left)
+        for name, next_place in (("x", (row + 1, column)), ("y", (row, column - 1))):
+            outer = {other: names[other][name] for other, place in after.items() if place == next_place}
+            _tell(axes, name, names[axes][name], outer)
 
 
 def _names(axes: Axes, places: Mapping[Axes, Place]) -> dict[str, str]:
-    """What the panel's axes are called, be it only at the edge of those that share them."""
+    """What the panel's axes are called, be it only at the edge: of those that share them, or of its row."""
     row, column = places[axes]
-    found = {}
-    for name, in_line in (("x", lambda place: place[1] == column), ("y", lambda place: place[0] == row)):
-        sharing = [other for other, place in places.items() if in_line(place) and _shares(axes, other, name)]
-        called = (getattr(other, f"get_{name}label")() for other in (axes, *sharing))
-        found[name] = next(filter(None, called), "")
-    return found
+    below = [other for other, place in places.items() if place[1] == column and _share(axes, other, "x")]
+    beside = [other for other, place in places.items() if place[0] == row]
+    return {
+        "x": next(filter(None, (other.get_xlabel() for other in (axes, *below))), ""),
+        "y": next(filter(None, (other.get_ylabel() for other in (axes, *beside))), ""),
+    }
 
 
-def _shares(axes: Axes, other: Axes, name: str) -> bool:
+def _share(axes: Axes, other: Axes, name: str) -> bool:
     return getattr(axes, f"get_shared_{name}_axes")().joined(axes, other)
 
 
-def _tell(axes: Axes, name: str, called: str, outer: Sequence[Axes]) -> None:
-    """Ticks and name of an axis, but where the next panel towards the edge tells them."""
-    told = any(_shares(axes, other, name) for other in outer)
-    side = {"x": "labelbottom", "y": "labelleft"}[name]
-    if any(_shares(axes, other, name) for other in axes.figure.axes if other is not axes):
-        axes.tick_params(axis=name, **{side: not told})
-        getattr(axes, f"set_{name}label")("" if told else called)
+def _tell(axes: Axes, name: str, called: str, outer: Mapping[Axes, str]) -> None:
+    """Ticks and name of an axis, but where the next panels to the edge tell them; outer: these, and their names."""
+    told = any(_share(axes, other, name) for other in outer)
+    if any(_share(axes, other, name) for other in axes.figure.axes if other is not axes):
+        axes.tick_params(axis=name, **{{"x": "labelbottom", "y": "labelleft"}[name]: not told})
+    alike = not getattr(axes, f"get_{name}label")() and called in outer.values()
+    getattr(axes, f"set_{name}label")("" if told or alike else called)
 
 
 def _missing(axes: Axes) -> float:

@@ -63,7 +63,6 @@ def _fit_legends(figure: Figure) -> None:
 
 def _break_names(figure: Figure) -> None:
     """Of places along upright axes, and along level ones, where those that are still too long are turned."""
-    figure.draw_without_rendering()
     for axes in figure.axes:
         for axis, most in ((axes.yaxis, WORDS * figure.bbox.width), (axes.xaxis, None)):
             texts = labels(axis)
@@ -82,7 +81,6 @@ def _break_names(figure: Figure) -> None:
 
 def _thin_ticks(figure: Figure) -> None:
     """Leave out numbers along level axes that would touch; the first and the last stay."""
-    figure.draw_without_rendering()
     for axes in figure.axes:
         texts, gap = labels(axes.xaxis), GAP * em(figure)
         if touching(texts, gap) and all(map(_number, texts)):
