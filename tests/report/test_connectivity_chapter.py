@@ -1,5 +1,7 @@
 """The chapter on mode connectivity: what a claim rests on, and that no control or untrained network passes one."""
 
+import itertools
+
 import numpy as np
 import pytest
 import synthetic_connectivity as made
@@ -262,6 +264,23 @@ def test_bands_on_a_logarithmic_axis_reach_as_far_to_either_side_and_never_to_ze
         wide = [row for row in rows if row["high"] > 10 * row["low"]]
         assert wide
         assert all(row["low"] * row["high"] == pytest.approx(row["y"] ** 2) for row in wide)
+
+
+def test_k_can_be_told_apart_beside_networks_that_rise_far_more(plan, found):
+    def sinking(row):
+        depth = 0.8 if row["k"] is None else 0.02 / (1 + row["k"])
+        alphas = row.get("alphas", [])  # which lines of other widths have not
+        return row | {"test_accuracy": [0.95 - depth * 4 * at * (1 - at) for at in alphas]}
+
+    own = chapter(plan, changed(found, sinking))
+    drawn = next(picture for picture in own.pictures if picture.name == "lines-all").draw()
+    for axes in (axes for axes in drawn.axes if axes.get_yscale() == "linear"):
+        low, high = axes.get_ylim()
+        parted = [min(line.get_ydata()) for line in axes.lines if line.get_linestyle() == "--"]
+        lowest = sorted((value - low) / (high - low) for value in parted)
+        assert all(other - one > 0.04 for one, other in itertools.pairwise(lowest))
+    names = [text.get_text() for text in drawn.legends[0].texts]
+    assert len(names) == len(set(names)) > len(parted)
 
 
 def test_values_without_a_logarithm_leave_a_gap_and_those_below_the_floor_count_as_it():

@@ -232,6 +232,23 @@ def test_a_panel_says_that_all_it_would_show_is_below_the_floor(plan, found):
     assert "1e-6" in next(picture for picture in own.pictures if picture.name == "conditions").making
 
 
+def test_cuts_of_each_k_can_be_told_apart_beside_networks_that_err_far_more(plan, found):
+    def erring(row):
+        if "cuts" not in row:  # of another width
+            return row
+        error = 0.9 if row["k"] is None else 0.05 / (1 + row["k"])
+        cuts = {order: [error] * len(row["cuts"]["layer"]) for order in ("a_below_b", "b_below_a")}
+        return row | {"cuts": row["cuts"] | cuts, "ends": [0.0, 0.0]}
+
+    own = chapter(plan, (found | {"stitching": [erring(row) for row in found["stitching"]]}).__getitem__)
+    drawn = next(picture for picture in own.pictures if picture.name == "stitching-all").draw()
+    parted = [axes for axes in drawn.axes if any(line.get_linestyle() == "--" for line in axes.lines)]
+    (low, high), heights = parted[0].get_ylim(), [max(line.get_ydata()) for line in parted[0].lines]
+    assert len(parted) == 1
+    assert low == 0
+    assert max(heights) > 0.8 * high
+
+
 def faces(line):
     """How light the middle of the line's mark is, 0 to 255, were its edge black and it white inside."""
     figure = Figure(figsize=(0.3, 0.3), dpi=160)

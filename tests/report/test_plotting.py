@@ -9,14 +9,18 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import overlaps
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
+from matplotlib.lines import Line2D
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.style import Style
 from hidden_structure.report import plotting
+from hidden_structure.report.arranging import em, labels
 from hidden_structure.report.fitting import fit
+from hidden_structure.report.plotted import data_of
 from hidden_structure.report.plotting import COLUMN, PAGE, add_letters, new_figure, plain, save, style, without_glyph
 
 HOSTILE = [
@@ -42,11 +46,15 @@ def drawn() -> Figure:
     return figure
 
 
-def test_a_figure_is_as_wide_as_the_settings_say_and_its_height_follows():
-    for width in (3.0, 5.5, 7.0):
-        with style(settings(width=width)):
+def test_a_figure_is_as_wide_as_the_settings_say_and_its_height_follows_as_far_as_its_text_can():
+    for width, size in ((5.5, 8.0), (7.0, 8.0), (3.0, 4.0)):
+        with style(settings(width=width, size=size)):
             assert new_figure(PAGE, 2.1).get_size_inches().tolist() == pytest.approx([width, 2.1 * width / 7])
             assert new_figure(COLUMN, 1).get_size_inches()[0] == pytest.approx(width * 3.4 / 7)
+    for width in (3.0, 2.0):  # the text needs what it needs on a wide page
+        with style(settings(width=width)):
+            assert new_figure(PAGE, 2.1).get_size_inches().tolist() == pytest.approx([width, 2.1 * 5.5 / 7])
+            assert new_figure(COLUMN, 1).get_size_inches()[0] == pytest.approx(min(width, 5.5 * 3.4 / 7))
 
 
 def test_text_is_of_the_size_and_font_that_the_settings_say():
@@ -251,6 +259,60 @@ def test_long_titles_labels_and_legends_are_broken_to_fit(width: float):
             assert "".join(title.split()) == "".join(old.split())
             assert "$W_A W_B$" in title
             assert re.match(r"\([a-c]\) straight-", title)
+
+
+def row_of_panels() -> Figure:
+    """Four panels that share both axes and are told what these are at the edge alone."""
+    figure = new_figure(PAGE, 2.2)
+    panels = figure.subplots(1, 4, sharex=True, sharey=True)
+    for place, axes in enumerate(panels):
+        axes.errorbar([0, 1], [0, 1], yerr=0.1, fmt="o", label=f"points of the panel of number {place}")
+        axes.set_title(f"panel {place}")
+        axes.set_xlabel("alpha")
+    panels[0].set_ylabel("loss")
+    handles = [axes.get_legend_handles_labels()[0][0] for axes in panels]
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=4)
+    add_letters(figure)
+    fit(figure)
+    return figure
+
+
+@pytest.mark.parametrize(("width", "columns"), [(9.0, 4), (3.25, 2)])
+def test_panels_are_in_as_many_columns_as_leave_them_room_and_each_edge_says_what_it_is(width: float, columns: int):
+    with style(settings(width=width)):
+        figure = row_of_panels()
+        figure.draw_without_rendering()
+        edges = [round(axes.get_position().x0, 3) for axes in figure.axes]
+        assert len(set(edges)) == columns
+        assert [axes.get_title()[:3] for axes in figure.axes] == ["(a)", "(b)", "(c)", "(d)"]
+        for place, axes in enumerate(figure.axes):
+            first, lowest = place % columns == 0, place >= 4 - columns
+            assert (axes.get_ylabel(), bool(axes.get_xlabel())) == ("loss" if first else "", lowest)
+            assert bool(labels(axes.yaxis)) == first
+            assert bool(labels(axes.xaxis)) == lowest
+            assert axes.get_window_extent().height > 7 * em(figure)
+        assert not overlaps.faults(figure)
+
+
+def test_a_legend_in_fewer_columns_keeps_the_marks_of_error_bars():
+    with style(settings(width=3.25)):
+        (legend,) = row_of_panels().legends
+        assert legend._ncols < 4
+        assert {line.get_marker() for line in legend.findobj(Line2D)} >= {"o"}
+
+
+def test_long_names_beside_an_axis_are_broken_stand_apart_and_are_published_whole():
+    names = ["network trained on the original labels", "large_man-made_outdoor_things", "straight-through estimator"]
+    with style(settings(width=3.25)):
+        figure = new_figure(PAGE, 0.8)
+        axes = figure.subplots()
+        axes.plot([0, 1, 2], [0, 1, 2], "o")
+        axes.set_yticks([0, 1, 2], names)
+        fit(figure)
+        assert not overlaps.faults(figure)
+        assert all("\n" in label.get_text() for label in labels(axes.yaxis))
+        assert axes.get_window_extent().width > figure.bbox.width / 2
+        assert [row["y_name"] for row in data_of(figure)] == names
 
 
 def test_what_fits_is_left_as_it_is():

@@ -9,6 +9,7 @@ import synthetic_recovery as made
 from hidden_structure.report.claim import Claim, Criterion
 from hidden_structure.report.controls import unless_control
 from hidden_structure.report.fitting import fit
+from hidden_structure.report.plotted import data_of
 from hidden_structure.report.plotting import save, style
 from hidden_structure.report.recovery import figures
 from hidden_structure.report.recovery.chapter import chapter
@@ -360,6 +361,21 @@ def test_figures_are_drawn_of_any_classes(classes, coarse, seeds, names, tmp_pat
     with style(study.report.style):
         for picture in found.pictures:
             save(picture.draw(), tmp_path / f"{picture.name}.png")
+
+
+def test_bars_on_a_logarithmic_axis_reach_as_far_to_either_side_and_never_to_zero():
+    """Networks so unlike that the mean less the standard error would be below 0."""
+    rows = [
+        {"nc1": [1.0, 0.1], "agreement": [0.6, 0.9], "labels": [0.8, 0.9], "recovered": [0.7, 0.8]}
+        | {"explained": [share, share], "spread": [share, share]}
+        for share in (1e-4, 1e-2, 0.9)
+    ]
+    figure = figures.following(rows, 0.5, 0.5)
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "linear", "log"]
+    bars = [row for row in data_of(figure) if row["panel"].startswith("(c)") and row.get("low") is not None]
+    assert len(bars) == 4
+    assert all(row["low"] > 0 for row in bars)
+    assert all(row["low"] * row["high"] == pytest.approx(row["y"] ** 2) for row in bars)
 
 
 def test_maps_leave_no_panel_empty_and_count_the_classes_that_they_do_not_name():

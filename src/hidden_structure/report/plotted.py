@@ -61,7 +61,12 @@ def data_of(figure: Figure) -> list[Row]:
 def _title(axes: Axes) -> str:
     """What tells a panel from the others, without its letter."""
     titles = (re.sub(r"^\([a-z]{1,2}\) ?", "", axes.get_title(place)) for place in ("center", "left", "right"))
-    return " ".join(next(filter(None, titles), axes.get_ylabel()).split())
+    return _one_line(next(filter(None, titles), axes.get_ylabel()))
+
+
+def _one_line(text: str) -> str:
+    """As it was before it was broken to fit."""
+    return " ".join(re.sub(r"(?<=[-_])\n", "", text).split())
 
 
 def _points(axes: Axes) -> Iterator[Row]:
@@ -242,7 +247,7 @@ def _named(axes: Axes, rows: Iterable[Row]) -> Iterator[Row]:
 def _words(axis: Axis) -> Mapping[int, str]:
     """Place -> what its tick says, of ticks at whole numbers that say words."""
     ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)  # without words where it is shared
-    texts = {place: label.get_text().strip() for place, label in ticks}
+    texts = {place: _one_line(label.get_text()) for place, label in ticks}
     words = {round(place): text for place, text in texts.items() if text and place == round(place)}
     return {} if all(_says(text, place) for place, text in words.items()) else words
 

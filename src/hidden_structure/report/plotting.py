@@ -30,6 +30,7 @@ from hidden_structure.report.latex import escape
 from hidden_structure.report.words import true_minus
 
 PAGE, COLUMN = 7.0, 3.4  # widths of figures in inches of a page 7 wide; `new_figure` scales them to report.style.width
+DRAWN_FOR = 5.5 / 8  # inches of width per point of text that heights and parts of a page are chosen for
 SHARP = 600  # least dots per inch of an image inside a PDF
 FAMILIES = {"serif": ["STIXGeneral", "DejaVu Sans"], "sans-serif": ["DejaVu Sans"]}  # which matplotlib itself brings
 FALLBACKS = (  # for glyphs that these lack, most of them Chinese, Japanese and Korean: in this order
@@ -199,11 +200,21 @@ def _worded(figure: Figure, change: Callable[[str], str]) -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches of a page `PAGE` wide, as large as it is on the page of report.style.width."""
-    scale = rcParams["figure.figsize"][0] / PAGE
-    figure = Figure(figsize=(scale * width, scale * height))
+    """A figure of that size in inches of a page `PAGE` wide, as large as it is on the page of report.style.width.
+
+    A narrow page with text as large as on a wide one leaves that text its height, and a part of a page its width, up to
+    all of the page.
+    """
+    page = rcParams["figure.figsize"][0]
+    scale = max(page, DRAWN_FOR * rcParams["font.size"]) / PAGE
+    figure = Figure(figsize=(min(page, scale * width), scale * height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def narrow() -> bool:
+    """Whether a page has much less width for its text than figures are drawn for."""
+    return rcParams["figure.figsize"][0] < 0.8 * DRAWN_FOR * rcParams["font.size"]
 
 
 def panels(figure: Figure) -> list[Axes]:

@@ -21,6 +21,7 @@ from hidden_structure.report.curves import (
 from hidden_structure.report.plotting import COLOURS, COLUMN, PAGE, new_figure
 
 SUPERVISION = {"fine": (COLOURS[0], "o"), "coarse": (COLOURS[1], "s")}  # colour and marker
+DASHES = {"fine": "-", "coarse": (0, (4, 1.2))}  # of lines without marks
 LINES = {"-": "class means", ":": "last layer's rows"}
 MEANS, ROWS = {"linestyle": "-"}, {"linestyle": ":", "markerfacecolor": "white"}
 
@@ -36,7 +37,8 @@ def learning_curves(training: Sequence[Mapping], samples: int) -> Figure:
         for axes, name in zip(panels, ("accuracy", "loss"), strict=True):
             train = [(row["epochs"], _shown(row["train"][name], name)) for row in networks]
             test = [(row["snapshots"], _shown(row["test"][name], name)) for row in networks]
-            curve(axes, train, colour, name == "loss", linestyle="-", label=f"{supervision} labels, training")
+            line = DASHES[supervision]
+            curve(axes, train, colour, name == "loss", linestyle=line, label=f"{supervision} labels, training")
             style = {"linestyle": ":", "marker": marker, "label": f"{supervision} labels, test"}
             curve(axes, test, colour, name == "loss", **style, clip_on=False, zorder=3)
     for axes, label in zip(panels, ("error (fraction)", "cross-entropy (nats)"), strict=True):
@@ -96,18 +98,20 @@ def angles(rows: Sequence[Mapping]) -> Figure:
     for axes, supervision in zip(panels, shown, strict=True):
         networks, (colour, marker) = of(rows, supervision), SUPERVISION[supervision]
         epochs = networks[0]["epochs"]
-        for kind, line, shade in (("means", MEANS, colour), ("rows", ROWS, "#777777")):
+        for kind, line, shade, form in (("means", MEANS, colour, marker), ("rows", ROWS, "#777777", "D")):
             mean, spread = (np.mean([row[name][kind] for row in networks], axis=0) for name in ("cosine", "spread"))
-            axes.plot(epochs, mean, color=shade, marker=marker, label=LINES[line["linestyle"]], **line)
+            axes.plot(epochs, mean, color=shade, marker=form, label=LINES[line["linestyle"]], **line)
             axes.fill_between(epochs, mean - spread, mean + spread, color=shade, alpha=0.15, linewidth=0)
         limit = -1 / (networks[0]["classes"] - 1)
         axes.axhline(limit, color="black", linewidth=0.8, dashes=(4, 2), label="angle of a simplex")
         minus = f"\N{MINUS SIGN}1/{networks[0]['classes'] - 1}"
         axes.set(title=f"{networks[0]['classes']} {supervision} labels: limit {minus}", xlabel="epoch")
         axes.grid(axis="y", linewidth=0.4)
-        axes.legend(loc="upper right")
         log_epochs(axes, last)
     panels[0].set_ylabel("cosine of two classes")
+    handles = [*(axes.lines[0] for axes in panels), *panels[0].lines[1:]]
+    names = [f"{name}, class means" for name in shown] + [line.get_label() for line in panels[0].lines[1:]]
+    figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -121,12 +125,12 @@ def model(rows: Sequence[Mapping]) -> Figure:
         ways = [np.array([row[column][whose][1:] for row in rows]) for whose in ("model", "network")]
         for row, x, y in zip(rows, *ways, strict=True):
             colour, marker = SUPERVISION[row["supervision"]]
-            axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.6)
+            axes.plot(x, y, color=colour, linestyle=DASHES[row["supervision"]], linewidth=0.7, alpha=0.6)
             axes.plot(x[-1:], y[-1:], color=colour, marker=marker, linestyle="", zorder=3)
         beside(axes, *ways)
         axes.set_title(label)
     handles = [
-        Line2D([], [], color=colour, marker=marker, label=f"{supervision} labels")
+        Line2D([], [], color=colour, marker=marker, linestyle=DASHES[supervision], label=f"{supervision} labels")
         for supervision, (colour, marker) in SUPERVISION.items()
     ]
     handles.append(Line2D([], [], **AS_MODELLED))

@@ -79,7 +79,7 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows, unlearnt:
             Picture(
                 "lines-all",
                 "On the line between two networks, every method and k",
-                "As the figure of three of them.",
+                "As the figure of three of them; each kind of pair on a scale of its own.",
                 "As there.",
                 partial(between, series.everything(plain)),
             )
@@ -98,23 +98,36 @@ def pictures(study: Study, every: Rows, forks: Rows, plane_rows: Rows, unlearnt:
 
 
 def between(drawn: Sequence[series.Series]) -> Figure:
-    """Test loss and accuracy along the lines, a curve a series; left as merged, right with REPAIR."""
+    """Test loss and accuracy along the lines, a curve a series; left as merged, right with REPAIR.
+
+    Of more than three series independent networks, left, and those that parted, which rise so much less that they would
+    lie on one another, have panels and scales of their own.
+    """
+    kinds = [[one for one in drawn if (one.rows[0]["k"] is not None) == parted] for parted in (False, True)]
+    kinds = [kind for kind in kinds if kind] if len(drawn) > 3 else [drawn]
+    columns = [(kind, repaired) for kind in kinds for repaired in REPAIRED]
     figure = new_figure(PAGE, PAGE * 0.62)
-    grid = figure.subplots(2, 2, sharex=True, sharey="row")
-    for column, repaired in enumerate(REPAIRED):
-        for axes, quantity in zip(grid[:, column], ("test_loss", "test_accuracy"), strict=True):
-            for one in drawn:
+    grid = figure.subplots(2, len(columns), sharex=True, squeeze=False)
+    for (kind, repaired), (loss, accuracy) in zip(columns, grid.T, strict=True):
+        for axes, quantity in ((loss, "test_loss"), (accuracy, "test_accuracy")):
+            for one in kind:
                 own = series.Series(one.label, one.colour, one.marker, one.line, lines.of_repair(one.rows, repaired))
                 alphas = own.rows[0]["alphas"]
                 floor = 0.0 if quantity == "test_loss" else None
                 series.draw(axes, own, alphas, lambda row, name=quantity: row[name], -(-len(alphas) // 9), floor)
-        grid[0, column].set_title(REPAIRED[repaired])
-        grid[1, column].set(xlabel=r"$\alpha$, from network A (0) to B (1)", xlim=(-0.02, 1.02))
-    logarithmic_axis(*grid[0])
-    plain_ticks(grid[0, 0])
+        who = "" if len(kinds) == 1 else "parted, " if kind[0].rows[0]["k"] is not None else "independent, "
+        loss.set_title(who + REPAIRED[repaired])
+        accuracy.set(xlabel=r"$\alpha$, from network A (0) to B (1)", xlim=(-0.02, 1.02))
+    for losses, accuracies in (grid[:, place : place + 2] for place in range(0, len(columns), 2)):
+        for row in (losses, accuracies):
+            row[1].sharey(row[0])
+            row[1].tick_params(labelleft=False)
+        logarithmic_axis(*losses)
+        plain_ticks(losses[0])
     grid[0, 0].set_ylabel("test cross-entropy (nats)")
-    grid[1, 0].set_ylabel("test accuracy")
-    figure.legend(*grid[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(3, len(drawn)))
+    grid[1, 0].set_ylabel("test accuracy (fraction)")
+    handles = [handle for kind in range(len(kinds)) for handle in grid[1, 2 * kind].get_legend_handles_labels()[0]]
+    figure.legend(handles, [one.get_label() for one in handles], loc="outside lower center", ncols=min(3, len(drawn)))
     return figure
 
 
@@ -192,6 +205,7 @@ def plane(rows: Rows, ends: str = "seeds") -> Figure:
     high = max(high, low + 1e-9)
     steep = high > DECADES * low > 0
     figure = new_figure(COLUMN * 1.45, COLUMN * 1.2)
+    figure.set_layout_engine("compressed")  # else the colour bar is higher than cells that are square
     axes = figure.add_subplot()
     scale = {"norm": "log"} if steep else {}
     cells = axes.pcolormesh(x, y, loss, shading="nearest", cmap="cividis", clim=(low, high), rasterized=False, **scale)

@@ -82,7 +82,7 @@ def pictures(study: Study, features: Rows, layers: Rows, stitched: Rows, walked:
             "Stitched networks",
             "Test error of the lower layers of one network, up to a cut, below the upper layers of another, without "
             "anything in between. The nearer to the dots, the test error of the networks themselves, the more the two "
-            "compute alike up to there.",
+            "compute alike up to there. Each panel has a scale of its own.",
             "Means over pairs and over both orders, bands one standard deviation to either side; every layer keeps the "
             "statistics of its own network. The units of the second network are permuted towards the first.",
             partial(stitching, series.few(cuts), layers),
@@ -228,11 +228,12 @@ def together(features: Rows, walked: Rows) -> Figure:
 
 
 def stitching(drawn: Sequence[Series], layers: Rows) -> Figure:
-    """Test error after every cut: left networks that parted, right independent ones, on one scale."""
+    """Test error after every cut: left networks that parted, right independent ones, each on a scale from 0: on one
+    those that parted, of which the errors hardly rise, would lie on one another."""
     figure = new_figure(PAGE, PAGE * 0.38)
     titles = {True: "networks that part after k", False: "independent networks"}
     kinds = [parted for parted in titles if any((one.rows[0]["k"] is not None) == parted for one in drawn)]
-    grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    grid = figure.subplots(1, len(kinds), squeeze=False)[0]
     for axes, parted in zip(grid, kinds, strict=True):
         own = [one for one in drawn if (one.rows[0]["k"] is not None) == parted]
         for one in own:
@@ -244,9 +245,8 @@ def stitching(drawn: Sequence[Series], layers: Rows) -> Figure:
         if len(kinds) > 1:
             axes.set_title(titles[parted])
         blocks_axis(axes, layers)
-        axes.set_xlabel("block of the last layer of the lower part")
-    grid[0].set_ylim(0, 1)
-    grid[0].set_ylabel("test error")
+        axes.set(xlabel="block of the last layer of the lower part", ylabel="test error (fraction)")
+        axes.set_ylim(0, min(1.0, 1.1 * axes.dataLim.y1))
     handles = [handle for axes in grid for handle in axes.get_legend_handles_labels()[0]]
     handles.append(Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="the networks themselves"))
     figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from hidden_structure.report.merges.measured import ESTIMATES, networks
-from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, new_figure, plain
+from hidden_structure.report.plotting import COLOURS, MARKERS, PAGE, narrow, new_figure, plain
 from hidden_structure.report.statistics import standard_deviation
 
 STYLE = {  # method of merging -> name, colour, marker
@@ -123,7 +123,8 @@ def cluster_count(merged: Sequence[Mapping]) -> Figure:
 def neighbours(rows: Sequence[Mapping]) -> Figure:
     """A line a super-class, a stroke for every pair of its classes; the closest first, at most LINES of them."""
     shown = sorted(rows, key=lambda row: row["separations"][0])[:LINES]
-    figure = new_figure(PAGE, 0.6 + 0.19 * len(shown))
+    between = "\n" if narrow() else " "  # of the nearest two
+    figure = new_figure(PAGE, 0.6 + (0.19 if between == " " else 0.38) * len(shown))
     axes = figure.add_subplot()
     for place, row in enumerate(shown):
         few = len(row["separations"]) <= 45
@@ -132,7 +133,7 @@ def neighbours(rows: Sequence[Mapping]) -> Figure:
         if row["classes"] > 2:
             ends = (plain(row["nearest"][end], 16) for end in "ab")
             axes.annotate(
-                " - ".join(ends).replace("-", "\N{EN DASH}", 1),
+                f" \N{EN DASH}{between}".join(ends),
                 (1.0, place),
                 (4, 0),
                 xycoords=("axes fraction", "data"),

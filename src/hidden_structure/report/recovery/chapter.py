@@ -180,7 +180,8 @@ def _following(following: Sequence[Mapping], superclasses: Sequence[Mapping], gu
         "following",
         "What is inside super-classes as these collapse",
         "Against NC1 of the super-classes, which falls to the right as they collapse; marks are the epochs that were "
-        "kept, means over networks with one standard error, the initialisation hollow. Left: how many training samples "
+        "kept, means over networks with one standard error (on logarithmic axes both of the logarithm), the "
+        "initialisation hollow. Left: how many training samples "
         "get their original label back, above the grey line of shuffled labels. Middle: what linear layers on these "
         "features make of the original classes, with recovered labels and with true ones; dashed is a guess inside the "
         "super-class. Right: share of the variance inside super-classes that lies between their classes, and that "

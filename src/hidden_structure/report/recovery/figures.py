@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,8 +15,10 @@ from hidden_structure.report.statistics import mean, standard_error
 
 PANELS = 20  # maps at most: more would be illegible
 ENTRIES = 10  # of one map's legend
-LABELS = 45  # along one side of the matrix
-NUMBERED = 12  # classes up to which the matrix has its numbers in it
+LABELS = 45  # along one side of the matrix, if there is room
+NUMBERED = 12  # classes up to which the matrix has its numbers in it, if there is room
+DIGITS = 2.2  # times the size of text, the width of a cell that holds a number
+CELLS = 0.7  # of the width of its figure, that of the matrix
 GREY = "#555555"
 REDUCER = {"tsne": "t-SNE + k-means", "pca": "PCA + k-means", "raw": "k-means"}
 SOURCES = {
@@ -76,7 +79,7 @@ def distances(rows: Sequence[Mapping], classes: Sequence[Mapping]) -> Figure:
     unit = matrix[of[:, None] != of].mean()
     order = np.argsort(of, kind="stable")
     ordered = matrix[np.ix_(order, order)] / unit
-    size = 0.6 * PAGE if len(rows) <= NUMBERED else PAGE
+    size = 0.66 * PAGE if len(rows) <= NUMBERED else PAGE
     figure = new_figure(size, size * 0.86)
     figure.set_layout_engine("compressed")  # else there is room for labels beside cells that need not be square
     axes = figure.add_subplot()
@@ -87,7 +90,8 @@ def distances(rows: Sequence[Mapping], classes: Sequence[Mapping]) -> Figure:
         places, labels = list(range(len(rows))), [plain(rows[index]["class"]) for index in order]
     else:  # the super-classes have the room that single classes lack; every second one, or third, if need be
         places, labels = [inside.mean() for inside in boxes], [plain(name) for name in names]
-    step = -(-len(places) // LABELS)
+    line = 1.2 * rcParams["font.size"]
+    step = -(-len(places) // min(LABELS, int(72 * CELLS * figure.get_size_inches()[0] / line)))
     axes.set_xticks(places[::step], labels[::step], rotation=90, fontsize="small")
     axes.set_yticks(places[::step], labels[::step], fontsize="small")
     axes.tick_params(length=0, pad=4)
@@ -96,10 +100,11 @@ def distances(rows: Sequence[Mapping], classes: Sequence[Mapping]) -> Figure:
         corner, width = inside[0] - 0.5, len(inside)
         box = {"fill": False, "edgecolor": COLOURS[1], "clip_on": False, "linewidth": 1.2}
         axes.add_patch(Rectangle((corner, corner), width, width, **box))
-    if len(rows) <= NUMBERED:
+    cell = 72 * CELLS * figure.get_size_inches()[0] / len(rows)  # in points
+    if len(rows) <= NUMBERED and cell >= DIGITS * rcParams["font.size"]:
         for (line, column), value in np.ndenumerate(ordered):
             colour = "black" if value > image.norm.vmax / 2 else "white"
-            axes.text(column, line, f"{value:.2f}", ha="center", va="center", fontsize="x-small", color=colour)
+            axes.text(column, line, f"{value:.2f}", ha="center", va="center", fontsize="small", color=colour)
     return figure
 
 
@@ -137,7 +142,7 @@ def agreement(rows: Sequence[Mapping]) -> Figure:
     """
     trained = sorted((row for row in rows if row["source"] == "coarse"), key=lambda row: -mean(row["agreement"]))
     names = [row["superclass"] for row in trained]
-    figure = new_figure(0.9 * PAGE, PAGE * (0.2 + 0.044 * len(names)))
+    figure = new_figure(0.9 * PAGE, PAGE * (0.2 + 0.06 * len(names)))
     axes = figure.add_subplot()
     labels = {row["source"]: row["label"] for row in rows}
     for index, (source, label) in enumerate(labels.items()):
@@ -168,14 +173,23 @@ def following(rows: Sequence[Mapping], chance: float, guess: float) -> Figure:
     nc1 = np.array([row["nc1"] for row in rows])
     for axes, columns in (
         (found, {"agreement": ("clusters", COLOURS[1], "o")}),
-        (read, {"labels": ("true labels", COLOURS[4], "^"), "recovered": ("recovered labels", COLOURS[1], "o")}),
+        (
+            read,
+            {
+                "labels": ("linear layer, true labels", COLOURS[4], "^"),
+                "recovered": ("linear layer, recovered labels", COLOURS[5], "v"),
+            },
+        ),
         (
             apart,
-            {"explained": ("over all inside them", COLOURS[2], "D"), "spread": ("over super-classes", COLOURS[3], "P")},
+            {
+                "explained": ("variance over all inside super-classes", COLOURS[2], "D"),
+                "spread": ("variance over that of super-classes", COLOURS[3], "P"),
+            },
         ),
     ):
         for name, style in columns.items():
-            _against(axes, nc1, np.array([row[name] for row in rows]), *style)
+            _against(axes, nc1, np.array([row[name] for row in rows]), *style, log=axes is apart)
         logarithmic(axes, "x")
         axes.invert_xaxis()
         axes.set_xlabel("NC1")
@@ -185,15 +199,24 @@ def following(rows: Sequence[Mapping], chance: float, guess: float) -> Figure:
     logarithmic(apart)
     for axes, label in ((found, "agreement"), (read, "test accuracy"), (apart, "variance")):
         axes.set_ylabel(f"{label} (fraction)")
-    for axes in (found, read, apart):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), fontsize="small")
+    handles = [handle for axes in (found, read, apart) for handle in axes.get_legend_handles_labels()[0]]
+    figure.legend(handles, [handle.get_label() for handle in handles], loc="outside lower center", ncols=3)
     return figure
 
 
-def _against(axes: Axes, nc1: np.ndarray, values: np.ndarray, words: str, colour: str, marker: str) -> None:
-    """Means over networks (n, epochs), of NC1 geometric ones; the first epoch's mark is hollow."""
-    x, y = np.exp(np.log(nc1).mean(0)), values.mean(0)
-    error = values.std(0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
+def _against(
+    axes: Axes, nc1: np.ndarray, values: np.ndarray, words: str, colour: str, marker: str, log: bool = False
+) -> None:
+    """Means over networks (n, epochs), of NC1 geometric ones, with one standard error; the first epoch's mark is
+    hollow.
+
+    log: on a logarithmic axis, where mean and error are of the logarithms: else bars reach for 0.
+    """
+    values = np.log(values) if log else values
+    reach = values.std(0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.zeros(values.shape[1])
+    bars = np.array([values.mean(0), values.mean(0) - reach, values.mean(0) + reach])
+    x, (y, low, high) = np.exp(np.log(nc1).mean(0)), np.exp(bars) if log else bars
+    error = [y - low, high - y] if len(values) > 1 else None
     faces = ["white", *[colour] * (len(x) - 1)]
     axes.errorbar(x, y, yerr=error, color=colour, linewidth=1, elinewidth=0.8, capsize=1.5)
     axes.scatter(x, y, s=14, marker=marker, c=faces, edgecolors=colour, zorder=3, linewidths=0.8)
