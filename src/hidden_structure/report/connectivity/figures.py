@@ -117,7 +117,8 @@ def between(drawn: Sequence[series.Series]) -> Figure:
                 series.draw(axes, own, alphas, lambda row, name=quantity: row[name], -(-len(alphas) // 9), floor)
         who = "" if len(kinds) == 1 else "parted, " if kind[0].rows[0]["k"] is not None else "independent, "
         loss.set_title(who + REPAIRED[repaired])
-        accuracy.set(xlabel=r"$\alpha$, from network A (0) to B (1)", xlim=(-0.02, 1.02))
+        way = "from network A (0) to B (1)" if len(kinds) == 1 else "A (0) to B (1)"
+        accuracy.set(xlabel=rf"$\alpha$, {way}", xlim=(-0.02, 1.02))
     for losses, accuracies in (grid[:, place : place + 2] for place in range(0, len(columns), 2)):
         for row in (losses, accuracies):
             row[1].sharey(row[0])
