@@ -15,7 +15,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Picture
 from hidden_structure.report.connectivity import lines, parting, series
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
-from hidden_structure.report.plotting import COLUMN, PAGE, logarithmic_axis, new_figure
+from hidden_structure.report.plotting import COLUMN, PAGE, logarithmic_axis, new_figure, written
 from hidden_structure.report.statistics import interval, mean
 
 LINEAR_TO = 0.01  # of a barrier in test error: below, its logarithm would be that of a few images
@@ -184,7 +184,7 @@ def plain_ticks(axes: Axes) -> None:
     low, high = axes.get_ylim()
     steps = (1, 2, 5) if high < 30 * low else (1, 3) if high < 1e3 * low else (1,)
     axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
