@@ -315,6 +315,12 @@ def test_long_names_beside_an_axis_are_broken_stand_apart_and_are_published_whol
         assert [row["y_name"] for row in data_of(figure)] == names
 
 
+def test_small_numbers_of_ticks_are_powers_of_ten():
+    assert [plotting.written(value) for value in (0, 0.5, 1e-4, 20.0)] == ["0", "0.5", "0.0001", "20"]
+    assert plotting.written(1e-6) == r"$\mathdefault{10^{-6}}$"
+    assert plotting.written(2e-5) == r"$\mathdefault{2\times10^{-5}}$"
+
+
 def test_what_fits_is_left_as_it_is():
     with style(settings()):
         figure = drawn()

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from hidden_structure.report.plotting import written
 from hidden_structure.report.statistics import over_training
 
 AS_MODELLED = {"color": "#555555", "linewidth": 0.8, "linestyle": "--", "label": "as the model says"}
@@ -58,7 +59,7 @@ def logarithmic(axes: Axes, name: str = "y") -> None:
     ticks = within(steps)
     if name == "x" and len(within(some)) > 1 and steps is fine:
         ticks = within(some)
-    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks(ticks, [written(tick) for tick in ticks])
     axis.set_minor_locator(NullLocator())
 
 
@@ -86,6 +87,6 @@ def down_to_none(axes: Axes, one: float) -> None:
         return
     axes.set_yscale("symlog", linthresh=one, linscale=0.3)
     decades = [10.0**power for power in range(-9, 1) if one * 1.5 <= 10.0**power <= 1.3 * values.max()]
-    axes.set_yticks([0, *decades], ["0", *(f"{tick:g}" for tick in decades)])
+    axes.set_yticks([0, *decades], ["0", *map(written, decades)])
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(-one / 3, values.max() * 1.3)

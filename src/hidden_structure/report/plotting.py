@@ -261,6 +261,15 @@ def logarithmic_axis(*panels: Axes, floor: float = 0.0) -> None:
         axes.set_ylim(values.min() / 2, values.max() * 2)
 
 
+def written(value: float) -> str:
+    """A tick's number: 0.001, but 10 to the power of -5 rather than 1e-05."""
+    mantissa, power, exponent = f"{value:g}".partition("e")
+    if not power:
+        return mantissa
+    factor = "" if mantissa == "1" else rf"{mantissa}\times"
+    return rf"$\mathdefault{{{factor}10^{{{int(exponent)}}}}}$"
+
+
 def epochs_axis(axes: Axes, last: int) -> None:
     """A logarithmic axis from epoch 0 to the last one."""
     axes.set_xscale("symlog", linthresh=1, linscale=0.4)

@@ -15,7 +15,7 @@ from hidden_structure.frame.params import Study
 from hidden_structure.report.chapter import Picture
 from hidden_structure.report.connectivity import lines, parting, series
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
-from hidden_structure.report.plotting import COLUMN, PAGE, logarithmic_axis, new_figure
+from hidden_structure.report.plotting import COLUMN, PAGE, logarithmic_axis, new_figure, written
 from hidden_structure.report.statistics import interval, mean
 
 LINEAR_TO = 0.01  # of a barrier in test error: below, its logarithm would be that of a few images
@@ -117,7 +117,8 @@ def between(drawn: Sequence[series.Series]) -> Figure:
                 series.draw(axes, own, alphas, lambda row, name=quantity: row[name], -(-len(alphas) // 9), floor)
         who = "" if len(kinds) == 1 else "parted, " if kind[0].rows[0]["k"] is not None else "independent, "
         loss.set_title(who + REPAIRED[repaired])
-        accuracy.set(xlabel=r"$\alpha$, from network A (0) to B (1)", xlim=(-0.02, 1.02))
+        way = "from network A (0) to B (1)" if len(kinds) == 1 else "A (0) to B (1)"
+        accuracy.set(xlabel=rf"$\alpha$, {way}", xlim=(-0.02, 1.02))
     for losses, accuracies in (grid[:, place : place + 2] for place in range(0, len(columns), 2)):
         for row in (losses, accuracies):
             row[1].sharey(row[0])
@@ -183,7 +184,7 @@ def plain_ticks(axes: Axes) -> None:
     low, high = axes.get_ylim()
     steps = (1, 2, 5) if high < 30 * low else (1, 3) if high < 1e3 * low else (1,)
     axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 

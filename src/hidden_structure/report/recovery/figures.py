@@ -168,7 +168,7 @@ def agreement(rows: Sequence[Mapping]) -> Figure:
 
 def following(rows: Sequence[Mapping], chance: float, guess: float) -> Figure:
     """Clusters, linear layers and separation of the merged classes against NC1; rows: of the table `following`."""
-    figure = new_figure(PAGE, 0.4 * PAGE)
+    figure = new_figure(PAGE, 0.46 * PAGE)
     found, read, apart = figure.subplots(1, 3)
     nc1 = np.array([row["nc1"] for row in rows])
     for axes, columns in (
@@ -183,8 +183,8 @@ def following(rows: Sequence[Mapping], chance: float, guess: float) -> Figure:
         (
             apart,
             {
-                "explained": ("variance over all inside super-classes", COLOURS[2], "D"),
-                "spread": ("variance over that of super-classes", COLOURS[3], "P"),
+                "explained": ("between classes, over all inside super-classes", COLOURS[2], "D"),
+                "spread": ("between classes, over between super-classes", COLOURS[3], "P"),
             },
         ),
     ):
