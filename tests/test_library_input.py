@@ -113,8 +113,8 @@ def test_features_that_are_none_are_named(name, features, said):
     [
         (WEIGHT.T, None, "labels|weight must be real numbers"),
         (WEIGHT[:, :3], None, r"weight must be real numbers \(rows, 5\), got torch.float32 \(4, 3\)"),
-        (WEIGHT, BIAS[:, None], r"bias must be \(4,\)"),
-        (WEIGHT, BIAS[:2], r"bias must be \(4,\)"),
+        (WEIGHT, BIAS[:, None], r"bias must be \(4\), got"),
+        (WEIGHT, BIAS[:2], r"bias must be \(4\), got"),
         (WEIGHT.astype(str), None, "weight must be an array"),
     ],
 )
@@ -144,8 +144,8 @@ def test_a_perplexity_is_a_number_of_neighbours(perplexity):
 @pytest.mark.parametrize(
     ("fine", "coarse_of", "said"),
     [
-        (LABELS, COARSE_OF[:3], "fine reaches from 0 to 3, but coarse_of tells the super-class of 3"),
-        (LABELS - 1, COARSE_OF, "fine reaches from -1 to 2"),
+        (LABELS, COARSE_OF[:3], r"coarse_of tells, must lie in 0\.\.2, got 0 to 3"),
+        (LABELS - 1, COARSE_OF, "must lie in 0..3, got -1 to 2"),
         (LABELS, LABELS[:CLASSES] % 2, "original class 1 is of super-class 0, but coarse_of says 1"),
         (LABELS, COARSE_OF.astype(str), "coarse_of must be"),
         (LABELS, np.eye(2)[COARSE_OF], "coarse_of must be"),

@@ -310,7 +310,7 @@ def test_contrasts_part_first_what_is_confused_most_and_end_with_all_classes():
     ("samples", "classes", "l2", "said"),
     [
         (0, 4, 1e-4, "give samples and a label"),
-        (300, 3, 1e-4, "but there are 3 classes"),
+        (300, 3, 1e-4, "labels must lie in 0..2"),
         (300, 4, -1.0, "give 0 or more"),
     ],
 )

@@ -70,8 +70,7 @@ def measure(features: Array, labels: Array, weight: Array, bias: Array | None) -
     check_rows("weight", weight, features.shape[1])
     if classes < 2:
         raise InputError(f"weight has {classes} rows, one a class: collapse is of two classes or more")
-    if bias is not None and (bias := tensor_of("bias", bias)).shape != (classes,):
-        raise InputError(f"bias must be ({classes},), a number a class, or None, got {tuple(bias.shape)}")
+    bias = None if bias is None else tensor_of("bias", bias, (classes,))
     features, exponent = _brought_near_one(features)
     weight = weight.double()
     bias = weight.new_zeros(classes) if bias is None else bias.double()

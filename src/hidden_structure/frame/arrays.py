@@ -13,17 +13,25 @@ Array = np.ndarray | Tensor
 CHUNK_VALUES = 2**18  # numbers looked at at once
 
 
-def tensor_of(name: str, given: Any) -> Tensor:
+def tensor_of(name: str, given: Any, shape: tuple[int | None, ...] | None = None) -> Tensor:
     """A tensor as it is, or an array or lists as one: copied if it is read-only, strided or of the other byte order.
 
-    Raises InputError, which begins with the name, if it holds anything but numbers.
+    shape: that it must have, None being any number.
+
+    Raises InputError, which begins with the name, if it holds anything but numbers, or is of another shape.
     """
     try:
         if isinstance(given, np.ndarray):
             given = torch.from_numpy(np.require(given, given.dtype.newbyteorder("="), ["C_CONTIGUOUS", "WRITEABLE"]))
-        return torch.as_tensor(given)
+        found = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise _no_numbers(name, given) from error
+    if shape is not None and (
+        found.ndim != len(shape) or any(own not in (None, size) for own, size in zip(shape, found.shape, strict=True))
+    ):
+        asked = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(f"{name} must be ({asked}), got {tuple(found.shape)}")
+    return found
 
 
 def array_of(name: str, given: Any) -> np.ndarray:
@@ -58,6 +66,12 @@ def check_finite(name: str, numbers: Array) -> None:
         raise InputError(f"{name} hold NaN or infinity: did a network diverge? then train it at a lower rate")
 
 
+def check_range(name: str, numbers: Array, count: int) -> None:
+    """Raises InputError if one is not in 0..count-1."""
+    if len(numbers) and (int(numbers.min()) < 0 or int(numbers.max()) >= count):
+        raise InputError(f"{name} must lie in 0..{count - 1}, got {int(numbers.min())} to {int(numbers.max())}")
+
+
 def whole_numbers(name: str, given: Array, samples: int) -> Array:
     """One for each sample, such as labels, as int64 (samples,).
 
@@ -79,8 +93,7 @@ def samples_of(features: Any, labels: Any, classes: int) -> tuple[Tensor, Tensor
     labels = whole_numbers("labels", tensor_of("labels", labels), len(features))
     if not len(labels):
         raise InputError("there are none: give samples and a label for each")
-    if not 0 <= labels.min() <= labels.max() < classes:
-        raise InputError(f"labels reach from {labels.min()} to {labels.max()}, but there are {classes} classes")
+    check_range("labels", labels, classes)
     return features, labels
 
 

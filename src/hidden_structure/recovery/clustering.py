@@ -10,7 +10,7 @@ from numbers import Integral
 
 import numpy as np
 
-from hidden_structure.frame.arrays import Array, array_of, check_finite, check_rows, whole_numbers
+from hidden_structure.frame.arrays import Array, array_of, check_finite, check_range, check_rows, whole_numbers
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.recovery.kmeans import cluster, in_range
@@ -151,9 +151,7 @@ def recover(points: Array, fine: Array, coarse: Array, coarse_of: Array, restart
     )
     coarse_of = array_of("coarse_of", coarse_of)
     coarse_of = whole_numbers("coarse_of", coarse_of, len(coarse_of) if coarse_of.ndim else 0)
-    if not ((fine >= 0) & (fine < len(coarse_of))).all():
-        reach = f"fine reaches from {fine.min()} to {fine.max()}"
-        raise InputError(f"{reach}, but coarse_of tells the super-class of {len(coarse_of)} classes: give that of each")
+    check_range("fine, whose super-classes coarse_of tells,", fine, len(coarse_of))
     if len(wrong := np.flatnonzero(coarse_of[fine] != coarse)):
         own = f"a sample of the original class {fine[wrong[0]]} is of super-class {coarse[wrong[0]]}"
         raise InputError(f"{own}, but coarse_of says {coarse_of[fine[wrong[0]]]}: give each class one super-class")
