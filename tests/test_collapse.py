@@ -156,7 +156,9 @@ def test_bad_input_is_one_line(function, what):
         labels[0] = 5
     else:
         features[17, 3] = float(what)
-    expected = {"missing class": "class 3 has no sample", "label": "5 classes"}.get(what, "NaN or infinity")
+    expected = {"missing class": "class 3 has no sample", "label": "labels must lie in 0..4"}.get(
+        what, "NaN or infinity"
+    )
     with pytest.raises(InputError, match=expected) as error:
         measure(features, labels, weight, bias) if function == "measure" else class_distances(features, labels, 5)
     assert "\n" not in str(error.value)

@@ -242,14 +242,14 @@ def test_more_weights_than_dimensions_that_they_read_leave_the_others():
     ("null_space", "most", "said"),
     [
         (True, DIMENSION - CLASSES, f"less {CLASSES} that its output weights read (null_space), leave"),
-        (False, DIMENSION, f"embeddings of {DIMENSION} dimensions: lower distill.subclasses to"),
+        (False, DIMENSION, f"embeddings of {DIMENSION} dimensions: lower subclasses to"),
     ],
 )
 def test_no_more_pieces_than_dimensions(null_space, most, said):
     assert project(subclasses=most, null_space=null_space).directions.shape == (CLASSES, most, DIMENSION)
     with pytest.raises(InputError, match=re.escape(said) + rf" {most}") as caught:
         project(subclasses=most + 1, null_space=null_space)
-    assert ("set distill.lelp.null_space: false" in str(caught.value)) == null_space
+    assert ("set null_space: false" in str(caught.value)) == null_space
 
 
 @pytest.mark.parametrize(("width", "classes"), [(2, 3), (3, 3), (4, 3), (3, 20)])
@@ -261,7 +261,7 @@ def test_where_the_output_weights_read_all_the_embeddings_lowering_is_not_advise
     ) as caught:
         lelp(*given)
     assert "lower" not in str(caught.value)
-    assert "set distill.lelp.null_space: false" in str(caught.value)
+    assert "set null_space: false" in str(caught.value)
     assert lelp(*given, null_space=False).directions.shape == (classes, 2, width)
 
 
@@ -525,8 +525,8 @@ def test_clusters_of_any_whole_numbers_are_pieces(kind):
     ("pieces", "said"),
     [
         (EVERY - 1, "pieces must be 0 or more, got -1"),
-        (EVERY[:, None], "pieces must be whole numbers"),
-        (EVERY.float(), "pieces must be whole numbers"),
+        (EVERY[:, None], "pieces must be int64"),
+        (EVERY.float(), "pieces must be int64"),
         (EVERY[:4], "labels must be int64"),
         (EVERY[:0], "there are no samples"),
     ],
@@ -552,3 +552,60 @@ def test_a_student_of_other_outputs_than_its_targets_is_refused():
 def test_temperatures_that_are_none_are_refused(temperature):
     with pytest.raises(InputError, match="the temperature must be above 0"):
         targets(torch.zeros(4, 2), torch.full((4, 2, 5), 0.2), temperature)
+
+
+# --- what is called by hand ---
+
+SPLITTERS = {"lelp": project(), "assigned": assign(LABELS, EVERY // CLASSES % 2, CLASSES), "whole": whole(CLASSES)}
+
+
+@pytest.mark.parametrize("name", SPLITTERS)
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (EVERY[:5], rf"^index must be int64 \({SAMPLES},\).*got torch.int64 \(5,\)"),
+        (EVERY.float(), "^index must be int64"),
+        (EVERY >= 0, "^index must be int64"),
+        (EVERY[:, None], "^index must be int64"),
+        (EVERY.numpy().astype(str), "^index must be an array or a tensor of numbers"),
+        (None, "^index must be"),
+    ],
+    ids=["fewer", "floats", "mask", "column", "strings", "none"],
+)
+def test_numbers_of_samples_that_are_none_are_refused_by_every_splitter(name, index, said):
+    with pytest.raises(InputError, match=said):
+        SPLITTERS[name](EMBEDDINGS, index)
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_numbers_of_samples_that_have_no_piece_are_told(shift):
+    with pytest.raises(InputError, match=rf"have been given pieces, must lie in 0\.\.{SAMPLES - 1}, got"):
+        SPLITTERS["assigned"](EMBEDDINGS, EVERY + shift)
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        (lambda: SPLITTERS["lelp"](EMBEDDINGS[:, :3], EVERY), rf"embeddings must be \(any, {DIMENSION}\)"),
+        (lambda: SPLITTERS["lelp"](EMBEDDINGS.T, EVERY), rf"embeddings must be \(any, {DIMENSION}\)"),
+        (lambda: SPLITTERS["lelp"](EMBEDDINGS.numpy().astype(str), EVERY), "embeddings must be an array"),
+        (lambda: SPLITTERS["assigned"](EMBEDDINGS, EVERY, torch.ones(5, CLASSES)), "probabilities must be"),
+        (lambda: SPLITTERS["assigned"](EMBEDDINGS, EVERY, torch.ones(CLASSES, SAMPLES)), "probabilities must be"),
+        (lambda: targets(LABELS, torch.ones(SAMPLES, CLASSES, 2), 1.0), r"logits must be \(any, any\)"),
+        (lambda: targets(torch.ones(1, CLASSES), torch.ones(SAMPLES, CLASSES, 2), 1.0), "pieces must be"),
+        (lambda: targets(torch.ones(SAMPLES, 1), torch.ones(SAMPLES, CLASSES, 2), 1.0), "pieces must be"),
+        (lambda: targets(torch.ones(SAMPLES, CLASSES), SPLITTERS["lelp"], 1.0), "pieces must be an array"),
+        (lambda: merge_logits(torch.ones(4, 6), 0), "for each of 0 classes"),
+        (lambda: merge_logits(torch.ones(4, 6), 2, 0.0), "the temperature must be above 0"),
+        (lambda: merge_logits(torch.ones(6), 2), "logits must be"),
+        (lambda: loss(torch.ones(4, 6), torch.ones(4, 6), 0.0), "the temperature must be above 0"),
+        (lambda: loss(torch.ones(6), torch.ones(6), 1.0), "logits must be"),
+        (lambda: lelp(EMBEDDINGS, LABELS, WEIGHT, 2.5, 1.0, torch_generator("lelp")), "subclasses, a whole number"),
+        (lambda: lelp(EMBEDDINGS, LABELS.numpy().astype(str), WEIGHT, 2, 1.0, torch_generator("l")), "^labels must be"),
+        (lambda: assign(LABELS, EVERY.numpy().astype(str), CLASSES), "^pieces must be"),
+    ],
+)
+def test_what_does_not_fit_a_split_is_named(split, said):
+    with pytest.raises(InputError, match=said) as caught:
+        split()
+    assert "distill." not in str(caught.value)

@@ -276,7 +276,7 @@ def test_what_has_no_optimum_is_refused(monkeypatch):
         probing.fit(features * torch.nan, labels, 4, 1e-4)
     monkeypatch.setattr(probing, "STEPS", 2)
     with pytest.raises(
-        InputError, match=r"about .* nats above it, of features whose standard .*: raise cluster\.l2 \(0\.0001\)"
+        InputError, match=r"about .* nats above it, of features whose standard .*: raise l2 \(0\.0001\)"
     ):
         probing.fit(features, labels, 4, 1e-4)
 
@@ -308,7 +308,11 @@ def test_contrasts_part_first_what_is_confused_most_and_end_with_all_classes():
 
 @pytest.mark.parametrize(
     ("samples", "classes", "l2", "said"),
-    [(0, 4, 1e-4, "samples and a label"), (300, 3, 1e-4, "but there are 3 classes"), (300, 4, -1.0, "give 0 or more")],
+    [
+        (0, 4, 1e-4, "give samples and a label"),
+        (300, 3, 1e-4, "labels must lie in 0..2"),
+        (300, 4, -1.0, "give 0 or more"),
+    ],
 )
 def test_labels_and_penalties_of_no_probe_are_refused(samples, classes, l2, said):
     features, labels = problem()

@@ -18,7 +18,7 @@ from hidden_structure.datasets.labels import Merge, merge, tables
 from hidden_structure.distillation.methods import check_room, check_samples
 from hidden_structure.finetuning.classes import samples_of, tasks_of
 from hidden_structure.frame import params
-from hidden_structure.frame.errors import InputError, about
+from hidden_structure.frame.errors import InputError, about, by_key
 from hidden_structure.frame.given import Inspect
 from hidden_structure.frame.spawn import replaced
 from hidden_structure.merges import imbalance
@@ -198,7 +198,7 @@ def _distillation(
     if student:
         _ask(told, check_batch, settings.train, student, shape, 1, "distill.train")
     if teacher := _ask(told, _runnable, study.network, shape[1:], classes):
-        _ask(told, check_room, settings, teacher)
+        _ask(told, by_key("null_space", "distill.lelp.null_space")(check_room), settings, teacher)
     _ask(told, check_samples, settings, merged.coarse_of[labels])
 
 
@@ -288,7 +288,7 @@ def _free_features(told: list[str], settings: params.Unconstrained) -> None:
     for loss in LOSSES:
         for bias in (False, True):
             problem = Problem((settings.per_class,) * settings.classes, settings.dimension, loss, bias, *decays)
-            optimum = _ask(told, closed_form, problem)
+            optimum = _ask(told, by_key("dimension", "unconstrained.dimension")(closed_form), problem)
             if optimum and optimum.cosine is None:
                 told.append(
                     f"unconstrained.weight_decay: {settings.classes} classes of {settings.per_class} samples end at"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hidden_structure.frame.arrays import Array, check_rows, samples_of, tensor_of
 from hidden_structure.frame.errors import InputError
 
 CHUNK_VALUES = 2**18  # features read at once: 1 MB of float32, which stays in cache
@@ -46,28 +47,35 @@ class Collapse:
 
 
 @torch.no_grad()
-def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None) -> Collapse:
+def measure(features: Array, labels: Array, weight: Array, bias: Array | None) -> Collapse:
     """Measure neural collapse of a network's training set.
 
     Sigma_B = M^T M / C has at most min(C-1, d) directions, and its pseudo-inverse keeps exactly these; of them only
     such are dropped as are zero in float64 (dead units leave fewer than C-1), where it is the pseudo-inverse proper.
     So with d < C-1 Sigma_B^+ is the ordinary inverse, and no simplex exists that NC2 could tend to.
 
-    Args:
+    Args, arrays or tensors:
         features: floats (N, d), the input of the last layer; on the CPU or a CUDA device, as the other arguments.
         labels: int64 (N,), the classes that the network was trained on.
         weight, bias: (C, d) and (C,) or None, the last layer.
 
     Raises:
-        InputError: a class has no sample, something is not finite, a label is outside 0..C-1, all class means agree,
-            or a centred mean, or a row of a weight that is not all zero, is zero and so has no angle.
+        InputError: an argument is not of that shape or holds no numbers, there is one class, a class has no sample,
+            something is not finite, a label is outside 0..C-1, all class means agree, or a centred mean, or a row of a
+            weight that is not all zero, is zero and so has no angle.
     """
-    classes = len(weight)
+    weight = tensor_of("weight", weight)
+    classes = len(weight) if weight.ndim else 0
+    features, labels = samples_of(features, labels, classes)
+    check_rows("weight", weight, features.shape[1])
+    if classes < 2:
+        raise InputError(f"weight has {classes} rows, one a class: collapse is of two classes or more")
+    bias = None if bias is None else tensor_of("bias", bias, (classes,))
     features, exponent = _brought_near_one(features)
     weight = weight.double()
     bias = weight.new_zeros(classes) if bias is None else bias.double()
     if not (weight.isfinite().all() and bias.isfinite().all()):
-        raise InputError("the last layer holds NaN or infinity: the network diverged, lower train.lr")
+        raise InputError("the last layer holds NaN or infinity: the network diverged, train it at a lower rate")
     counts = _class_counts(labels, classes)
     origin, offsets = _class_means(features, labels, counts)
     means, centred = origin + offsets, offsets - offsets.mean(0)
@@ -102,18 +110,19 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
 
 
 @torch.no_grad()
-def class_distances(features: Tensor, labels: Tensor, classes: int) -> Tensor:
+def class_distances(features: Array, labels: Array, classes: int) -> Tensor:
     """Mean squared distances between samples of two classes: float64 (C, C), E ||h_i - h_j||^2.
 
     In closed form ||mu_i - mu_j||^2 + tr Sigma_i + tr Sigma_j. The diagonal is the expectation for two independent
     draws of one class, 2 tr Sigma_c, which counts a sample's distance 0 to itself among the draws.
 
-    Args:
+    Args, arrays or tensors:
         features: floats (N, d).
         labels: int64 (N,) in 0..classes-1.
 
     Raises InputError as `measure` does for the features and labels.
     """
+    features, labels = samples_of(features, labels, classes)
     features, exponent = _brought_near_one(features)
     counts = _class_counts(labels, classes)
     origin, offsets = _class_means(features, labels, counts)
@@ -157,8 +166,6 @@ def _chunks(features: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]
 
 
 def _class_counts(labels: Tensor, classes: int) -> Tensor:
-    if labels.numel() and not 0 <= labels.min() <= labels.max() < classes:
-        raise InputError(f"labels reach from {labels.min()} to {labels.max()}, but there are {classes} classes")
     counts = labels.bincount(minlength=classes).double()
     if (counts == 0).any():
         raise InputError(f"class {counts.argmin()} has no sample: remove it or add images")
@@ -178,7 +185,7 @@ def _class_means(features: Tensor, labels: Tensor, counts: Tensor) -> tuple[Tens
     for residuals, chunk in _residuals(features, labels, bases):
         sums += chunk_sums.zero_().index_add_(0, chunk, residuals)
     if not sums.isfinite().all():
-        raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
+        raise InputError("the features hold NaN or infinity: the network diverged, train it at a lower rate")
     return origin, bases.double() - origin + sums / counts[:, None]
 
 

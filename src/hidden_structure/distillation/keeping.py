@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hidden_structure.frame.errors import by_key
 from hidden_structure.recovery import probing
 from hidden_structure.recovery.clustering import information_within, recover, reduce_within, scores
 from hidden_structure.seeding import Name
@@ -41,7 +42,8 @@ def keeps(
     taught = information_within(tensors["pieces"].numpy(), fine, coarse)
     points = reduce_within(tensors["train"].numpy(), coarse, REDUCER, 0.0, components, *names)  # no perplexity
     recovered = recover(points, fine, coarse, coarse_of, restarts, *names)
-    probe = probing.fit(tensors["train"], torch.from_numpy(fine), len(coarse_of), l2)
+    with by_key("l2", "cluster.l2"):
+        probe = probing.fit(tensors["train"], torch.from_numpy(fine), len(coarse_of), l2)
     told = probing.accuracy(probe, tensors["test"], torch.from_numpy(labels["test"]))
     own = {"information": information_within(recovered, fine, coarse), "pieces": taught, "probe_accuracy": told}
     return scores(recovered, fine) | own

@@ -12,23 +12,23 @@ Pieces that samples have been given, one each, need a softness of their own. Of 
 wrong class gets a share of that class, and the siblings of a sample's own piece would get nothing: as if they were
 less like the sample than anything in another class.
 
-Every array may be a tensor or numpy's, also those that splitters are called with; what is returned is of tensors.
+Every array may be a tensor or numpy's, also those that splitters are called with, and InputError says what does not
+fit; what is returned is of tensors.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, one_hot
 
+from hidden_structure.frame.arrays import Array, check_range, tensor_of, whole_numbers
 from hidden_structure.frame.errors import InputError
 
 ROUNDING = 1e-6  # of the embeddings' length: less variation than that is no more than rounding, in float32
-
-Array = Tensor | np.ndarray
 
 # Embeddings (B, d), the samples' numbers int64 (B,) and, for pieces that samples have been given, the teacher's
 # probabilities of the classes (B, C), at the temperature of the targets, to q(s | x, c): (B, C, S), sums over s are 1.
@@ -48,7 +48,9 @@ class Projections:
 
     def __call__(self, embeddings: Array, index: Array, probabilities: Array | None = None) -> Tensor:
         classes, subclasses, dimension = self.directions.shape
-        projected = tensor(embeddings).to(self.directions) @ self.directions.view(-1, dimension).T
+        embeddings = tensor_of("embeddings", embeddings, (None, dimension))
+        _numbers(embeddings, index)
+        projected = embeddings.to(self.directions) @ self.directions.view(-1, dimension).T
         return ((projected.view(-1, classes, subclasses) - self.offsets) / self.beta).softmax(2)
 
 
@@ -70,11 +72,13 @@ class Assigned:
     softness: float
 
     def __call__(self, embeddings: Array, index: Array, probabilities: Array | None = None) -> Tensor:
-        index = tensor(index).to(self.classes.device)
+        index = _numbers(embeddings, index).to(self.classes.device)
+        check_range("index, of the samples that have been given pieces,", index, len(self.classes))
         own, every = self.classes[index], torch.arange(len(index), device=index.device)
         share = self.even.new_full((len(index), 1), self.softness)
         if probabilities is not None:
-            share = share.maximum(self._needed(tensor(probabilities).to(self.even), own)).clamp(max=1)
+            probabilities = tensor_of("probabilities", probabilities, (len(index), len(self.even)))
+            share = share.maximum(self._needed(probabilities.to(self.even), own)).clamp(max=1)
         q = self.even.repeat(len(index), 1, 1)
         q[every, own] = share * q[every, own] + (1 - share) * one_hot(self.pieces[index], q.shape[2])
         return q
@@ -86,11 +90,10 @@ class Assigned:
         return others / pieces.gather(1, own[:, None]).clamp(min=torch.finfo(pieces.dtype).tiny)
 
 
-def tensor(array: Array) -> Tensor:
-    """A tensor as it is, or a numpy array as one: copied if it is read-only, strided or of the other byte order."""
-    if not isinstance(array, np.ndarray):
-        return torch.as_tensor(array)
-    return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "WRITEABLE"]))
+def _numbers(embeddings: Array | None, index: Array) -> Tensor:
+    """The samples' numbers int64 (B,). Raises InputError if they are no whole numbers, or not one an embedding."""
+    index = tensor_of("index", index)
+    return whole_numbers("index", index, index.numel() if embeddings is None else len(embeddings))
 
 
 def assign(classes: Array, pieces: Array, count: int, softness: float = 0.0) -> Assigned:
@@ -102,15 +105,13 @@ def assign(classes: Array, pieces: Array, count: int, softness: float = 0.0) -> 
     Raises InputError if a class has no sample, labels and pieces are not one a sample, a piece is negative (as that of
     what a clustering leaves out), or softness is no share.
     """
-    classes, pieces = tensor(classes), tensor(pieces)
-    if pieces.ndim != 1 or pieces.dtype.is_floating_point or pieces.dtype == torch.bool:
-        raise InputError(f"pieces must be whole numbers (N,), got {pieces.dtype} {tuple(pieces.shape)}")
-    pieces = pieces.long()
+    pieces = tensor_of("pieces", pieces)
+    pieces = whole_numbers("pieces", pieces, len(pieces) if pieces.ndim else 0)
     if len(pieces) and int(pieces.min()) < 0:
         raise InputError(f"pieces must be 0 or more, got {int(pieces.min())}: give what belongs to none a piece, too")
     if not 0 <= softness <= 1:
         raise InputError(f"softness must be a share, 0 to 1, got {softness}")
-    _check_labels(classes, len(pieces), count)
+    classes = _labels(classes, len(pieces), count)
     present = torch.zeros(count, int(pieces.max()) + 1, device=pieces.device)
     present[classes, pieces] = 1
     return Assigned(classes, pieces, present / present.sum(1, keepdim=True), softness)
@@ -118,7 +119,8 @@ def assign(classes: Array, pieces: Array, count: int, softness: float = 0.0) -> 
 
 def whole(count: int) -> Splitter:
     """Classes left whole: S = 1, which makes vanilla distillation (Hinton, Vinyals, Dean 2015) of the same loss."""
-    return lambda embeddings, index, probabilities=None: torch.ones(len(index), count, 1, device=tensor(index).device)
+    one = torch.ones(count, 1)
+    return lambda embeddings, index, *_: one.to(_numbers(embeddings, index).device).repeat(len(index), 1, 1)
 
 
 def lelp(
@@ -150,11 +152,11 @@ def lelp(
         generator: of the rotation, or of random axes.
         null_space, pca, rotate, standardise: the steps; without pca the axes are random orthonormal ones.
 
-    Raises InputError if an argument is not as said here, a class has no sample, there are fewer dimensions than pieces,
-    or a class does not vary.
+    Raises InputError if an argument is not so, a class has no sample or does not vary, or dimensions are too few.
     """
-    embeddings, labels, weight = (tensor(array).detach() for array in (embeddings, labels, weight))
-    _check(embeddings, labels, weight, subclasses, beta)
+    embeddings, weight = tensor_of("embeddings", embeddings).detach(), tensor_of("weight", weight).detach()
+    _check(embeddings, weight, subclasses, beta)
+    labels = _labels(labels, len(embeddings), len(weight))
     points, labels, weight = embeddings.cpu().double(), labels.cpu(), weight.cpu().double()
     basis = _null_space(weight) if null_space else torch.eye(points.shape[1]).double()
     need_room(subclasses, points.shape[1], points.shape[1] - basis.shape[1])
@@ -182,8 +184,8 @@ def need_room(subclasses: int, width: int, read: int) -> None:
     room = width - read
     if subclasses <= room:
         return
-    mends = [f"lower distill.subclasses to {room}"] if room > 1 else []
-    mends += ["set distill.lelp.null_space: false"] if room < subclasses <= width and read else []
+    mends = [f"lower subclasses to {room}"] if room > 1 else []
+    mends += ["set null_space: false"] if room < subclasses <= width and read else []
     mends += ["widen the network whose embeddings they are"]
     left = f", less {read} that its output weights read (null_space), leave {room}" if read else ""
     raise InputError(
@@ -192,27 +194,26 @@ def need_room(subclasses: int, width: int, read: int) -> None:
     )
 
 
-def _check(embeddings: Tensor, labels: Tensor, weight: Tensor, subclasses: int, beta: float) -> None:
+def _check(embeddings: Tensor, weight: Tensor, subclasses: int, beta: float) -> None:
     if embeddings.ndim != 2 or not embeddings.is_floating_point():
         raise InputError(f"embeddings must be floats (N, d), got {embeddings.dtype} {tuple(embeddings.shape)}")
     if weight.ndim != 2 or weight.shape[1] != embeddings.shape[1]:
         raise InputError(f"weight must be (C, {embeddings.shape[1]}) as the embeddings, got {tuple(weight.shape)}")
     if not (embeddings.isfinite().all() and weight.isfinite().all()):
         raise InputError("the teacher's embeddings or weights hold NaN or infinity: did its training diverge?")
-    if subclasses < 1 or not beta > 0:
-        raise InputError(f"subclasses and beta must be positive, got {subclasses} and {beta}")
-    _check_labels(labels, len(embeddings), len(weight))
+    if not isinstance(subclasses, Integral) or subclasses < 1 or not beta > 0:
+        raise InputError(f"subclasses, a whole number, and beta must be positive, got {subclasses} and {beta}")
 
 
-def _check_labels(labels: Tensor, samples: int, classes: int) -> None:
+def _labels(labels: Array, samples: int, classes: int) -> Tensor:
+    """As int64 (samples,), if each of the classes is among them, and no other."""
     if not samples:
         raise InputError("there are no samples to split")
-    if labels.shape != (samples,) or labels.dtype != torch.int64:
-        raise InputError(f"labels must be int64 ({samples},), got {labels.dtype} {tuple(labels.shape)}")
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise InputError(f"labels must lie in 0..{classes - 1}, got {int(labels.min())} to {int(labels.max())}")
+    labels = whole_numbers("labels", tensor_of("labels", labels), samples)
+    check_range("labels", labels, classes)
     if missing := sorted(set(range(classes)) - set(labels.tolist())):
         raise InputError(f"class {missing[0]} has no training sample to split: give it one, or leave it out")
+    return labels
 
 
 def _null_space(weight: Tensor) -> Tensor:
@@ -241,15 +242,22 @@ def targets(logits: Array, pieces: Array, temperature: float) -> Tensor:
     """p(c, s | x), (B, C * S) with the pieces of a class side by side, from logits (B, C) and q(s | x, c) (B, C, S).
 
     pieces: those of `assign` are to be asked for with the `probabilities` of these logits at this temperature.
+
+    Raises InputError if they are of other shapes, or the temperature is not above 0.
     """
-    return (probabilities(logits, temperature)[:, :, None] * tensor(pieces)).flatten(1)
+    found = probabilities(logits, temperature)
+    return (found[:, :, None] * tensor_of("pieces", pieces, (*found.shape, None))).flatten(1)
 
 
 def probabilities(logits: Array, temperature: float) -> Tensor:
-    """p(c | x), (B, C), of a teacher's logits (B, C). Raises InputError if the temperature is not above 0."""
+    """p(c | x), (B, C), of a teacher's logits (B, C). Raises InputError of another shape, or temperatures up to 0."""
+    return _tempered(logits, temperature).softmax(1)
+
+
+def _tempered(logits: Array, temperature: float) -> Tensor:
     if not temperature > 0:
         raise InputError(f"the temperature must be above 0, got {temperature}")
-    return (tensor(logits) / temperature).softmax(1)
+    return tensor_of("logits", logits, (None, None)) / temperature
 
 
 def merge_logits(logits: Array, classes: int, temperature: float = 1.0) -> Tensor:
@@ -257,11 +265,12 @@ def merge_logits(logits: Array, classes: int, temperature: float = 1.0) -> Tenso
 
     temperature: that of the training, at which alone the sums are what was learnt.
 
-    Raises InputError if the outputs are not as many for each class.
+    Raises InputError if the outputs are not as many for each class, or the temperature is not above 0.
     """
-    if tensor(logits).shape[1] % classes:
-        raise InputError(f"{tensor(logits).shape[1]} outputs are not as many for each of {classes} classes")
-    return log_softmax(tensor(logits) / temperature, 1).unflatten(1, (classes, -1)).logsumexp(2)
+    tempered = _tempered(logits, temperature)
+    if classes < 1 or tempered.shape[1] % classes:
+        raise InputError(f"{tempered.shape[1]} outputs are not as many for each of {classes} classes")
+    return log_softmax(tempered, 1).unflatten(1, (classes, -1)).logsumexp(2)
 
 
 def loss(logits: Array, wanted: Array, temperature: float) -> Tensor:
@@ -269,15 +278,13 @@ def loss(logits: Array, wanted: Array, temperature: float) -> Tensor:
 
     Its gradient is that of the KL divergence; T^2 keeps its size as T changes (Hinton, Vinyals, Dean 2015).
 
-    Raises InputError if the student has not as many outputs as there are targets.
+    Raises InputError if the student has not as many outputs as there are targets, or the temperature is not above 0.
     """
-    logits, wanted = tensor(logits), tensor(wanted)
+    logits, wanted = tensor_of("logits", logits), tensor_of("wanted", wanted)
     if logits.shape != wanted.shape:
-        raise InputError(
-            f"the student puts out {tuple(logits.shape)} and the targets are {tuple(wanted.shape)}: give it an output "
-            "for each piece of each class"
-        )
-    return cross_entropy(logits / temperature, wanted.to(logits)) * temperature**2
+        shapes = f"the student puts out {tuple(logits.shape)} and the targets are {tuple(wanted.shape)}"
+        raise InputError(f"{shapes}: give it an output for each piece of each class")
+    return cross_entropy(_tempered(logits, temperature), wanted.to(logits)) * temperature**2
 
 
 def contrast(logits: Array, temperature: float) -> Tensor:
@@ -286,7 +293,7 @@ def contrast(logits: Array, temperature: float) -> Tensor:
     With v the logits (B, C * S) of a sample, scaled to mean 0 and length 1, it is the mean over i of
     log sum_j exp(v_i . v_j / t) / B, less 1 / t: 0 if all agree, and negative as samples use different pieces.
     """
-    logits = tensor(logits)
+    logits = tensor_of("logits", logits)
     centred = logits - logits.mean(1, keepdim=True)
     v = centred / (centred.norm(dim=1, keepdim=True) + 1e-6)
     return (v @ v.T / temperature).logsumexp(1).mean() - 1 / temperature - math.log(len(v))

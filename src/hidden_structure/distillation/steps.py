@@ -16,6 +16,7 @@ from hidden_structure.distillation.distiller import Attempt, Config, Distiller, 
 from hidden_structure.distillation.methods import METHODS, Choice, Invention, check_room
 from hidden_structure.distillation.students import Task, accuracy, augmented_accuracy, tasks_of
 from hidden_structure.frame import artifacts, params, paths, tasks
+from hidden_structure.frame.errors import by_key
 from hidden_structure.networks.weights import load_state
 from hidden_structure.training.inputs import read
 
@@ -43,7 +44,8 @@ def distill(plan: Plan, where: params.Tasks) -> dict[str, Any]:
     Raises InputError, which names the step, if the teacher has no room for the pieces of a method, or a step fails.
     """
     settings, (config, _) = plan.distill, _configure(plan, plan.distill.teachers[0])
-    check_room(settings, config.initialise(plan.network, config.task.classes, config.teacher_seed))
+    with by_key("null_space", "distill.lelp.null_space"):
+        check_room(settings, config.initialise(plan.network, config.task.classes, config.teacher_seed))
     common = plan.folder, where, plan.hardware
     scores: dict[Attempt, list[float]] = {}
 

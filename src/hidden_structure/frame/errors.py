@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,15 @@ def about(what: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
+
+
+@contextmanager
+def by_key(argument: str, key: str) -> Iterator[None]:
+    """Where an InputError inside the block speaks of an argument, speak of the key of params.yaml that it came from."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(re.sub(rf"(?<![\w.]){argument}(?!\w)", key, str(error))) from error
 
 
 def one_line_errors(main: Callable[P, None]) -> Callable[P, None]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.errors import InputError, by_key
 from hidden_structure.recovery import probing
 from hidden_structure.recovery.clustering import recover, scores
 from hidden_structure.seeding import Name
@@ -89,7 +89,8 @@ def measure(
 
     part_means, class_means = _means(train, labels, len(class_of)), _means(train, truth, classes)
     logits = test @ tensors["weight"].double().T + tensors.get("bias", torch.zeros(1)).double()
-    probe = probing.fit(train, torch.from_numpy(truth), classes, l2)
+    with by_key("l2", "cluster.l2"):
+        probe = probing.fit(train, torch.from_numpy(truth), classes, l2)
     found = {
         "parts_distance": _parts_distance(train, labels, part_means, class_means, class_of),
         "own_part": _own_part(train, part_means, labels, class_of),

@@ -6,9 +6,11 @@ t-SNE and clustered by k-means, with as many clusters as classes were merged int
 """
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 
+from hidden_structure.frame.arrays import Array, array_of, check_finite, check_range, check_rows, whole_numbers
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.recovery.kmeans import cluster, in_range
@@ -19,7 +21,7 @@ TSNE_INPUT = 50  # components kept before t-SNE, as its authors do: its neighbou
 WIDE = 100  # features from which that is done
 
 
-def reduce(features: np.ndarray, method: str, perplexity: float, components: int, seed: int) -> np.ndarray:
+def reduce(features: Array, method: str, perplexity: float, components: int, seed: int) -> np.ndarray:
     """Features (n, d) as points (n, m): tsne gives m = 2, pca m = components, raw the features themselves.
 
     PCA pads with columns of zeros where there are fewer than `components` of them, which changes no distance. Where n
@@ -27,17 +29,23 @@ def reduce(features: np.ndarray, method: str, perplexity: float, components: int
 
     Whole numbers, such as pixels, and halves are computed with in the next floats that hold them.
 
-    Raises InputError if the method is none of these, something is not finite, or t-SNE has fewer than 4 samples or only
-    copies of one.
+    Raises InputError if the features are no numbers (n, d) or not finite, there are none, the method is none of these,
+    PCA gets no whole number of components above 0, or t-SNE a perplexity that is not above 0, fewer than 4 samples or
+    only copies of one.
     """
     if method not in (known := ("tsne", "pca", "raw")):
         raise InputError(f"{method!r} reduces nothing: choose one of {', '.join(known)}")
+    features = array_of("features", features)
+    check_rows("features", features)
+    if not len(features):
+        raise InputError("there are no features to cluster: give some")
     features = features.astype(np.result_type(features, np.float32), copy=False)
-    if not np.isfinite(features).all():
-        raise InputError("the features to cluster hold NaN or infinity: the network diverged, lower train.lr")
+    check_finite("the features to cluster", features)
     if method == "raw":
         return features
     if method == "pca":
+        if not isinstance(components, Integral) or components < 1:
+            raise InputError(f"components: {components!r} dimensions hold no points: give a whole number above 0")
         return _principal_components(features, components, seed)
     return _tsne(features, perplexity, seed)
 
@@ -63,10 +71,10 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     from hidden_structure.recovery.tsne import embed
 
     samples, dimension = features.shape
+    if not perplexity > 0:
+        raise InputError(f"perplexity: {perplexity} is no number of neighbours: give one above 0")
     if samples < TSNE_SAMPLES:
-        raise InputError(
-            f"t-SNE needs {TSNE_SAMPLES} samples in each super-class, got {samples}: drop tsne from cluster.reducers"
-        )
+        raise InputError(f"t-SNE needs {TSNE_SAMPLES} samples in each super-class, got {samples}: take pca or raw")
     if not (features != features[0]).any():
         raise InputError("t-SNE got one point only, all features of a super-class agree: is the network dead?")
     if dimension > WIDE or dimension == 1:
@@ -77,12 +85,19 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
 
 
 def reduce_within(
-    features: np.ndarray, coarse: np.ndarray, method: str, perplexity: float, components: int, *names: Name
+    features: Array, coarse: Array, method: str, perplexity: float, components: int, *names: Name
 ) -> np.ndarray:
     """Reduce each super-class by itself: features (N, d) and super-classes int64 (N,) to points (N, m).
 
     names: of the random generator, to which the method and the super-class are added.
+
+    Raises InputError if there is not a super-class for each of one sample or more, and as `reduce` does.
     """
+    features = array_of("features", features)
+    check_rows("features", features)
+    coarse = whole_numbers("coarse", array_of("coarse", coarse), len(features))
+    if not len(coarse):
+        raise InputError("there are no features to cluster: give some")
     groups = track(np.unique(coarse), f"{method} of {' '.join(map(str, names))}")
     return together(
         {int(one): reduce_one(features, coarse, int(one), method, perplexity, components, *names) for one in groups},
@@ -113,9 +128,7 @@ def together(points: Mapping[int, np.ndarray], coarse: np.ndarray) -> np.ndarray
     return result
 
 
-def recover(
-    points: np.ndarray, fine: np.ndarray, coarse: np.ndarray, coarse_of: np.ndarray, restarts: int, *names: Name
-) -> np.ndarray:
+def recover(points: Array, fine: Array, coarse: Array, coarse_of: Array, restarts: int, *names: Name) -> np.ndarray:
     """Labels int64 (N,) recovered by k-means within each super-class, from points (N, m) of training samples.
 
     A cluster stands for one original class of its super-class: by that one-to-one assignment under which most
@@ -128,8 +141,20 @@ def recover(
         restarts: of k-means, of which the tightest result is kept.
         names: of the random generator, to which the super-class is added.
 
-    Raises InputError if a super-class has fewer samples, or fewer different ones, than clusters.
+    Raises InputError if an argument is of another shape or kind, coarse_of says of a sample's original class another
+    super-class than the sample has, or a super-class has fewer samples, or fewer different ones, than clusters.
     """
+    points = array_of("points", points)
+    check_rows("points", points)
+    fine, coarse = (
+        whole_numbers(name, array_of(name, own), len(points)) for name, own in (("fine", fine), ("coarse", coarse))
+    )
+    coarse_of = array_of("coarse_of", coarse_of)
+    coarse_of = whole_numbers("coarse_of", coarse_of, len(coarse_of) if coarse_of.ndim else 0)
+    check_range("fine, whose super-classes coarse_of tells,", fine, len(coarse_of))
+    if len(wrong := np.flatnonzero(coarse_of[fine] != coarse)):
+        own = f"a sample of the original class {fine[wrong[0]]} is of super-class {coarse[wrong[0]]}"
+        raise InputError(f"{own}, but coarse_of says {coarse_of[fine[wrong[0]]]}: give each class one super-class")
     recovered = np.full(len(fine), -1)
     for group in np.unique(coarse):
         own, classes = np.flatnonzero(coarse == group), np.flatnonzero(coarse_of == group)
@@ -138,10 +163,10 @@ def recover(
     return recovered
 
 
-def kmeans(points: np.ndarray, clusters: int, restarts: int, seed: int) -> np.ndarray:
+def kmeans(points: Array, clusters: int, restarts: int, seed: int) -> np.ndarray:
     """Clusters int64 (n,) of points (n, m), the tightest of several restarts.
 
-    Raises InputError if there are fewer points, or fewer different ones, than clusters.
+    Raises InputError as `kmeans.cluster` does, and if there are fewer points, or fewer different ones, than clusters.
     """
     if len(points) < clusters:
         raise InputError(f"k-means needs {clusters} samples in a super-class of {clusters} classes, got {len(points)}")
@@ -162,16 +187,23 @@ def _name_clusters(clusters: np.ndarray, fine: np.ndarray, classes: np.ndarray) 
     return classes[columns][clusters]
 
 
-def scores(recovered: np.ndarray, fine: np.ndarray) -> dict[str, float]:
+def scores(recovered: Array, fine: Array) -> dict[str, float]:
     """Agreement of recovered with original labels, both int64 (n,), each 1 at best.
 
     agreement: share of samples whose recovered label is the original one. nmi: mutual information over the mean of
     both entropies. ari: adjusted Rand index, 0 on average by chance. purity: share of samples whose label is the most
     frequent in their cluster. The last three do not depend on how clusters are named.
+
+    Raises InputError if they are no such labels, not as many, or there are none.
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix
 
+    recovered, fine = array_of("recovered", recovered), array_of("fine", fine)
+    recovered = whole_numbers("recovered", recovered, len(recovered) if recovered.ndim else 0)
+    fine = whole_numbers("fine", fine, len(recovered))
+    if not len(fine):
+        raise InputError("there are no labels to compare: give some")
     return {
         "agreement": float((recovered == fine).mean()),
         "nmi": float(normalized_mutual_info_score(fine, recovered)),

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import pairwise_distances, silhouette_score
 from threadpoolctl import threadpool_limits
 
+from hidden_structure.frame.arrays import Array, array_of, check_finite, check_rows
 from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery import kmeans
 from hidden_structure.seeding import Name, numpy_generator, seed_of
@@ -15,17 +16,18 @@ ROUNDING = 1e-9  # of silhouettes, which lie in -1..1: the fewest clusters of th
 REFERENCES = 10  # draws of points without clusters
 
 
-def estimate(points: np.ndarray, *names: Name) -> dict[str, int]:
+def estimate(points: Array, *names: Name) -> dict[str, int]:
     """Numbers of clusters by `silhouette` and by `gap`, of at most 2,000 of the points (n, m).
 
     names: of the random generators.
 
-    Raises InputError if there are none, or a coordinate is not finite.
+    Raises InputError if they are no numbers (n, m), there are none, or a coordinate is not finite.
     """
+    points = array_of("points", points)
+    check_rows("points", points)
     if not len(points):
         raise InputError("there are no points to count clusters of")
-    if not np.isfinite(points).all():
-        raise InputError("the points to count clusters of hold NaN or infinity: the network diverged, lower train.lr")
+    check_finite("the points to count clusters of", points)
     drawn = numpy_generator(*names, "samples").permutation(len(points))[:SAMPLES]
     points = points[np.sort(drawn)].astype(np.float64)
     return {"silhouette": silhouette(points, *names), "gap": gap(points, *names)}

@@ -10,6 +10,9 @@ import math
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from hidden_structure.frame.arrays import Array, array_of, check_finite, check_rows
+from hidden_structure.frame.errors import InputError
+
 ITERATIONS = 300  # at most
 TOLERANCE = 1e-4  # of the mean variance of a coordinate: how far all centres together may move, squared, at the end
 ROUNDING = 1e-6  # of the sum of squares: the first restart is taken of those that are as tight
@@ -18,9 +21,21 @@ LARGEST_EXPONENT = 40  # of two: sums of squares of larger points, or of smaller
 
 
 @threadpool_limits.wrap(limits=1)
-def cluster(points: np.ndarray, clusters: int, restarts: int, seed: int) -> tuple[np.ndarray, float]:
+def cluster(points: Array, clusters: int, restarts: int, seed: int) -> tuple[np.ndarray, float]:
     """Clusters int64 (n,) of points (n, m), and the sum of squared distances from their centres, the least of several
-    restarts. In float32 if the points are, else in float64; some of the clusters are empty if points are too alike."""
+    restarts. In float32 if the points are, else in float64; some of the clusters are empty if points are too alike.
+
+    Raises InputError if points are no finite numbers (n, m), or there are fewer than clusters, and if there are to be
+    no clusters or no restarts.
+    """
+    points = array_of("points", points)
+    check_rows("points", points)
+    check_finite("the points to cluster", points)
+    if not 1 <= clusters <= len(points) or restarts < 1:
+        raise InputError(
+            f"k-means makes 1 to {len(points)} clusters of {len(points)} points and starts once or more, asked for"
+            f" {clusters} clusters and {restarts} restarts"
+        )
     points = np.asarray(points, np.float32 if points.dtype == np.float32 else np.float64)
     points, exponent = in_range(points - points.mean(0, dtype=np.float64).astype(points.dtype))
     squares = np.square(points).sum(1)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from hidden_structure.frame.arrays import Array, check_finite, check_rows, samples_of, tensor_of, whole_numbers
 from hidden_structure.frame.errors import InputError
 from hidden_structure.recovery.curvature import preconditioner
 from hidden_structure.seeding import torch_generator
@@ -41,33 +42,31 @@ class LinearProbe:
     weight: Tensor  # float64 (C, d)
     bias: Tensor  # float64 (C,)
 
-    def predict(self, features: Tensor) -> Tensor:
-        """Classes int64 (n,) of features (n, d)."""
+    def predict(self, features: Array) -> Tensor:
+        """Classes int64 (n,) of features (n, d). Raises InputError if they are not so, or not finite."""
+        features = tensor_of("features", features)
+        check_rows("features", features, self.weight.shape[1])
+        check_finite("the features", features)
         rows = _rows(features)
         return torch.cat([(part.double() @ self.weight.T + self.bias).argmax(1) for part in features.split(rows)])
 
 
 @torch.no_grad()
-def fit(features: Tensor, labels: Tensor, classes: int, l2: float | None) -> LinearProbe:
+def fit(features: Array, labels: Array, classes: int, l2: float | None) -> LinearProbe:
     """The optimal linear layer, in float64.
 
     Args:
-        features: floats (N, d).
-        labels: int64 (N,) in 0..classes-1; a class may be without samples.
+        features: floats (N, d), an array or a tensor.
+        labels: int64 (N,) in 0..classes-1, likewise; a class may be without samples.
         l2: with 0, separable features have no optimum: the layer's objective is then close to its infimum, 0. None: the
             one by which samples that are held out are classified best, so that it is in no units.
 
-    Raises InputError if there are no samples, a label is none of the classes, l2 is negative, something is not finite,
-    or the optimum is out of reach.
+    Raises InputError if an argument is not so, there are no samples, or the optimum is out of reach.
     """
-    if not len(features) or labels.shape != features.shape[:1]:
-        raise InputError(f"a probe needs samples and a label for each, got {len(labels)} for {len(features)}")
-    if not 0 <= labels.min() <= labels.max() < classes:
-        raise InputError(f"labels reach from {labels.min()} to {labels.max()}, but there are {classes} classes")
-    if l2 is not None and l2 < 0:
-        raise InputError(f"l2: {l2:g} would reward large weights: give 0 or more")
-    if not all(part.isfinite().all() for part in features.split(_rows(features))):
-        raise InputError("the features hold NaN or infinity: the network diverged, lower train.lr")
+    features, labels = samples_of(features, labels, classes)
+    if l2 is not None and not 0 <= l2 < math.inf:
+        raise InputError(f"l2: {l2:g} is no penalty, less than 0 would reward large weights: give 0 or more")
+    check_finite("the features", features)
     return _chosen(features, labels, classes) if l2 is None else _optimum(_Problem.of(features, labels, classes, l2))
 
 
@@ -75,7 +74,7 @@ def _chosen(features: Tensor, labels: Tensor, classes: int) -> LinearProbe:
     """By the penalty with which a layer classifies most of a tenth of the samples as labelled without having seen them,
     the largest of several. All are tried, for what differs little between classes is seen by small ones alone."""
     if len(features) < HELD_OUT:
-        raise InputError(f"cluster.l2: null needs {HELD_OUT} samples, got {len(features)}: give a number")
+        raise InputError(f"l2: to choose one needs {HELD_OUT} samples, got {len(features)}: give a number")
     order = torch.randperm(len(features), generator=torch_generator("probe", "held out"))
     out, kept = (part.sort()[0] for part in order.tensor_split([len(features) // HELD_OUT]))
     part = _Problem.of(features[kept], labels[kept], classes, 0.0)
@@ -98,7 +97,7 @@ def _optimum(problem: "_Problem") -> LinearProbe:
     if not above <= TOLERANCE:
         raise InputError(
             f"the linear probe did not reach its optimum in {STEPS} steps; it is about {above:.1g} nats above it, of"
-            f" features whose standard deviations go from {spread.min():.1g} to {spread.max():.1g}: raise cluster.l2"
+            f" features whose standard deviations go from {spread.min():.1g} to {spread.max():.1g}: raise l2"
             f" ({problem.l2:g}), which makes the problem easier, or look at the features"
         )
     return LinearProbe(weight[:, :-1].clone(), weight[:, -1] - weight[:, :-1] @ problem.mean)
@@ -294,6 +293,7 @@ def _newton_step(
     return step, foreseen, True, PRODUCTS
 
 
-def accuracy(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:
-    """Share of the samples, features (n, d) and labels (n,), that the probe classifies as labelled."""
-    return (probe.predict(features) == labels).double().mean().item()
+def accuracy(probe: LinearProbe, features: Array, labels: Array) -> float:
+    """Share of the samples, features (n, d) and labels (n,), that the probe classifies as labelled; errors as it."""
+    found = probe.predict(features)
+    return (found == whole_numbers("labels", tensor_of("labels", labels), len(found))).double().mean().item()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hidden_structure.frame import params
+from hidden_structure.frame.errors import by_key
 from hidden_structure.recovery import probing
 from hidden_structure.recovery.clustering import recover, reduce_within, scores, scores_within
 from hidden_structure.seeding import Name
@@ -86,5 +87,6 @@ def recover_and_probe(
 
 def probe_accuracy(labels: np.ndarray, train: Tensor, test: Tensor, merged: Merged, l2: float | None) -> float:
     """Of a linear layer trained on these labels int64 (N,), on the original labels of the test samples."""
-    probe = probing.fit(train, torch.from_numpy(labels), len(merged.coarse_of), l2)
+    with by_key("l2", "cluster.l2"):
+        probe = probing.fit(train, torch.from_numpy(labels), len(merged.coarse_of), l2)
     return probing.accuracy(probe, test, torch.from_numpy(merged.test_fine))
