@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -195,6 +196,8 @@ def spoilt(path, kind):
         path.write_bytes(path.read_bytes()[:-20])
     elif kind in ("empty", "text"):
         path.write_bytes(b"" if kind == "empty" else b"<html>not found</html>")
+    elif kind == "script":
+        torch.jit.script(made()).save(path)
     elif kind == "list":
         torch.save([1, 2], path)
     elif kind == "classes":
@@ -225,6 +228,7 @@ REFUSED = {
     "empty": "is damaged",
     "text": "is damaged",
     "list": "holds no tensors by name",
+    "script": "holds TorchScript, which only running code of the file could restore",
     "classes": r"does not fit the network \(built for tests\): 3\.weight is 5 x 8 in the file and 3 x 8 in the network",
     "architecture": r"the file lacks 1\.weight.*, and \d+ more differ",
     "renamed": r"the file lacks 0\.weight \(the nearest is 0\.weights\), and 1 more differ",
@@ -236,7 +240,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore:`torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_no_checkpoint_is_refused_in_one_line_and_nothing_runs(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("HOSTILE", str(tmp_path / "made by code"))
@@ -256,3 +261,17 @@ def test_a_large_checkpoint_that_was_cut_short_is_damaged(share, tmp_path):
     (tmp_path / "a.pt").write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(InputError, match="is damaged, or neither safetensors nor a checkpoint"):
         read(str(tmp_path / "a.pt"), made())
+
+
+def test_a_layer_before_the_model_is_no_part_of_its_names(network, tmp_path):
+    """As that before torchvision's models, which repeats grey images: files are of the model alone, or of both."""
+    behind = nn.Sequential(OrderedDict(repeat=nn.Identity(), model=network))
+    for state in (network.state_dict(), behind.state_dict()):
+        torch.save(state, tmp_path / "a.pt")
+        found = read(str(tmp_path / "a.pt"), behind)
+        assert found.notes == ()
+        assert found.state.keys() == behind.state_dict().keys()
+        assert all(torch.equal(found.state[name], tensor) for name, tensor in behind.state_dict().items())
+    torch.save(made(5).state_dict(), tmp_path / "b.pt")
+    with pytest.raises(InputError, match=r"network: 3\.weight is 5 x 8 in the file and 3 x 8 in the network"):
+        read(str(tmp_path / "b.pt"), behind)

@@ -244,6 +244,20 @@ def test_a_folder_of_grey_images_has_one_channel_and_one_coloured_image_gives_th
     assert load(tmp_path).train_images.shape[3] == 3
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_class_that_its_colours_alone_tell_apart_is_told(mode, tmp_path, capsys):
+    write_tree(tmp_path)
+    load(tmp_path)
+    assert "grey" not in capsys.readouterr().out
+    for number in range(5):
+        write(tmp_path / "bird" / f"{number}.png", mode, (number, number, number))
+    load(tmp_path)
+    assert capsys.readouterr().out.count("all images of bird are grey, those of other classes in colour") == 1
+    write(tmp_path / "bird" / "3.png")
+    load(tmp_path)
+    assert "grey" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", ["grey with alpha", "grey palette", "palette with transparency", "gif"])
 def test_files_without_a_colour_have_one_channel(kind, tmp_path):
     grey = Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 16 * 16)

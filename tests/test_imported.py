@@ -84,6 +84,7 @@ def test_it_is_built_for_the_images_the_classes_and_the_options():
     [
         ("nowhere.at_all:build", {}, "there is no module nowhere: put it into the repository's root"),
         ("my_nets:nothing", {}, "my_nets has no such name"),
+        ("my_nets.py:Network", {}, "network.name: my_nets.py:Network is of a file: write my_nets:Network"),
         ("my_nets:number", {}, "number is int, not a function"),
         ("broken_nets:build", {}, "importing broken_nets fails: ValueError: two lines"),
         ("program:build", {}, 'importing program ends the program: guard what it runs by `if __name__ == "__main__":`'),

@@ -218,3 +218,12 @@ def test_a_table_that_does_not_fit_is_told_in_one_line(table, message, tmp_path,
     options = ("--options", '{"depth": 1, "width": 64, "norm": "none"}', "--fine", "fine.yaml")
     with pytest.raises(SystemExit, match=message):
         main(["inspect", "a.pt", "--network", "mlp", "--data", "digits", *options])
+
+
+def test_a_network_of_fewer_classes_than_folders_is_told_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(seeing(2), "a.pt")
+    options = ("--options", '{"depth": 1, "width": 64, "norm": "none"}')
+    said = "and 10 classes; if it tells fewer apart, say by --fine which of these each is made of"
+    with pytest.raises(SystemExit, match=said):
+        main(["inspect", "a.pt", "--network", "mlp", "--data", "digits", *options])

@@ -120,7 +120,7 @@ def test_an_error_leaves_modes_and_momenta():
 
 @pytest.mark.parametrize("batches", [[], [images_of(3), images_of(1)]])
 def test_too_few_images_are_refused(batches):
-    with pytest.raises(InputError, match=r"repair_samples"):
+    with pytest.raises(InputError, match="give two or more"):
         recompute_batch_norm(Norms(), batches)
 
 

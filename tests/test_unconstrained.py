@@ -282,7 +282,7 @@ def test_too_few_dimensions_are_one_line(loss, bias, bias_decay, needed):
     assert max(quantity["difference"] for quantity in compare(problem, found).values()) < 1e-9
     small = replace(problem, dimension=needed - 1)
     for act in (closed_form, lambda one: solve(one, start(one))):
-        with pytest.raises(InputError, match=f"unconstrained.dimension: .* {needed} or more") as error:
+        with pytest.raises(InputError, match=f"^dimension: .* {needed} or more") as error:
             act(small)
         assert "\n" not in str(error.value)
 
@@ -299,3 +299,27 @@ def test_a_gradient_that_does_not_vanish_is_an_error(monkeypatch):
     with pytest.raises(InputError, match="gradient") as error:
         solve(problem, start(problem))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"counts": ()}, "^counts must be"),
+        ({"counts": (5, 0)}, "^counts must be"),
+        ({"counts": (5.0, 5.0)}, "^counts must be"),
+        ({"loss": "ce"}, "^loss: there is no 'ce': choose cross-entropy or mse"),
+        ({"weight_decay": 0}, "^weight_decay and feature_decay must be above 0"),
+        ({"feature_decay": math.nan}, "^weight_decay and feature_decay must be above 0"),
+        ({"bias_decay": -1.0}, "bias_decay 0 or more"),
+    ],
+)
+def test_problems_that_are_none_are_refused(change, said):
+    given = {"counts": (5, 5, 5), "dimension": 4, "loss": "mse", "bias": True}
+    with pytest.raises(InputError, match=said):
+        Problem(**(given | {"weight_decay": 1e-2, "feature_decay": 1e-3} | change))
+
+
+def test_a_start_is_of_its_problem():
+    problem, other = (Problem((5, 5, 5), size, "mse", False, 1e-2, 1e-3) for size in (4, 5))
+    with pytest.raises(InputError, match="the start is of another problem"):
+        solve(problem, random_start(other, torch_generator("start")))

@@ -39,6 +39,7 @@ from hidden_structure.unconstrained.model import LOSSES, Problem, closed_form
 SIZES = frozenset({"batch_size", "crop", "epochs", "averaging", "averaging_every"})  # of a recipe, asked by check_sizes
 FEW = 5  # images, of which an axis that holds something else is hardly as long
 
+COARSER = "if it tells fewer apart, write inspect.labels: coarse and merge them"
 MATCH_NONE = "write an empty list of methods"  # compare says it by its option
 
 
@@ -214,9 +215,10 @@ def _inspection(told: list[str], study: params.Study, settings: Inspect, data: M
         told.append(
             f"cluster.reducers: tsne needs {TSNE_SAMPLES} training samples of each class, one has {fewest}: drop it"
         )
+    built = built_for(shape[1:], classes) + ("" if settings.labels == "coarse" else f"; {COARSER}")
     if network := _ask(told, _runnable, study.network, shape[1:], classes):
         for file in settings.checkpoints:
-            _ask(told, _fits, "inspect.checkpoints", file, network, built_for(shape[1:], classes))
+            _ask(told, _fits, "inspect.checkpoints", file, network, built)
 
 
 def _connectivity(told: list[str], study: params.Study, data: Mapping[str, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hidden_structure.checks import MATCH_NONE
+from hidden_structure.checks import COARSER, MATCH_NONE
 from hidden_structure.cli import duration, pipeline
 from hidden_structure.datasets.folder import groups_in
 from hidden_structure.frame import artifacts, paths
@@ -51,6 +51,7 @@ OPTIONS = {
     **{f"{of}.repair_samples": "--repair-samples" for of in ("interpolate", "linearity")},
     "linearity.samples": "--feature-samples",
     MATCH_NONE: "--methods none",
+    COARSER: "if it tells fewer apart, say by --fine which of these each is made of",
     "interpolate.permuted_points": "--points",
     "interpolate.plane_points": "--plane",
     "the repository's root": "the folder that you are in",  # where modules of networks lie

@@ -25,7 +25,7 @@ from hidden_structure.permutation.permuting import Permutation, apply, compose, 
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.permutation.weight_matching import match_weights, objective
 from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import Images, evaluation_batches
+from hidden_structure.training.batches import Images, check_images, evaluation_batches
 from hidden_structure.training.device import autocast, place
 from hidden_structure.training.inputs import Inputs, read
 
@@ -92,6 +92,7 @@ def merge(
     """
     if not networks:
         raise InputError("there are no networks to merge: give two or more")
+    check_images(images)
     symmetry = derive(networks[0], images.normalise(images.pixels[:2]))
     states = [network.state_dict() for network in networks]
     found = match_together(symmetry, states, generator, restarts)

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from hidden_structure.connectivity.temperature import fitted_temperature, loss_at
+from hidden_structure.frame.arrays import Array
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.networks.weights import as_state
-from hidden_structure.training.batches import Images, check_labels, fastest_batch_size
+from hidden_structure.networks.weights import as_state, check_is_state, refuse_not_finite
+from hidden_structure.training.batches import Images, as_split, check_labels, fastest_batch_size
 from hidden_structure.training.loop import evaluate
 
 State = Mapping[str, Tensor]  # a network's state dict
@@ -25,7 +26,7 @@ Repair = Callable[[nn.Module, float | None], None]  # mends the network at alpha
 # "alphas"; "<split>_loss" (nats) and "<split>_accuracy" at each; where it is fitted, "temperature" and, at that,
 # "<split>_calibrated_loss"
 Line = dict[str, list[float]]
-Split = tuple[Images, Tensor]  # images, and labels int64 (N,)
+Split = tuple[Images, Array]  # images, and labels int64 (N,)
 COUNTERS = ("num_batches_tracked", "n_averaged")  # last names of tensors that no network computes with
 
 
@@ -119,10 +120,11 @@ def along_line(
     Raises InputError if the states do not fit each other or the network, there are no splits, not as many labels as
     images in one or a label of no class, or a loss is not finite.
     """
-    if not splits:
-        raise InputError("there is nothing to measure along the line: give a split or more, of images and labels")
-    for name, split in splits.items():
-        check_split(name, split)
+    if not splits or not isinstance(splits, Mapping):
+        raise InputError("there is nothing to measure along the line: give a split or more by name, images and labels")
+    splits = {name: as_split(name, split) for name, split in splits.items()}
+    if fitted_on is not None and fitted_on not in splits:
+        raise InputError(f"fitted_on: there is no split {fitted_on!r} to fit a temperature to: give one of {[*splits]}")
     known = known or {}
     own = network.state_dict()
     a, b = _beside(a, own), _beside(b, own)
@@ -144,7 +146,8 @@ def along_line(
             logits: dict[str, Tensor] = {}
             for name, split in splits.items():
                 with _kept_logits(network) as kept:
-                    loss, accuracy = _evaluate(network, split, precision, batch_size, f"alpha {alpha:g}, {name}")
+                    place = f"alpha {alpha:g}, {name}"
+                    loss, accuracy = _evaluate(network, split, precision, batch_size, place, a, b)
                 logits[name] = torch.cat(kept)
                 line[f"{name}_loss"].append(loss)
                 line[f"{name}_accuracy"].append(accuracy)
@@ -154,13 +157,6 @@ def along_line(
                 for name, (_, labels) in splits.items():
                     line[f"{name}_calibrated_loss"].append(loss_at(temperature, logits[name], labels))
     return line
-
-
-def check_split(name: str, split: Split) -> None:
-    """Raises InputError unless there is a label for each of one image or more."""
-    images, labels = split
-    if not len(labels) or len(labels) != len(images.pixels):
-        raise InputError(f"{name}: got {len(labels)} labels of {len(images.pixels)} images: give one of each or more")
 
 
 def batch_size_for(
@@ -256,7 +252,7 @@ def over_plane(
     Raises InputError if the states do not fit the network, there are no images, not as many labels, one of no class,
     or a loss is not finite.
     """
-    check_split("the images", split)
+    split = as_split("the images", split)
     own, batch_size = network.state_dict(), batch_size_for(network, {"the images": split}, precision)
     plane = replace(plane, states=tuple(_beside(state, own) for state in plane.states))
 
@@ -264,20 +260,22 @@ def over_plane(
         plane.state(x, y, own)
         if repair is not None:
             repair(network, None)
-        return _evaluate(network, split, precision, batch_size, f"({x:g}, {y:g}) of the plane")[0]
+        return _evaluate(network, split, precision, batch_size, f"({x:g}, {y:g}) of the plane", *plane.states)[0]
 
     with evaluation_mode(network):
         return [[loss(x, y) for x in plane.x] for y in track(plane.y, "rows of the plane")]
 
 
 def _evaluate(
-    network: nn.Module, split: Split, precision: torch.dtype, batch_size: int, place: str
+    network: nn.Module, split: Split, precision: torch.dtype, batch_size: int, place: str, *states: State
 ) -> tuple[float, float]:
+    """states: those that the network was merged from."""
     try:
         return evaluate(network, *split, precision, batch_size)
     except InputError as error:
+        refuse_not_finite(*states)
         raise InputError(
-            f"at {place}: the merged network's loss is not finite: try hardware.precision: float32, or a norm"
+            f"at {place}: the merged network's loss is not finite: try float32 as the precision, or a norm"
         ) from error
 
 
@@ -288,6 +286,8 @@ def _beside(state: State, own: State) -> State:
 
 
 def _check_alike(a: State, b: State) -> None:
+    for state in (a, b):
+        check_is_state(state, state)
     for name in sorted(a.keys() | b.keys()):
         kinds = [f"{tuple(state[name].shape)} {state[name].dtype}" if name in state else "none" for state in (a, b)]
         if kinds[0] != kinds[1]:

@@ -28,7 +28,7 @@ from hidden_structure.connectivity.unit_statistics import (
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import check_precision, load_state, writer
-from hidden_structure.training.batches import Images
+from hidden_structure.training.batches import Images, check_images
 from hidden_structure.training.device import autocast
 
 BATCH_SIZE = 500  # part of the method: statistics of a batch stand in for those of all images while they are found
@@ -56,7 +56,7 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """
     norms, batches = _batch_norms(network), iter(batches)
     if (first := next(batches, None)) is None:
-        raise InputError("there are no images to recompute statistics from: raise interpolate.repair_samples")
+        raise InputError("there are no images to recompute statistics from: give two or more")
     check_precision(network, first.dtype)
     named = {name: module for name, module in network.named_modules() if module in norms}
     refuse_read_elsewhere(network, named, lambda norm: (norm.running_mean, norm.running_var), first[:FEW])
@@ -77,7 +77,7 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
             norm.training = True
         for images in chain([first], batches):
             if len(images) < 2:
-                raise InputError("a single image has no variance: raise interpolate.repair_samples")
+                raise InputError("a single image has no variance: give two or more")
             network(images.clone())  # for networks that work in place
 
 
@@ -194,8 +194,9 @@ def _measured(
     network: nn.Module, states: Sequence[State], images: Images, precision: torch.dtype, batch_size: int
 ) -> list[Units]:
     """The statistics of each state's units, which a network with BatchNorm needs none of."""
+    check_images(images)
     if len(images.pixels) < 2:
-        raise InputError("a single image has no variance: raise interpolate.repair_samples")
+        raise InputError("a single image has no variance: give two or more")
     if has_batch_norm(network):
         return [{} for _ in states]
     found = []

@@ -49,7 +49,7 @@ def with_layers(network: nn.Module, batches: Iterable[Tensor]) -> tuple[Iterator
     batches, outputs = iter(batches), dict[nn.Module, Tensor]()
     first = next(batches, None)
     if first is None:
-        raise InputError("there are no images to take statistics from: raise interpolate.repair_samples")
+        raise InputError("there are no images to take statistics from: give two or more")
     check_precision(network, first.dtype)
     with ExitStack() as stack:
         stack.enter_context(evaluation_mode(network))

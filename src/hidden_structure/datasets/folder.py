@@ -19,6 +19,7 @@ from hidden_structure.datasets.splits import class_name, find_splits, spelt
 from hidden_structure.frame import yaml_files
 from hidden_structure.frame.errors import InputError
 
+NAMED = 3  # classes at most, of several
 IGNORED = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave behind, besides hidden files
 
 
@@ -49,9 +50,23 @@ def load(folder: Path, size: int | None, test_fraction: float, seed: int, superc
 
 
 def read(tree: Tree, size: int | None) -> Dataset:
+    """The images of the tree; where some classes are grey and others in colour, a line says so."""
     images = read_images(tree.train_files + tree.test_files, size)
+    labels = np.concatenate([tree.train_labels, tree.test_labels])
+    if images.shape[3] > 1 and (grey := _grey_classes(images, labels)):
+        names = ", ".join(tree.class_names[label] for label in grey[:NAMED]) + (", ..." if len(grey) > NAMED else "")
+        print(f"all images of {names} are grey, those of other classes in colour: which alone tells them apart")
     count = len(tree.train_files)
     return Dataset(images[:count], tree.train_labels, images[count:], tree.test_labels, tree.class_names)
+
+
+def _grey_classes(images: np.ndarray, labels: np.ndarray) -> list[int]:
+    """The classes without an image in colour; one that is found ends the search in its class."""
+    return [
+        int(label)
+        for label in np.unique(labels)
+        if all((images[place] == images[place, ..., :1]).all() for place in np.flatnonzero(labels == label))
+    ]
 
 
 def scan(folder: Path, test_fraction: float, seed: int) -> Tree:

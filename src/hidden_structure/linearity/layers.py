@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.functional import linear
 
-from hidden_structure.connectivity.line import Repair, Split, State, batch_size_for, check_split, interpolate
+from hidden_structure.connectivity.line import Repair, Split, State, batch_size_for, interpolate
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.progress import track
 from hidden_structure.linearity.distribution import Distributions
@@ -27,9 +27,9 @@ from hidden_structure.linearity.formulas import FORMULAS, distance
 from hidden_structure.linearity.in_step import InStep, first_argument, function_of
 from hidden_structure.linearity.products import dots, with_sum
 from hidden_structure.linearity.samples import FEW, Samples, samples_in
-from hidden_structure.networks.weights import computed, copy_of, load_state
+from hidden_structure.networks.weights import computed, copy_of, load_state, refuse_not_finite
 from hidden_structure.seeding import torch_generator
-from hidden_structure.training.batches import Images
+from hidden_structure.training.batches import Images, as_split
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = frozenset(  # names of modules and of functions, in lower case and without underscores
@@ -87,7 +87,7 @@ def measure(
     class, or a feature is not
     finite, or too large for its square to be.
     """
-    check_split("the images", split)
+    split = as_split("the images", split)
     networks = []
     for alpha in (0.0, 1.0, *alphas):
         networks.append(with_state(network, interpolate(a, b, alpha)))
@@ -110,6 +110,7 @@ def measure(
             if own:
                 values[own] = formula(*np.stack([found[rows[index]] for index in own], 1))
         if not np.isfinite(values).all():
+            refuse_not_finite(a, b)
             layer = rows[np.argwhere(~np.isfinite(values))[0, 0]][0]
             raise InputError(f"the features of layer {layer} are not finite: train with a norm or a lower rate")
         distributions.add(torch.from_numpy(values))

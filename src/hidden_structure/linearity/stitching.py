@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from hidden_structure.connectivity.line import Split, State, batch_size_for, check_split
+from hidden_structure.connectivity.line import Split, State, batch_size_for
+from hidden_structure.frame.errors import InputError
 from hidden_structure.linearity.in_step import InStep
 from hidden_structure.linearity.layers import is_activation, with_state
+from hidden_structure.networks.weights import refuse_not_finite
+from hidden_structure.training.batches import as_split
 
 UPPER = ("a_below_b", "b_below_a")
 
@@ -27,10 +30,10 @@ def stitch(network: nn.Module, a: State, b: State, split: Split) -> dict[str, An
 
     Returns layers (names, in order of execution), a_below_b and b_below_a (an error each), error_a and error_b.
 
-    Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, or a label is of no
-    class.
+    Raises InputError if torch.fx cannot trace the network, or not as it is, the states do not fit, a label is of no
+    class, or the networks put out NaN.
     """
-    check_split("the images", split)
+    split = as_split("the images", split)
     images, labels = split
     in_step = InStep([with_state(network, state) for state in (a, b)], images.normalise(images.pixels[:2]))
     cuts = [node for node in in_step.nodes if node in in_step.of_images and is_activation(in_step.module, node)]
@@ -43,6 +46,9 @@ def stitch(network: nn.Module, a: State, b: State, split: Split) -> dict[str, An
                 for lower, name in enumerate(UPPER):
                     logits = in_step.finish(lower, 1 - lower, node)
                     wrong[name][cuts.index(node)] += int((logits.argmax(1) != targets).sum())
+        if any(logits.isnan().any() for logits in outputs):
+            refuse_not_finite(a, b)
+            raise InputError("the networks put out NaN: did a training diverge?")
         ends = [count + int((logits.argmax(1) != targets).sum()) for count, logits in zip(ends, outputs, strict=True)]
     errors = {name: [count / len(labels) for count in counts] for name, counts in wrong.items()}
     ends = dict(zip(("error_a", "error_b"), (count / len(labels) for count in ends), strict=True))

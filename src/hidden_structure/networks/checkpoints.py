@@ -148,6 +148,10 @@ def _content(path: Path) -> Any:
 
 def _refused(path: Path, error: Exception) -> str:
     """What of the file weights_only=True does not restore; empty if something else is wrong with it."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                return "TorchScript"
     if not str(error).startswith("Weights only load failed"):
         return ""
     if zipfile.is_zipfile(path):
@@ -180,13 +184,22 @@ def _fit(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> _Fit:
         (first,) = firsts
         prefix, weights = f"{prefix}{first}.", {name.partition(".")[2]: tensor for name, tensor in weights.items()}
         variants.append((prefix, weights))
+    own = _shared(wanted)  # such as that of a layer which repeats grey images for a model of colours
+    variants += [("", {f"{own}{name}": tensor for name, tensor in state.items()})] if own else []
     prefix, best = max(variants, key=lambda variant: len(variant[1].keys() & wanted.keys()))
     missing = {name for name in wanted.keys() - best.keys() if name.rpartition(".")[2] not in COUNTS}
     for name in sorted(missing):  # safetensors keeps one of the tensors that share their memory
         twins = [other for other in best.keys() & wanted.keys() if _same_memory(wanted[name], wanted[other])]
         if twins:
             best = best | {name: best[twins[0]]}
-    return _Fit(best, prefix, list(_problems(best, wanted)))
+    told = ({name.removeprefix(own): tensor for name, tensor in each.items()} for each in (best, wanted))
+    return _Fit(best, prefix, list(_problems(*told)))
+
+
+def _shared(names: Iterable[str]) -> str:
+    """What all begin with, up to their first dot; empty if they do not begin alike."""
+    firsts = {name.partition(".")[0] if "." in name else "" for name in names}
+    return f"{firsts.pop()}." if len(firsts) == 1 and "" not in firsts else ""
 
 
 def _parts(states: Iterable[tuple[str, dict[str, Tensor]]]) -> Iterator[tuple[str, dict[str, Tensor]]]:

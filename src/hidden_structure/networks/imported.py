@@ -67,6 +67,9 @@ def _find(name: str) -> Callable[..., Any]:
         with _root_importable():
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if module_name.endswith(".py"):
+            module = module_name.removesuffix(".py")
+            raise InputError(f"network.name: {name} is of a file: write {module}:{attribute}, as for import") from error
         missing = f"there is no module {error.name}"
         raise InputError(
             f"network.name: {name}: {missing}: put it into the repository's root, or install it"

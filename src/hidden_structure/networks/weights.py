@@ -5,9 +5,10 @@ and spectral_norm, or pruned.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,14 +41,32 @@ def check_precision(network: nn.Module, images: torch.dtype) -> None:
         )
 
 
+def check_is_state(state: Any, names: Iterable[str] = ()) -> None:
+    """Raises InputError unless it maps names, these among them, to tensors, as a network's state_dict() does."""
+    if not isinstance(state, Mapping):
+        raise InputError(f"a state dict is asked for, got {type(state).__name__}: give network.state_dict()")
+    for name in names:
+        if name in state and not isinstance(state[name], Tensor):
+            kind = type(state[name]).__name__
+            raise InputError(f"a state dict holds tensors, but {name} is {kind}: give network.state_dict()")
+
+
+def refuse_not_finite(*states: Mapping[str, Tensor]) -> None:
+    """Raises InputError, which names the tensor, if one holds NaN or infinity."""
+    for state in states:
+        if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+            raise InputError(f"{broken[0]} of the networks holds NaN or infinity: did a training diverge?")
+
+
 def load_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Put stored tensors into the network.
 
     They are taken to be written by this network's code: files keep no versions of a state dict's layout, which some
     modules, as those of torchvision's mnasnet, ask for.
 
-    Raises InputError if the tensors are of another architecture.
+    Raises InputError if they are no state dict, or the tensors are of another architecture.
     """
+    check_is_state(tensors)
     try:
         network.load_state_dict(as_state(tensors, network.state_dict()))
     except RuntimeError as error:  # names every tensor that does not fit

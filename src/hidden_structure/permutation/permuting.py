@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hidden_structure.frame.errors import InputError
-from hidden_structure.networks.weights import as_state
+from hidden_structure.networks.weights import as_state, check_is_state
 from hidden_structure.permutation.group import Group, Layout, Segment, Symmetry, layout_length
 
 Permutation = dict[str, Tensor]
@@ -68,6 +68,8 @@ def invert(symmetry: Symmetry, permutation: Permutation) -> Permutation:
 
 def check(symmetry: Symmetry, permutation: Mapping[str, Tensor]) -> None:
     """Raises InputError if this is no permutation of the symmetry's groups."""
+    if not isinstance(permutation, Mapping):
+        raise InputError(f"a permutation is asked for, got {type(permutation).__name__}: give its permutation")
     if permutation.keys() != symmetry.groups.keys():
         odd = sorted(permutation.keys() ^ symmetry.groups.keys())
         raise InputError(f"the permutation is not of this network: its groups differ, in {', '.join(odd)[:120]}")
@@ -77,7 +79,8 @@ def check(symmetry: Symmetry, permutation: Mapping[str, Tensor]) -> None:
 
 
 def check_state(symmetry: Symmetry, state: Mapping[str, Tensor]) -> None:
-    """Raises InputError if a tensor that has a permuted axis is missing, or is of another shape."""
+    """Raises InputError if a tensor that has a permuted axis is missing or of another shape, or it is no state dict."""
+    check_is_state(state, symmetry.layouts)
     missing = symmetry.layouts.keys() - state.keys()
     if missing:
         raise InputError(f"the state is not of the permutation's network: it lacks {', '.join(sorted(missing))[:120]}")

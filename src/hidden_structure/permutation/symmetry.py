@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from hidden_structure.frame.arrays import tensor_of
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.permutation import axes
@@ -39,7 +40,9 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
 @torch.no_grad()
 def derive_all(network: nn.Module, images: Tensor) -> tuple[Symmetry, NodeLayouts]:
     """As `derive`; and of every node of the graph the layouts of its output."""
-    images = as_taken(network, images)
+    if not isinstance(network, nn.Module):
+        raise InputError(f"symmetries are derived of a torch.nn.Module, got {type(network).__name__}: give the network")
+    images = as_taken(network, tensor_of("images", images))
     graph, constants = traced(network, images)
     with evaluation_mode(network):
         tracer = Tracer(bind(network, graph, constants))

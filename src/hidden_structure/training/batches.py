@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from hidden_structure.frame.arrays import Array, array_of, tensor_of, whole_numbers
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import check_precision
 from hidden_structure.training.device import autocast, memory_format
-
-Array = np.ndarray | Tensor
 
 # Gathered and augmented at once: large enough that a batch costs no Python of its own, small enough to stay in cache,
 # or to leave a GPU its memory.
@@ -43,12 +42,12 @@ def on_device(pixels: Array, mean: Array, std: Array, device: torch.device) -> I
 
     Raises InputError if they are not: networks would be given other images than they have learnt.
     """
-    pixels = torch.as_tensor(pixels)
+    pixels = tensor_of("pixels", pixels)
     if pixels.dtype != torch.uint8 or pixels.dim() != 4:
         raise InputError(
             f"pixels must be uint8 (N, H, W, channels), as files hold them, got {pixels.dtype} {tuple(pixels.shape)}"
         )
-    mean, std = (own.cpu().numpy() if isinstance(own, Tensor) else np.asarray(own) for own in (mean, std))
+    mean, std = array_of("mean", mean), array_of("std", std)
     if not mean.shape == std.shape == pixels.shape[3:]:
         raise InputError(
             f"mean and std must be one number for each of the {pixels.shape[3]} channels, the last axis of the pixels, "
@@ -58,6 +57,27 @@ def on_device(pixels: Array, mean: Array, std: Array, device: torch.device) -> I
         raise InputError(f"mean and std must be of pixels scaled to [0, 1], std above 0, got {mean} and {std}")
     scale, shift = torch.from_numpy(1 / (255 * std)), torch.from_numpy(-mean / std)
     return Images(pixels.to(device), scale.float().to(device), shift.float().to(device))
+
+
+def check_images(images: Any) -> None:
+    """Raises InputError unless they are `Images`."""
+    if not isinstance(images, Images):
+        made = "give what on_device of hidden_structure.training.batches makes of pixels"
+        raise InputError(f"images must be Images, got {type(images).__name__}: {made}")
+
+
+def as_split(name: str, split: tuple[Images, Array]) -> tuple[Images, Tensor]:
+    """The same, its labels a tensor int64 (N,) where the images are.
+
+    Raises InputError unless there is a label for each of one image or more.
+    """
+    images, labels = split
+    check_images(images)
+    labels = tensor_of(f"{name}: labels", labels)
+    count = len(labels) if labels.ndim else 0
+    if not count or count != len(images.pixels):
+        raise InputError(f"{name}: got {count} labels of {len(images.pixels)} images: give one of each or more")
+    return images, whole_numbers(f"{name}: labels", labels, count).to(images.pixels.device)
 
 
 def check_takes(network: nn.Module, images: Images) -> None:

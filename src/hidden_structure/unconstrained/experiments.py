@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hidden_structure.frame.errors import about
 from hidden_structure.seeding import torch_generator
 from hidden_structure.unconstrained import peeled
 from hidden_structure.unconstrained.minority import groups, imbalanced
@@ -23,6 +24,7 @@ from hidden_structure.unconstrained.model import (
 BESIDE = 0.8, 1.25  # of the ratio from which on the minority is one: near, and as far as its cosine shows
 
 
+@about("unconstrained")
 def solved(problem: Problem, start: int) -> dict:
     """From a random start of that number: the point of the end beside the closed form, and the way there.
 
@@ -33,6 +35,7 @@ def solved(problem: Problem, start: int) -> dict:
     return {"start": start, "optimum": compared, "trajectory": over_trajectory(problem, solution)}
 
 
+@about("unconstrained")
 def escaped(problem: Problem) -> list[dict]:
     """A row a saddle: how it curves, and where the descent from beside it ends."""
     rows = []
@@ -45,6 +48,7 @@ def escaped(problem: Problem) -> list[dict]:
     return rows
 
 
+@about("unconstrained")
 def weighed(problem: Problem, ratio: int) -> dict:
     """Of a balanced problem, with that many times the samples in the classes of the majority."""
     own = imbalanced(problem, ratio)

@@ -21,6 +21,7 @@ derivatives vanish, if C c < 1 (else W = H = 0), for
 
 import math
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from typing import Literal
 
 import torch
@@ -45,6 +46,16 @@ class Problem:
     weight_decay: float  # lambda_W > 0
     feature_decay: float  # lambda_H > 0
     bias_decay: float = 0.0  # lambda_b >= 0, without effect where there is no bias
+
+    def __post_init__(self) -> None:
+        """Raises InputError if a number is not as said above."""
+        if not self.counts or not all(isinstance(count, Integral) and count > 0 for count in self.counts):
+            raise InputError(f"counts must be whole numbers above 0, one a class, got {self.counts}")
+        if self.loss not in LOSSES:
+            raise InputError(f"loss: there is no {self.loss!r}: choose {' or '.join(LOSSES)}")
+        if not (self.weight_decay > 0 and self.feature_decay > 0 and self.bias_decay >= 0):
+            decays = f"{self.weight_decay}, {self.feature_decay} and {self.bias_decay}"
+            raise InputError(f"weight_decay and feature_decay must be above 0, bias_decay 0 or more, got {decays}")
 
     @property
     def classes(self) -> int:
@@ -159,9 +170,12 @@ def random_start(problem: Problem, generator: torch.Generator) -> Point:
 def solve(problem: Problem, start: Point) -> Solution:
     """Descend from the start to where the gradient vanishes.
 
-    Raises InputError if d is too small for the minimum, or the gradient's norm stays above 1e-10.
+    Raises InputError if d is too small for the minimum, the start is of another problem, or the gradient's norm stays
+    above 1e-10.
     """
     _check_dimension(problem)
+    if [part.numel() for part in vars(start).values() if part is not None] != _sizes(problem):
+        raise InputError("the start is of another problem: give random_start of this one")
     return _descend(problem, start)
 
 
@@ -176,7 +190,7 @@ def compare(problem: Problem, point: Point) -> dict[str, dict[str, float]]:
     optimum, classes, labels = asdict(closed_form(problem)), problem.classes, problem.labels
     if optimum["cosine"] is None:
         raise InputError(
-            f"unconstrained: {classes} classes of {problem.counts[0]} samples end at zero, where no angle is, under "
+            f"{classes} classes of {problem.counts[0]} samples end at zero, where no angle is, under "
             "these decays: lower weight_decay or feature_decay"
         )
     given = _outputs(point).softmax(1) if problem.loss == "cross-entropy" else _outputs(point)
@@ -244,7 +258,7 @@ def _check_dimension(problem: Problem) -> None:
     needed = problem.classes - 1 if simplex else problem.classes
     if problem.dimension < needed:
         raise InputError(
-            f"unconstrained.dimension: {problem.dimension} is too small for {problem.classes} classes under "
+            f"dimension: {problem.dimension} is too small for {problem.classes} classes under "
             f"{problem.loss}: raise it to {needed} or more"
         )
 
@@ -256,8 +270,7 @@ def _descend(problem: Problem, start: Point) -> Solution:
     norm = gradient_norm(problem, point)
     if not norm <= GRADIENT_AT_MOST:
         raise InputError(
-            f"unconstrained: the gradient's norm is {norm:.2g} after {steps} steps, no minimum: raise weight_decay or "
-            "feature_decay"
+            f"the gradient's norm is {norm:.2g} after {steps} steps, no minimum: raise weight_decay or feature_decay"
         )
     return Solution(point, trajectory)
 
