@@ -57,6 +57,8 @@ def compare(
     step fails.
     """
     classes = _array("coarse_of", coarse_of)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"folder: {folder} is a file: name a folder")
     if strange := [split for split, own in samples.items() if not isinstance(own, Samples)]:
         raise InputError(f"{strange[0]}: give Samples(inputs, labels), got {type(samples[strange[0]]).__name__}")
     samples = {
@@ -128,7 +130,9 @@ def _numbered(values: np.ndarray) -> bool:
 
 
 def _check(samples: Mapping[str, Samples], classes: np.ndarray, study: params.Study) -> None:
-    if study.distill is None or study.distill.teacher != "own":
+    if study.distill is None:
+        raise InputError("distill: is null, so that there are no students: write the section")
+    if study.distill.teacher != "own":
         raise InputError("distill.teacher: of vectors there are no networks of a study: write own")
     if study.train is None:
         raise InputError("train: is null, so that teachers have no recipe: write one")
