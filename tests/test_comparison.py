@@ -165,6 +165,11 @@ def test_what_vectors_cannot_have_is_named(tmp_path):
         compare(SAMPLES, COARSE_OF, study(teacher="coarse", merge=None), tmp_path)
     with pytest.raises(InputError, match=r"^train: is null"):
         compare(SAMPLES, COARSE_OF, study().model_copy(update={"train": None}), tmp_path)
+    with pytest.raises(InputError, match=r"^distill: is null, so that there are no students"):
+        compare(SAMPLES, COARSE_OF, study().model_copy(update={"distill": None}), tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file is a file: name a folder"):
+        compare(SAMPLES, COARSE_OF, study(), tmp_path / "file")
     with pytest.raises(InputError, match=r"^samples: test is missing"):
         compare({"train": SAMPLES["train"]}, COARSE_OF, study(), tmp_path)
     with pytest.raises(InputError, match=r"^train: give Samples\(inputs, labels\), got tuple"):
