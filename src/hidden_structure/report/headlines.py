@@ -17,6 +17,7 @@ CLAIMS = (
     *("recovery.outlasting-agreement.collapsing", "recovery.outlasting-labels.collapsing"),
     *("merges.unrelated", "merges.worth-5", "distillation.lelp"),
     *("connectivity.onset", "connectivity.onset.repaired"),
+    *("connectivity.onset.crop-0-flip-false", "connectivity.onset.crop-0-flip-false.repaired"),
     *("connectivity.matched.weights", "connectivity.matched.weights.repaired"),
     *(f"connectivity.width.{method}.share" for method in ("weights", "activations", "correlations", "ste")),
     *("linearity.onset", "linearity.onset.hidden", "linearity.parted"),
