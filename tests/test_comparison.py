@@ -185,7 +185,7 @@ def test_twenty_classes_of_five_are_split_by_every_method(method):
     labels, weight = torch.from_numpy(fine // 5), torch.eye(20, 25)
     own = study(methods=list(DISTILLATIONS))
     embeddings = Embeddings(values, labels, weight, torch.from_numpy(fine), own.cluster)
-    split = splitter(method, Choice(5, 0.5, 0.1, 1.0), embeddings, own.distill.lelp)
+    split = splitter(method, Choice(5, 0.5, 0.1, 1.0, 1.0, 0.3), embeddings, own.distill.lelp)
     every = torch.arange(1500)
     q = split(values, every)
     assert q.shape == (1500, 20, 1 if method == "kd" else 5)

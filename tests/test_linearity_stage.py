@@ -247,7 +247,7 @@ def test_a_network_that_diverged_is_one_line_that_names_the_pair_and_the_layer(t
     done = stage(tmp_path, "linearity.py")
     assert done.returncode == 1
     assert "\n" not in done.stderr
-    assert "layer hidden.linear2" in done.stderr
+    assert ("hidden.linear2.bias" if value != value else "layer hidden.linear2") in done.stderr
     assert f"the pair {CELL}-seeds-0-1, permuted by none" in done.stderr
     assert not (tmp_path / paths.RESULTS).exists()
 

@@ -15,7 +15,7 @@ FAMILIES = ("mlp", "resnet", "vgg", "speedrun")
 LIBRARIES = r"torchvision:[a-z0-9_]+|timm:[a-z0-9_.]+"  # networks by name
 NETWORKS = rf"^({'|'.join(FAMILIES)}|{LIBRARIES}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
 WIDEST = 65_536  # units of a layer
-ALONE, LIST = "alone", "list"  # forms of a value that may be several
+ALONE, LIST = "one-value", "several-values"  # forms of a value that may be several
 FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
 
 
