@@ -157,6 +157,20 @@ def test_samples_that_a_layer_has_not_seen_choose_its_penalty(wrong):
     assert len(set(right)) > 1  # the penalty matters
 
 
+def test_where_the_optimum_is_sought_from_changes_it_by_no_more_than_its_tolerance(monkeypatch):
+    """Of another penalty's, of features that lie far from 0."""
+    features, labels = 30 + torch.randn(200, 6, generator=torch_generator("near")), torch.arange(200) % 4
+    near = probing.fit(features, labels, 4, 1e-1)
+    problem = probing._Problem.of(features, labels, 4, 1e-3)
+    cold, warm = (probing._optimum(problem, start) for start in (None, near))
+    torch.testing.assert_close(cold.weight, warm.weight, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(cold.bias, warm.bias, rtol=1e-3, atol=1e-3)
+    looked, at = [], probing._Problem.at
+    monkeypatch.setattr(probing._Problem, "at", lambda own, weight: looked.append(weight) or at(own, weight))
+    probing._optimum(problem, cold)
+    assert len(looked) <= 2, "at the optimum nothing is left to do"
+
+
 def test_what_only_small_penalties_see_is_seen_by_a_chosen_one():
     """Pairs of classes of unequal size, nearer to one another than to others: large penalties all read the larger."""
     generator = torch_generator("pairs")
@@ -172,11 +186,11 @@ def test_a_penalty_out_of_reach_of_all_samples_gives_way_to_a_larger_one(monkeyp
     features, labels = problem()
     optimum, tried = probing._optimum, []
 
-    def reached(found):
+    def reached(found, near):
         tried.append((len(found.features), found.l2))
         if len(found.features) == len(features) and len(tried) < 12:  # nine on most samples, then the first two on all
             raise InputError("out of reach")
-        return optimum(found)
+        return optimum(found, near)
 
     monkeypatch.setattr(probing, "_optimum", reached)
     monkeypatch.setattr(probing, "accuracy", lambda *_: float(len(tried)))  # the least penalty seems best

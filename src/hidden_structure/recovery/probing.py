@@ -79,19 +79,22 @@ def _chosen(features: Tensor, labels: Tensor, classes: int) -> LinearProbe:
     out, kept = (part.sort()[0] for part in order.tensor_split([len(features) // HELD_OUT]))
     part = _Problem.of(features[kept], labels[kept], classes, 0.0)
     unit = part.spread().square().mean().item() or 1.0  # where nothing varies any penalty will do
-    right: list[float] = []
+    right: list[float] = [0.0]  # of no penalty yet
+    found: list[LinearProbe | None] = [None]
     with suppress(InputError):  # of a penalty so small that its optimum is out of reach
-        right.extend(accuracy(_optimum(replace(part, l2=x * unit)), features[out], labels[out]) for x in SHARES)
-    for share in reversed(SHARES[: right.index(max(right)) + 1] if right else SHARES[:1]):
+        for share in SHARES:  # each from the optimum of the last, which is near
+            found.append(_optimum(replace(part, l2=share * unit), found[-1]))
+            right.append(accuracy(found[-1], features[out], labels[out]))
+    for place in range(max(1, right.index(max(right))), 0, -1):
         try:
-            return _optimum(_Problem.of(features, labels, classes, share * unit))
+            return _optimum(_Problem.of(features, labels, classes, SHARES[place - 1] * unit), [*found, None][place])
         except InputError as error:  # of all samples, unlike of most of them
             unmet = error
     raise unmet
 
 
-def _optimum(problem: "_Problem") -> LinearProbe:
-    point, above = _newton(problem)
+def _optimum(problem: "_Problem", near: LinearProbe | None = None) -> LinearProbe:
+    point, above = _newton(problem, near)  # the optimum does not depend on where it is sought from
     weight, spread = point.weight, problem.spread()
     above = max(above, problem.at_least_above(point, spread))
     if not above <= TOLERANCE:
@@ -140,16 +143,9 @@ class _Problem:
         some = features[drawn.sort()[0]]  # not every n-th: labels may repeat with that period
         centred = (part.double() - mean for part in some.split(_rows(features)))
         variances, axes = torch.linalg.eigh(sum(part.T @ part for part in centred) / len(some))
-        return cls(
-            features,
-            labels,
-            classes,
-            l2,
-            mean,
-            axes.flip(1),
-            variances.flip(0).clamp(min=0),
-            torch.empty(len(features), classes),
-        )
+        probabilities = torch.empty(len(features), classes)
+        along = axes.flip(1), variances.flip(0).clamp(min=0)
+        return cls(features, labels, classes, l2, mean, *along, probabilities)
 
     def chunks(self, kind: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
         """Which rows, and the features of these less their mean and a one for the bias: (n, d + 1)."""
@@ -228,10 +224,13 @@ class _Problem:
         return (along.sum() + one[:, -1] @ other[:, -1]).item()
 
 
-def _newton(problem: _Problem) -> tuple[_Point, float]:
-    """From zero to the optimum, or where a step leads nowhere; and how much the objective was above it, by estimate,
-    before the last step. Classes share no bias, which changes nothing and would be free to grow."""
-    point = problem.at(problem.mean.new_zeros(problem.classes, len(problem.mean) + 1))
+def _newton(problem: _Problem, near: LinearProbe | None) -> tuple[_Point, float]:
+    """From zero, or a probe, to the optimum, or where a step leads nowhere; and how much the objective was above it, by
+    estimate, before the last step. Classes share no bias, which changes nothing and would be free to grow."""
+    start = problem.mean.new_zeros(problem.classes, len(problem.mean) + 1)
+    if near is not None:  # its bias is of features as they are, the problem's of features less their mean
+        start = torch.cat([near.weight, (near.bias + near.weight @ problem.mean)[:, None]], 1)
+    point = problem.at(start)
     radius, above, precondition, products = math.inf, math.inf, None, math.inf
     for _ in range(STEPS):
         if products > STALE:
