@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import hidden_structure
 from hidden_structure.distillation.keeping import keeps
@@ -19,6 +18,7 @@ from hidden_structure.distillation.methods import check_room, check_samples
 from hidden_structure.distillation.steps import Plan, distill, student_file
 from hidden_structure.distillation.vectors import SPLITS
 from hidden_structure.frame import artifacts, params, tasks
+from hidden_structure.frame.arrays import array_of
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.workplace import code_of_networks, fingerprint, versions_of_networks
 from hidden_structure.networks.build import initialise
@@ -56,13 +56,13 @@ def compare(
     Raises InputError, in one line, if the samples do not fit together, the study cannot be followed on vectors, or a
     step fails.
     """
-    classes = _array("coarse_of", coarse_of)
+    classes = array_of("coarse_of", coarse_of)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"folder: {folder} is a file: name a folder")
     if strange := [split for split, own in samples.items() if not isinstance(own, Samples)]:
         raise InputError(f"{strange[0]}: give Samples(inputs, labels), got {type(samples[strange[0]]).__name__}")
     samples = {
-        split: Samples(_array(f"{split}: inputs", own.inputs), _array(f"{split}: labels", own.labels))
+        split: Samples(array_of(f"{split}: inputs", own.inputs), array_of(f"{split}: labels", own.labels))
         for split, own in samples.items()
     }
     _check(samples, classes, study)
@@ -111,17 +111,6 @@ def _workplace(folder: Path, arrays: Mapping[str, np.ndarray], classes: np.ndarr
     code = [*sorted(Path(hidden_structure.__file__).parent.rglob("*.py")), *code_of_networks(described)]
     own = described | versions_of_networks(described)
     return folder / f"distill-{fingerprint(own, code, [classes, *arrays.values()])}"
-
-
-def _array(name: str, given: Any) -> np.ndarray:
-    """Tensors may be on any device, wait for gradients, or be of bfloat16, which NumPy lacks."""
-    if isinstance(given, torch.Tensor):
-        given = given.detach().cpu()
-        given = given.float() if given.dtype == torch.bfloat16 else given
-    try:
-        return np.asarray(given)
-    except ValueError as error:  # rows of unequal length
-        raise InputError(f"{name} cannot be made an array of: {str(error).partition('.')[0]}") from None
 
 
 def _numbered(values: np.ndarray) -> bool:

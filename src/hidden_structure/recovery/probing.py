@@ -86,8 +86,9 @@ def _chosen(features: Tensor, labels: Tensor, classes: int) -> LinearProbe:
             found.append(_optimum(replace(part, l2=share * unit), found[-1]))
             right.append(accuracy(found[-1], features[out], labels[out]))
     for place in range(max(1, right.index(max(right))), 0, -1):
+        near = found[place] if place < len(found) else None  # where no penalty had an optimum within reach
         try:
-            return _optimum(_Problem.of(features, labels, classes, SHARES[place - 1] * unit), [*found, None][place])
+            return _optimum(_Problem.of(features, labels, classes, SHARES[place - 1] * unit), near)
         except InputError as error:  # of all samples, unlike of most of them
             unmet = error
     raise unmet
