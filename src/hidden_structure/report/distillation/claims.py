@@ -128,7 +128,8 @@ def claims(
             id=f"{IDEA}.soft",
             idea=IDEA,
             kind="ours",
-            statement="LELP's pieces teach more soft than hard: how much an image is of each tells what one does not.",
+            statement="LELP's pieces teach more soft than hard, by half a point or more: how much an image is of each "
+            "tells what one does not.",
             criterion=_gain("LELP", "LELP with hard pieces"),
             values=_over(tests, "lelp", "lelp-hard"),
             seeds=seeds,
@@ -139,7 +140,8 @@ def claims(
             id=f"{IDEA}.soft-oracle",
             idea=IDEA,
             kind="ours",
-            statement="True subclasses as the teacher's embeddings tell them teach more than LELP, both being soft.",
+            statement="True subclasses as the teacher's embeddings tell them teach more than LELP, both being soft, by "
+            "half a point or more.",
             criterion=_gain("the soft oracle", "LELP"),
             values=_over(tests, "oracle-soft", "lelp"),
             seeds=seeds,
@@ -166,7 +168,7 @@ def claims(
             id=f"{IDEA}.random",
             idea=IDEA,
             kind="control",
-            statement="Pieces at random teach no more than KD.",
+            statement="Pieces at random do not teach half a point more than KD.",
             criterion=Criterion(
                 "test accuracy of students by random pieces less KD of the same seed (fraction)",
                 at_most=GAIN_FROM,
