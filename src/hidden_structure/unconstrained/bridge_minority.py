@@ -19,9 +19,12 @@ from hidden_structure.unconstrained.two_groups import TwoGroups
 
 @dataclass(frozen=True)
 class Norms:
-    """row_energy: mean of ||w_c||^2. feature_energy: mean over classes of a class's mean ||h_i - m||^2, m the mean of
-    class means. feature_decay: lambda_H as above, with features less the mean of all. weight_decay: lambda_W.
-    bias_decay: None without bias."""
+    """row_energy: mean of ||w_c||^2. feature_energy: mean over classes of a class's mean ||h_i - m||^2, m what is idle of
+    the mean of class means. feature_decay: lambda_H as above, with features less what is idle of the mean of all.
+    weight_decay: lambda_W. bias_decay: None without bias.
+
+    Of a mean that part is idle which no difference of two logits sees; all of it where a bias that costs nothing does
+    what it could do."""
 
     row_energy: float
     feature_energy: float
@@ -40,8 +43,9 @@ def norms(
     """
     counts = labels.bincount(minlength=len(weight)).double()
     means = torch.zeros_like(weight).index_add_(0, labels, features) / counts[:, None]
-    squares = (features - means.mean(0)).square().sum(1)
-    about_mean = (features - features.mean(0)).square().sum()
+    middle, mean = means.mean(0), features.mean(0)
+    squares = (features - (middle if bias_decay is not None else _unseen(middle, weight))).square().sum(1)
+    about_mean = (features - (mean if bias_decay == 0 else _unseen(mean, weight))).square().sum()
     return Norms(
         row_energy=weight.square().sum(1).mean().item(),
         feature_energy=(squares / counts[labels]).sum().item() / len(weight),
@@ -49,6 +53,15 @@ def norms(
         weight_decay=weight_decay,
         bias_decay=bias_decay,
     )
+
+
+def _unseen(feature: Tensor, weight: Tensor) -> Tensor:
+    """The part (d,) of it that is orthogonal to all differences of rows."""
+    differences = weight - weight.mean(0)
+    _, singular, directions = torch.linalg.svd(differences, full_matrices=False)
+    smallest = singular.max() * max(weight.shape) * torch.finfo(weight.dtype).eps
+    seen = directions[singular > smallest]
+    return feature - seen.T @ (seen @ feature)
 
 
 def minority_cosine(groups: TwoGroups, given: Norms) -> dict[str, float | None]:
