@@ -19,12 +19,13 @@ from hidden_structure.unconstrained.two_groups import TwoGroups
 
 @dataclass(frozen=True)
 class Norms:
-    """row_energy: mean of ||w_c||^2. feature_energy: mean over classes of a class's mean ||h_i - m||^2, m what is idle of
-    the mean of class means. feature_decay: lambda_H as above, with features less what is idle of the mean of all.
+    """row_energy: mean of ||w_c||^2. feature_energy: mean over classes of a class's mean ||h_i - m||^2, m what is idle
+    of the mean of class means. feature_decay: lambda_H as above, with features less what is idle of the mean of all.
     weight_decay: lambda_W. bias_decay: None without bias.
 
     Of a mean that part is idle which no difference of two logits sees; all of it where a bias that costs nothing does
-    what it could do."""
+    what it could do.
+    """
 
     row_energy: float
     feature_energy: float
