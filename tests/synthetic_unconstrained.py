@@ -3,8 +3,8 @@
 import functools
 
 from hidden_structure.seeding import torch_generator
-from hidden_structure.unconstrained.experiments import solved_under_bounds
-from hidden_structure.unconstrained.model import LOSSES, Problem, compare, over_trajectory, random_start, solve
+from hidden_structure.unconstrained.experiments import over_trajectory, solved_under_bounds
+from hidden_structure.unconstrained.model import LOSSES, Problem, compare, random_start, solve
 
 IMBALANCE = [  # ratio, cosine of the minority; the threshold is 20
     *((1, -0.33), (5, 0.1), (15, 0.7), (19, 0.98)),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hidden_structure.frame import params
+from hidden_structure.frame.errors import InputError
 from hidden_structure.seeding import torch_generator
 from hidden_structure.unconstrained.bridge import beside, head_decay, measure
 from hidden_structure.unconstrained.model import Problem, closed_form, random_start, solve
@@ -69,3 +70,17 @@ def test_muon_leaves_the_last_layer_to_sgd_which_decays_it_less_the_faster_it_le
     train = params.load().train
     assert head_decay(train.model_copy(update={"weight_decay": 0.1})) == 0.1
     assert head_decay(train.model_copy(update={"weight_decay": 0.1, "optimizer": "muon", "others_rate": 8.0})) == 0.0125
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "classes", "said"),
+    [
+        (torch.full((12, 5), torch.nan), torch.arange(12) % 4, 4, "NaN or infinity"),
+        (torch.ones(12, 5), torch.arange(12) % 7, 4, r"labels must lie in 0\.\.3"),
+        (torch.ones(12, 4), torch.arange(12) % 4, 4, r"features must be real numbers \(rows, 5\)"),
+        (torch.ones(12, 5), torch.zeros(12, dtype=torch.int64), 1, "a wrong class takes two"),
+    ],
+)
+def test_what_is_no_network_is_refused_in_one_line(features, labels, classes, said):
+    with pytest.raises(InputError, match=said):
+        measure(features, labels, torch.ones(classes, 5), None)

@@ -122,6 +122,43 @@ def test_means_of_collapsed_float32_features_are_as_exact_as_float64_makes_them(
     assert not metrics._class_means(features, labels, labels.bincount().double())[1][:, 3].any()
 
 
+def test_within_float32s_last_digit_figures_are_those_of_the_same_numbers_in_float64():
+    """A class's mean lies between two neighbouring numbers, and is none of float32's."""
+    generator = torch_generator("last digit")
+    labels, weight = torch.arange(4000) % 4, torch.randn(4, 8, generator=generator)
+    features = torch.rand(4, 8, generator=generator)[labels] + 1
+    above = torch.nextafter(features, torch.tensor(torch.inf))
+    features = torch.where(torch.rand(features.shape, generator=generator) < 0.5, above, features)
+    exact = measure(features.double(), labels, weight.double(), None)
+    assert asdict(measure(features, labels, weight, None)) == pytest.approx(asdict(exact), rel=1e-5)
+    spread = class_distances(features, labels, 4).diagonal()
+    torch.testing.assert_close(spread, class_distances(features.double(), labels, 4).diagonal(), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("classes", "dimension"), [(40, 32), (100, 64), (10, 64)])
+def test_directions_that_rounding_makes_up_are_none(classes, dimension):
+    """A LayerNorm leaves features in a plane, beside which float32 puts a last digit, between classes as within."""
+    generator = torch_generator("plane", classes)
+    norm = torch.nn.LayerNorm(dimension)
+    torch.nn.init.uniform_(norm.weight, 0.5, 1.5, generator=generator)
+    torch.nn.init.normal_(norm.bias, generator=generator)
+    labels, weight = torch.arange(50 * classes) % classes, torch.randn(classes, dimension, generator=generator)
+    images = torch.randn(classes, dimension, generator=generator)[labels]
+    images += 0.3 * torch.randn(len(labels), dimension, generator=generator)
+    with torch.no_grad():
+        rounded, exact = norm(images), norm.double()(images.double())
+    found = measure(rounded, labels, weight, None).nc1
+    assert found == pytest.approx(measure(exact, labels, weight.double(), None).nc1, rel=1e-5)
+
+
+def test_a_unit_of_small_numbers_is_a_direction():
+    """Its last digits are as small as itself, and the largest unit's say nothing of it."""
+    features, labels, weight, bias = random_problem(classes=9, dimension=4)
+    small = torch.tensor([1.0, 1.0, 1.0, 1e-9])
+    found = measure(features * small, labels, weight / small, bias).nc1
+    assert found == pytest.approx(measure(features, labels, weight, bias).nc1, rel=1e-4)
+
+
 def test_dead_units_leave_fewer_directions():
     features, labels, weight, bias = random_problem(classes=6, dimension=3, dtype=torch.float64)
     padded = torch.cat([features, torch.full((200, 5), 0.1, dtype=torch.float64)], 1)
@@ -187,7 +224,7 @@ def test_a_last_layer_that_is_zero_as_some_are_before_training_is_at_right_angle
     ("scale", "dtype"),
     [
         *((scale, torch.float32) for scale in (2.0**-120, 1e-24, 1e19, 3e37)),
-        *((scale, torch.float64) for scale in (1e-200, 1e160)),
+        *((scale, torch.float64) for scale in (1e-310, 1e-200, 1e160)),
     ],
 )
 def test_no_figure_depends_on_how_large_features_are(scale, dtype):

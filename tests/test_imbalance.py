@@ -102,6 +102,11 @@ def test_at_the_optimum_under_bounds_the_model_says_what_is():
     assert thresholds(2, 2, 6, given_norms)["decay"] is None
 
 
+def test_a_class_without_samples_has_no_norm():
+    with pytest.raises(InputError, match="class 3 has no sample"):
+        norms(torch.ones(12, 5), torch.arange(12) % 3, torch.ones(4, 5), DECAY)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_every_measure_is_right_of_free_features_at_their_optimum(bias):
     tensors, problem = optimum(bias)

@@ -194,6 +194,38 @@ def test_a_minimum_of_zero_gives_no_bounds():
     assert "\n" not in str(error.value)
 
 
+FOUR = Problem((3,) * 4, 6, "cross-entropy", False, 1e-2, 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: peel(replace(FOUR, loss="mse")), "^under bounds the loss is cross-entropy"),
+        (lambda: replace(peel(FOUR), dimension=2), "a dimension of 3 or more, got 2"),
+        (lambda: replace(peel(FOUR), weights=(1.0,)), "need as many weights, got 1"),
+        (lambda: replace(peel(FOUR), row_energy=0.0), "must be finite and above 0"),
+        (
+            lambda: solve(peel(FOUR), random_start(replace(FOUR, counts=(4,) * 4), torch_generator("a"))),
+            "the start is of another problem",
+        ),
+        (lambda: TwoGroups(0, 2, 10, 2), "^either group must have a class"),
+        (lambda: TwoGroups(2, 2, 10, -3), "^samples of a class must be finite and above 0"),
+        (lambda: two_groups.decayed(TwoGroups(2, 2, 10, 2), 0.0, 1e-2), "^weight_decay and feature_decay must be"),
+        (lambda: two_groups.bounded(TwoGroups(2, 2, 10, 2), math.nan, 1.0), "^energies must be finite"),
+        (lambda: two_groups.bounded_merging_ratio(2, 2, 0.0, 1.0), "^energies must be finite"),
+        (lambda: model.saddles(replace(FOUR, counts=(3, 3)), torch_generator("a")), "from three classes on"),
+        (lambda: model.saddles(replace(FOUR, weight_decay=0.5, feature_decay=0.5), torch_generator("a")), "not zero"),
+        (
+            lambda: model.saddles(replace(FOUR, counts=(9, 9, 3, 3)), torch_generator("a")),
+            "classes that differ in size",
+        ),
+    ],
+)
+def test_what_is_no_problem_is_refused_in_one_line(call, said):
+    with pytest.raises(InputError, match=said):
+        call()
+
+
 def test_a_gradient_that_does_not_vanish_is_an_error(monkeypatch):
     monkeypatch.setattr(descent, "LBFGS", {"maxiter": 1})
     monkeypatch.setattr(descent, "NEWTON_STEPS", 0)

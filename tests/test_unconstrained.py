@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hidden_structure.frame.errors import InputError
 from hidden_structure.seeding import torch_generator
 from hidden_structure.unconstrained import descent
+from hidden_structure.unconstrained.experiments import over_trajectory
 from hidden_structure.unconstrained.minority import groups, imbalanced, merging_ratio
 from hidden_structure.unconstrained.model import (
     LOSSES,
@@ -23,7 +24,6 @@ from hidden_structure.unconstrained.model import (
     gradient_norm,
     least_eigenvalue,
     objective,
-    over_trajectory,
     perturbed,
     random_start,
     saddles,
@@ -304,13 +304,14 @@ def test_a_gradient_that_does_not_vanish_is_an_error(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"counts": ()}, "^counts must be"),
-        ({"counts": (5, 0)}, "^counts must be"),
-        ({"counts": (5.0, 5.0)}, "^counts must be"),
+        ({"counts": ()}, "^counts, one a class"),
+        ({"counts": (5, 0)}, "^counts, one a class"),
+        ({"counts": (5.0, 5.0)}, "^counts, one a class"),
         ({"loss": "ce"}, "^loss: there is no 'ce': choose cross-entropy or mse"),
-        ({"weight_decay": 0}, "^weight_decay and feature_decay must be above 0"),
-        ({"feature_decay": math.nan}, "^weight_decay and feature_decay must be above 0"),
-        ({"bias_decay": -1.0}, "bias_decay 0 or more"),
+        ({"weight_decay": 0}, "^weight_decay and feature_decay must be finite and above 0"),
+        ({"feature_decay": math.nan}, "^weight_decay and feature_decay must be finite and above 0"),
+        ({"dimension": 6.5}, "^counts, one a class, and dimension must be whole numbers"),
+        ({"bias_decay": -1.0}, "^bias_decay must be finite and 0 or more"),
     ],
 )
 def test_problems_that_are_none_are_refused(change, said):

@@ -54,7 +54,7 @@ def test_an_untrained_network_and_the_majority_support_nothing():
         assert claims(changed(100, trained, group, cosine_rows=0.9))["closer"].verdict == "not assessable"
 
 
-def test_a_model_that_a_simplex_or_an_untrained_network_would_do_for_is_not_assessable():
+def test_a_model_that_a_simplex_or_rows_that_stay_would_do_for_is_not_assessable():
     found = made.result()
     for row in found["networks"]:
         row["model"] = {"bounds": -0.1, "decay": -0.1}
@@ -62,7 +62,7 @@ def test_a_model_that_a_simplex_or_an_untrained_network_would_do_for_is_not_asse
     judged = claims(found)
     assert {judged[form].verdict for form in ("bounds", "decay")} == {"not assessable"}
     assert "simplex" in judged["bounds"].unmet
-    assert "before training" in judged["bounds"].unmet
+    assert "stay as they are" in judged["bounds"].unmet
 
 
 def test_what_a_model_says_of_a_network_before_training_supports_nothing():
@@ -90,6 +90,33 @@ def test_the_model_says_nothing_of_networks_that_do_not_fit_their_training_set()
     assert judged["terminal"].verdict == "contradicted"
     assert {judged[form].verdict for form in ("bounds", "decay")} == {"not assessable"}
     assert judged["closer"].verdict == "supported"
+
+
+@pytest.mark.parametrize("group", ["majority", "minority"])
+def test_networks_of_every_ratio_must_fit_the_classes_that_the_model_keeps_apart(group):
+    judged = claims(changed(10, True, group, train_accuracy=0.97))
+    assert judged["terminal"].verdict == "contradicted"
+    assert {judged[form].verdict for form in ("bounds", "decay")} == {"not assessable"}
+
+
+def test_of_classes_whose_rows_are_one_no_image_need_be_told():
+    found = changed(100, True, "minority", train_accuracy=0.2)
+    for row in found["networks"]:
+        if row["ratio"] == 100:
+            row["model"] = {"bounds": 1.0, "decay": 1.0}
+    assert claims(found)["terminal"].verdict == "supported"
+
+
+def test_a_network_of_which_the_model_keeps_no_rows_is_not_left_out():
+    """It is one of which the model may be most wrong."""
+    found = made.result()
+    for row in found["networks"]:
+        if (row["ratio"], row["seed"]) == (100, 2):
+            row["model"]["decay"] = None
+    judged = claims(found)["decay"]
+    assert judged.verdict == "not assessable"
+    assert "ratio 100, seed 2" in judged.unmet
+    assert not judged.values
 
 
 def test_without_weight_decay_one_form_says_nothing():

@@ -5,8 +5,9 @@ Notation: C classes, N samples, features h_i in R^d with class y_i, class means 
 layer's weight W (C, d) and bias b, centred means M (C, d) with rows mu_c - mu_G.
 
 Features are read in chunks of rows: products in their own precision, sums over chunks and every small matrix in
-float64. The residuals h_i - mu_y are formed before any product, so that the figures stay right when the features
-have collapsed to within float32's last digits.
+float64. The residuals h_i - mu_y are formed before any product, about class means rounded to the features' precision,
+of which what rounding moved them by is taken off again, so that the figures stay right when the features have collapsed
+to within float32's last digits.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from hidden_structure.frame.errors import InputError
 
 CHUNK_VALUES = 2**18  # features read at once: 1 MB of float32, which stays in cache
 SQUARED = 40  # powers of two that the largest feature may be from 1, so that float32 holds squares and sums of them
+LEAST = -1000  # of these powers, so that float64 holds the inverse, too
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,10 @@ def measure(features: Array, labels: Array, weight: Array, bias: Array | None) -
     """Measure neural collapse of a network's training set.
 
     Sigma_B = M^T M / C has at most min(C-1, d) directions, and its pseudo-inverse keeps exactly these; of them only
-    such are dropped as are zero in float64 (dead units leave fewer than C-1), where it is the pseudo-inverse proper.
-    So with d < C-1 Sigma_B^+ is the ordinary inverse, and no simplex exists that NC2 could tend to.
+    such are dropped as are zero (dead units leave fewer than C-1, a LayerNorm fewer than d), where it is the
+    pseudo-inverse proper: in float64, or in the features' precision, float32 at least, of whose last digit in every
+    unit a direction could be made up. So with d < C-1 Sigma_B^+ is the ordinary inverse, and no simplex exists that NC2
+    could tend to.
 
     Args, arrays or tensors:
         features: floats (N, d), the input of the last layer; on the CPU or a CUDA device, as the other arguments.
@@ -79,19 +83,23 @@ def measure(features: Array, labels: Array, weight: Array, bias: Array | None) -
     counts = _class_counts(labels, classes)
     origin, offsets = _class_means(features, labels, counts)
     means, centred = origin + offsets, offsets - offsets.mean(0)
-    directions, singular, scores = _between_class_basis(centred)
+    directions, singular, scores = _between_class_basis(centred, features)
     reading, offset = _deciding_alike(weight, bias, exponent)
 
     # One product a chunk gives both the residual's coordinates along Sigma_B's directions and its part of the logits.
-    # From the coordinates follow NC1 and, with ||h - mu_c||^2 = const - 2 (r.m_c + m_y.m_c - ||m_c||^2 / 2), NC4.
+    # From the coordinates follow NC1 and, with ||h - mu_c||^2 = const - 2 (r.m_c + m_y.m_c - ||m_c||^2 / 2), NC4. Here
+    # r is about rounded means: less their slack it is about the means.
     rank, work = len(singular), _working_type(features)
     product = torch.cat([directions, reading.T], 1).to(work)
+    rounded = means.to(work)
+    slack = means - rounded.double()
+    moved = slack @ directions
     gram = centred @ centred.T
-    nearness = (gram - gram.diagonal() / 2).to(work)
-    logits = (means @ reading.T + offset).to(work)
+    nearness = (gram - gram.diagonal() / 2 - moved @ scores).to(work)
+    logits = (rounded.double() @ reading.T + offset).to(work)
     scores = scores.to(work)
-    scatter, disagreements = means.new_zeros(rank), 0
-    for residuals, chunk in _residuals(features, labels, means.to(work)):
+    scatter, disagreements = -moved.square().sum(0), 0
+    for residuals, chunk in _residuals(features, labels, rounded):
         coordinates, logits_part = (residuals @ product).split([rank, classes], 1)
         weights = (1 / counts)[chunk].to(work)
         scatter += (weights @ coordinates.square()).double()
@@ -127,23 +135,27 @@ def class_distances(features: Array, labels: Array, classes: int) -> Tensor:
     counts = _class_counts(labels, classes)
     origin, offsets = _class_means(features, labels, counts)
     means = origin + offsets
+    rounded = means.to(_working_type(features))
     variances = torch.zeros_like(counts)
-    for residuals, chunk in _residuals(features, labels, means.to(_working_type(features))):
+    for residuals, chunk in _residuals(features, labels, rounded):
         variances.index_add_(0, chunk, residuals.square().sum(1).double())
-    variances /= counts
+    variances = (variances / counts - (means - rounded.double()).square().sum(1)).clamp_min(0)
     between = torch.cdist(offsets, offsets, compute_mode="donot_use_mm_for_euclid_dist").square()
-    return (between + variances[:, None] + variances) * 4.0**exponent
+    return torch.ldexp(between + variances[:, None] + variances, torch.tensor(2 * exponent))
 
 
 def _brought_near_one(features: Tensor) -> tuple[Tensor, int]:
     """Features over 2^e, and e: 0, and nothing is copied, unless squares of theirs are too large or too small for their
     type. No figure depends on it, for it only moves exponents."""
-    ends = [torch.stack(part.aminmax()) for part, _ in _chunks(features, features) if part.numel()]
-    largest = torch.stack(ends).abs().max().double() if ends else torch.zeros(())
-    exponent = int(torch.frexp(largest).exponent) if largest.isfinite() else 0
+    largest = _largest(features)
+    exponent = max(LEAST, int(torch.frexp(largest).exponent)) if largest.isfinite() else 0
     if abs(exponent) <= SQUARED:
         return features, 0
-    return (features.double() * 2.0**-exponent).to(_working_type(features)), exponent
+    return torch.ldexp(features.double(), torch.tensor(-exponent)).to(_working_type(features)), exponent
+
+
+def _largest(features: Tensor) -> Tensor:
+    return torch.stack([torch.stack(part.aminmax()) for part, _ in _chunks(features, features)]).abs().max().double()
 
 
 def _deciding_alike(weight: Tensor, bias: Tensor, exponent: int) -> tuple[Tensor, Tensor]:
@@ -195,11 +207,15 @@ def _residuals(features: Tensor, labels: Tensor, means: Tensor) -> Iterator[tupl
         yield part - means[chunk], chunk
 
 
-def _between_class_basis(centred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _between_class_basis(centred: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Singular value decomposition of M (C, d) with rank r <= min(C-1, d): V (d, r), s (r,), and M V transposed."""
+    digit = len(centred) ** 0.5 * torch.finfo(_working_type(features)).eps  # by which rounding may move all class means
     left, singular, right = torch.linalg.svd(centred, full_matrices=False)
     rank = min(len(centred) - 1, centred.shape[1])
     negligible = singular[0] * max(centred.shape) * torch.finfo(centred.dtype).eps
+    if singular[rank - 1] <= digit * _largest(features):  # rarely: each unit by its own largest takes time
+        units = torch.stack([part.abs().amax(0) for part, _ in _chunks(features, features)]).amax(0).double()
+        negligible = torch.maximum(digit * (right * units).norm(dim=1), negligible)
     rank = min(rank, int((singular > negligible).sum()))
     if rank == 0:
         raise InputError("the features do not depend on the class (all class means agree): is the network dead?")

@@ -10,6 +10,8 @@ must balance it at the end of training: so c is a prediction, of a network that 
 import torch
 from torch import Tensor
 
+from hidden_structure.frame.arrays import check_finite, check_rows, samples_of
+from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.params import Train
 
 CHUNK_VALUES = 2**18  # features read at once
@@ -18,11 +20,14 @@ CHUNK_VALUES = 2**18  # features read at once
 def beside(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None, train: Train) -> dict[str, float]:
     """What `measure` finds and, as `wrong_model` and `gap_model`, what the model predicts of these norms.
 
+    wrong is less what smoothed labels give a wrong class: the rest is what the decay pulls it up by.
+
     train: by which the network was trained.
     """
     found = measure(features, labels, weight, bias)
     norms = found["row_norm"], found["feature_norm"]
-    model = predicted(len(weight), *norms, head_decay(train), train.label_smoothing)
+    model = predicted(len(weight), *norms, head_decay(train))
+    found["wrong"] -= train.label_smoothing / len(weight)  # what labels give a wrong class is no matter of the decay
     return found | {f"{name}_model": value for name, value in model.items()}
 
 
@@ -35,7 +40,15 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
 
     Args:
         features: floats (N, d). labels: int64 (N,) in 0..C-1. weight, bias: (C, d) and (C,) or None.
+
+    Raises InputError if they are of other shapes, there is one class, or features are not finite.
     """
+    check_rows("weight", weight)
+    features, labels = samples_of(features, labels, len(weight))
+    check_rows("features", features, weight.shape[1])
+    check_finite("the features", features)
+    if len(weight) < 2:
+        raise InputError("weight has 1 row, one a class: a wrong class takes two")
     classes, rows = len(weight), max(1, CHUNK_VALUES // features.shape[1])
     weight = weight.double()
     bias = weight.new_zeros(classes) if bias is None else bias.double()
@@ -58,15 +71,10 @@ def measure(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | Non
     }
 
 
-def predicted(
-    classes: int, row_norm: float, feature_norm: float, weight_decay: float, smoothing: float = 0.0
-) -> dict[str, float]:
-    """The model's `gap` of these norms, and its probability of a `wrong` class at this decay of the last layer.
-
-    smoothing: of labels, spread over all classes: what it gives a wrong one is what the decay's pull comes on top of.
-    """
+def predicted(classes: int, row_norm: float, feature_norm: float, weight_decay: float) -> dict[str, float]:
+    """The model's `gap` of these norms, and its probability of a `wrong` class at this decay of the last layer."""
     pull = weight_decay * row_norm / feature_norm if feature_norm else float("inf")
-    return {"gap": row_norm * feature_norm * classes / (classes - 1), "wrong": smoothing / classes + pull}
+    return {"gap": row_norm * feature_norm * classes / (classes - 1), "wrong": pull}
 
 
 def head_decay(train: Train) -> float:

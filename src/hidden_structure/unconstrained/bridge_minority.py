@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hidden_structure.frame.arrays import check_rows, samples_of
+from hidden_structure.frame.errors import InputError
 from hidden_structure.unconstrained import two_groups
 from hidden_structure.unconstrained.two_groups import TwoGroups
 
@@ -33,6 +35,15 @@ class Norms:
     weight_decay: float
     bias_decay: float | None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether either norm is one to bound."""
+        return self.row_energy > 0 and self.feature_energy > 0
+
+    @property
+    def decayed(self) -> bool:
+        return self.weight_decay > 0 and 0 < self.feature_decay < math.inf
+
 
 def norms(
     features: Tensor, labels: Tensor, weight: Tensor, weight_decay: float, bias_decay: float | None = None
@@ -41,8 +52,15 @@ def norms(
 
     Args:
         features: float64 (N, d). labels: int64 (N,), each of 0..C-1 at least once. weight: float64 (C, d).
+
+    Raises InputError if they are of other shapes, or a class has no sample.
     """
+    check_rows("weight", weight)
+    features, labels = samples_of(features, labels, len(weight))
+    check_rows("features", features, weight.shape[1])
     counts = labels.bincount(minlength=len(weight)).double()
+    if not counts.all():
+        raise InputError(f"class {counts.argmin()} has no sample: remove its row of the weight, or add samples")
     means = torch.zeros_like(weight).index_add_(0, labels, features) / counts[:, None]
     middle, mean = means.mean(0), features.mean(0)
     squares = (features - (middle if bias_decay is not None else _unseen(middle, weight))).square().sum(1)
@@ -67,10 +85,12 @@ def _unseen(feature: Tensor, weight: Tensor) -> Tensor:
 
 def minority_cosine(groups: TwoGroups, given: Norms) -> dict[str, float | None]:
     """Of rows of the last layer, under "bounds" and under "decay": None without weight decay, where that form has no
-    optimum, or where the rows are zero."""
-    bounds = two_groups.bounded(groups, given.row_energy, given.feature_energy, given.bias_decay is not None)
-    found = {"bounds": bounds["minority_cosine"], "decay": None}
-    if given.weight_decay:
+    optimum, or where rows or features are zero."""
+    found: dict[str, float | None] = {"bounds": None, "decay": None}
+    if given.bounded:
+        own = two_groups.bounded(groups, given.row_energy, given.feature_energy, given.bias_decay is not None)
+        found["bounds"] = own["minority_cosine"]
+    if given.decayed:
         decays = given.weight_decay, given.feature_decay, given.bias_decay
         found["decay"] = two_groups.decayed(groups, *decays)["minority_cosine"]
     return found
@@ -79,12 +99,11 @@ def minority_cosine(groups: TwoGroups, given: Norms) -> dict[str, float | None]:
 def thresholds(majority: int, minority: int, large: float, given: Norms) -> dict[str, float | None]:
     """From which ratio on the minority's rows are one, if the majority keeps `large` samples a class; None if from no
     ratio that any data has."""
-    energies = given.row_energy, given.feature_energy
-    found = {
-        "bounds": two_groups.bounded_merging_ratio(majority, minority, *energies, given.bias_decay is not None),
-        "decay": None,
-    }
-    if given.weight_decay:
+    found: dict[str, float | None] = {"bounds": None, "decay": None}
+    if given.bounded:
+        energies = given.row_energy, given.feature_energy, given.bias_decay is not None
+        found["bounds"] = two_groups.bounded_merging_ratio(majority, minority, *energies)
+    if given.decayed:
         scale = math.sqrt(given.weight_decay * given.feature_decay)
         found["decay"] = two_groups.decayed_merging_ratio(majority, minority, large, scale)
     return found

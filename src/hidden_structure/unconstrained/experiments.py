@@ -1,20 +1,21 @@
 """What is measured of the unconstrained features model, each by itself: its minima, its saddles, and imbalance."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+from hidden_structure.collapse.metrics import measure
 from hidden_structure.frame.errors import about
 from hidden_structure.seeding import torch_generator
 from hidden_structure.unconstrained import peeled
 from hidden_structure.unconstrained.minority import groups, imbalanced
 from hidden_structure.unconstrained.model import (
     Problem,
+    Solution,
     closed_form,
     compare,
     gradient_norm,
     least_eigenvalue,
     objective,
-    over_trajectory,
     perturbed,
     random_start,
     saddles,
@@ -33,6 +34,18 @@ def solved(problem: Problem, start: int) -> dict:
     solution = solve(problem, random_start(problem, torch_generator("unconstrained", "start", start)))
     compared = compare(problem, solution.point)
     return {"start": start, "optimum": compared, "trajectory": over_trajectory(problem, solution)}
+
+
+def over_trajectory(problem: Problem, solution: Solution) -> list[dict[str, float]]:
+    """A row a step: {step, objective, gradient_norm} and the fields of collapse.Collapse.
+
+    Raises InputError if a row of the weight or a centred class mean is zero and has no angle.
+    """
+    return [
+        {"step": step, "objective": objective(problem, point).item(), "gradient_norm": gradient_norm(problem, point)}
+        | asdict(measure(point.features, problem.labels, point.weight, point.bias))
+        for step, point in solution.trajectory
+    ]
 
 
 @about("unconstrained")

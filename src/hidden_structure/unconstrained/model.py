@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot, pad
 
-from hidden_structure.collapse.metrics import measure
 from hidden_structure.frame.errors import InputError
 from hidden_structure.unconstrained import descent
+from hidden_structure.unconstrained.two_groups import check_above_zero
 
 LOSSES = ("cross-entropy", "mse")
 GRADIENT_AT_MOST = 1e-10  # norm of the gradient at what counts as a critical point
@@ -49,13 +49,14 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Raises InputError if a number is not as said above."""
-        if not self.counts or not all(isinstance(count, Integral) and count > 0 for count in self.counts):
-            raise InputError(f"counts must be whole numbers above 0, one a class, got {self.counts}")
+        if not self.counts or not all(isinstance(n, Integral) and n > 0 for n in (*self.counts, self.dimension)):
+            got = f"{self.counts} and {self.dimension}"
+            raise InputError(f"counts, one a class, and dimension must be whole numbers above 0, got {got}")
         if self.loss not in LOSSES:
             raise InputError(f"loss: there is no {self.loss!r}: choose {' or '.join(LOSSES)}")
-        if not (self.weight_decay > 0 and self.feature_decay > 0 and self.bias_decay >= 0):
-            decays = f"{self.weight_decay}, {self.feature_decay} and {self.bias_decay}"
-            raise InputError(f"weight_decay and feature_decay must be above 0, bias_decay 0 or more, got {decays}")
+        check_above_zero("weight_decay and feature_decay", self.weight_decay, self.feature_decay)
+        if not 0 <= self.bias_decay < math.inf:
+            raise InputError(f"bias_decay must be finite and 0 or more, got {self.bias_decay}")
 
     @property
     def classes(self) -> int:
@@ -214,24 +215,16 @@ def compare(problem: Problem, point: Point) -> dict[str, dict[str, float]]:
     return {name: row(values, optimum[name]) for name, values in found.items()}
 
 
-def over_trajectory(problem: Problem, solution: Solution) -> list[dict[str, float]]:
-    """A row a step: {step, objective, gradient_norm} and the fields of collapse.Collapse.
-
-    Raises InputError if a row of the weight or a centred class mean is zero and has no angle.
-    """
-    return [
-        {"step": step, "objective": objective(problem, point).item(), "gradient_norm": gradient_norm(problem, point)}
-        | asdict(measure(point.features, problem.labels, point.weight, point.bias))
-        for step, point in solution.trajectory
-    ]
-
-
 def saddles(problem: Problem, generator: torch.Generator) -> dict[str, Point]:
     """Critical points that are no minima, of a balanced problem of three classes or more.
 
     "zero" is without weight and features. "confined" is found in C - 2 dimensions, one too few for a simplex, and zero
     in the others: along an unused one the objective bends down but at the global minimum (Zhu et al. 2021).
+
+    Raises InputError for fewer than three classes, as `closed_form` does, and where zero is the minimum.
     """
+    if problem.classes < 3 or closed_form(problem).cosine is None:
+        raise InputError("there are such saddles from three classes on, under decays whose minimum is not zero")
     zero = _unpack(problem, torch.zeros(sum(_sizes(problem)), dtype=torch.float64))
     if problem.bias and problem.loss == "mse":
         zero = replace(zero, bias=zero.bias + 1 / (problem.classes * (1 + problem.bias_decay)))

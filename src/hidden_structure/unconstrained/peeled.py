@@ -31,7 +31,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from hidden_structure.frame.errors import InputError
 from hidden_structure.unconstrained import descent
 from hidden_structure.unconstrained.model import GRADIENT_AT_MOST, Point, Problem, closed_form
-from hidden_structure.unconstrained.two_groups import bounded_merging_ratio
+from hidden_structure.unconstrained.two_groups import bounded_merging_ratio, check_above_zero
 
 LOSS_FROM = 1e3 * GRADIENT_AT_MOST  # below it a gradient vanishes everywhere
 
@@ -43,6 +43,16 @@ class Peeled:
     dimension: int  # d >= C - 1
     row_energy: float  # E_W > 0
     feature_energy: float  # E_H > 0
+
+    def __post_init__(self) -> None:
+        """Raises InputError if a number is not as said above."""
+        Problem(self.counts, self.dimension, "cross-entropy", False, self.row_energy, self.feature_energy)
+        if len(self.weights) != len(self.counts) or self.dimension < self.classes - 1:
+            raise InputError(
+                f"{self.classes} classes need as many weights, got {len(self.weights)}, and a dimension of "
+                f"{self.classes - 1} or more, got {self.dimension}"
+            )
+        check_above_zero("weights and energies", *self.weights, self.row_energy, self.feature_energy)
 
     @property
     def classes(self) -> int:
@@ -57,8 +67,10 @@ class Peeled:
 def peel(problem: Problem) -> Peeled:
     """The model whose bounds are the norms of the penalised one's minimum, of balanced classes under cross-entropy.
 
-    Raises InputError as `model.closed_form` does, and if the minimum is zero.
+    Raises InputError as `model.closed_form` does, under another loss, and if the minimum is zero.
     """
+    if problem.loss != "cross-entropy":
+        raise InputError(f"under bounds the loss is cross-entropy, got {problem.loss}")
     optimum = closed_form(problem)
     if optimum.cosine is None:
         raise InputError("unconstrained: the minimum is zero, which is no bound: lower weight_decay or feature_decay")
@@ -123,8 +135,11 @@ def loss(problem: Peeled, point: Point) -> Tensor:
 def solve(problem: Peeled, start: Point) -> Point:
     """Descend from the start, over points that are scaled onto both bounds, to where the gradient vanishes.
 
-    Raises InputError if the gradient's norm stays above 1e-10.
+    Raises InputError if the start is of another problem, or the gradient's norm stays above 1e-10.
     """
+    shapes = (problem.classes, problem.dimension), (sum(problem.counts), problem.dimension)
+    if (start.weight.shape, start.features.shape) != shapes:
+        raise InputError("the start is of another problem: give random_start of one with these counts and dimension")
     sizes = start.weight.numel(), start.features.numel()
 
     def unpack(vector: Tensor) -> Point:

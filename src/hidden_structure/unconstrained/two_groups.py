@@ -22,6 +22,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.unconstrained.descent import descend
 
 ZERO_BELOW = 1e-9  # norm of a row that counts as zero
@@ -34,7 +35,13 @@ class TwoGroups:
     majority: int  # classes, A >= 1
     minority: int  # B >= 1
     large: float  # samples of each, n_A
-    small: float  # n_B <= n_A
+    small: float  # n_B, as a rule no more; above 0, as n_A
+
+    def __post_init__(self) -> None:
+        """Raises InputError if a number is not as said above."""
+        if not (self.majority >= 1 and self.minority >= 1):
+            raise InputError(f"either group must have a class or more, got {self.majority} and {self.minority}")
+        check_above_zero("samples of a class", self.large, self.small)
 
     @property
     def classes(self) -> int:
@@ -50,8 +57,9 @@ def decayed(
 ) -> dict[str, float | None]:
     """What `minority.groups` measures, at the minimum of the penalised model. bias_decay: None: there is no bias.
 
-    weight_decay, feature_decay: above 0.
+    Raises InputError if weight_decay or feature_decay is not finite and above 0.
     """
+    check_above_zero("weight_decay and feature_decay", weight_decay, feature_decay)
     sizes, scale = (groups.large, groups.small), math.sqrt(weight_decay * feature_decay)
 
     def function(numbers: Tensor) -> Tensor:
@@ -66,7 +74,11 @@ def decayed(
 
 def bounded(groups: TwoGroups, row_energy: float, feature_energy: float, bias: bool = False) -> dict[str, float | None]:
     """The same under bounds: of the mean of ||w_c||^2 over classes, and of the mean over classes of a class's mean
-    ||h_i||^2. bias: whether there is one, which no bound and no decay holds."""
+    ||h_i||^2. bias: whether there is one, which no bound and no decay holds.
+
+    Raises InputError if an energy is not finite and above 0.
+    """
+    check_above_zero("energies", row_energy, feature_energy)
     whole = groups.classes * math.sqrt(row_energy * feature_energy)  # the nuclear norm of Z
     numbers = _minimum(_bounded(groups, whole, bias))
     singular = _nuclear(groups, numbers, (1, 1))
@@ -92,7 +104,10 @@ def bounded_merging_ratio(
     samples along a direction of class space that sums to zero over the minority and is zero elsewhere, whatever these
     logits are. Such directions stay out of the minimum as long as the gradient's singular value there, n_B/N, is at
     most the multiplier of the bound on ||Z||_*. (Fang et al. prove that rows merge as the ratio grows without end.)
+
+    Raises InputError if an energy is not finite and above 0.
     """
+    check_above_zero("energies", row_energy, feature_energy)
     whole = (majority + minority) * math.sqrt(row_energy * feature_energy)
 
     def too_far(logarithm: float) -> float:
@@ -106,6 +121,12 @@ def bounded_merging_ratio(
 
     end = math.log(RATIO_AT_MOST)
     return None if too_far(end) < 0 else math.exp(brentq(too_far, 0.0, end, xtol=1e-12, rtol=1e-12))
+
+
+def check_above_zero(what: str, *numbers: float) -> None:
+    """Raises InputError if one is not finite and above 0."""
+    if not all(0 < number < math.inf for number in numbers):
+        raise InputError(f"{what} must be finite and above 0, got {' and '.join(f'{number:g}' for number in numbers)}")
 
 
 def _bounded(groups: TwoGroups, whole: float | Tensor, bias: bool) -> Callable[[Tensor], Tensor]:

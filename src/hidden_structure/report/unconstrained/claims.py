@@ -11,7 +11,8 @@ HONG = "Hong, Ling 2023"
 
 OFF_AT_MOST = 1e-6  # float64 gives nine digits more; a wrong formula would show in the first
 APART_FROM, ONE_BELOW = 0.01, 1e-6  # 1 - cosine: cosine below .99 is apart, above .999999 is one direction
-NEAR = 2.0  # ratios within this factor of the threshold
+NEAR = 2.0  # ratios within this factor of the threshold ...
+BESIDE = 1.05  # ... but not within this one, where the cosine, which rises without a step, is not told from 1
 
 
 def claims(
@@ -111,8 +112,8 @@ def _minority(name: str, kind: Kind, source: str, statement: str, imbalance: Seq
         kind=kind,
         statement=statement,
         criterion=Criterion(
-            f"ratios within a factor of {NEAR:g} of the threshold that lie on their side, a mean cosine below "
-            f"{1 - APART_FROM:g} before and above {1 - ONE_BELOW:g} after it (share)",
+            f"ratios within a factor of {NEAR:g} of the threshold, but not of {BESIDE:g}, that lie on their side, a "
+            f"mean cosine below {1 - APART_FROM:g} before and above {1 - ONE_BELOW:g} after it (share)",
             at_least=1.0,
             origin="ours, on both sides of the threshold",
         ),
@@ -128,7 +129,8 @@ def near_the_threshold(imbalance: Sequence[Mapping]) -> list[Mapping]:
     """The rows of ratios near that from which on the minority is one, in their order, where it has a direction."""
     rows = sorted(imbalance, key=lambda row: row["ratio"])
     known = [row for row in rows if None not in (row["apart"], row["merging_ratio"])]
-    return [row for row in known if 1 / NEAR <= row["ratio"] / row["merging_ratio"] <= NEAR]
+    factor = [max(row["ratio"] / row["merging_ratio"], row["merging_ratio"] / row["ratio"]) for row in known]
+    return [row for row, far in zip(known, factor, strict=True) if BESIDE <= far <= NEAR]
 
 
 def on_its_side(row: Mapping) -> bool:
