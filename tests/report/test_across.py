@@ -73,6 +73,15 @@ def test_one_verdict_over_all_studies_and_the_paper_that_it_speaks_for(results, 
     assert "over the means of a" in chapter.findings[0]
 
 
+def test_what_clusters_found_better_before_does_not_survive_a_low_point():
+    """The last kept epoch before collapse is one at which they find little: that they find more at the end is no sign
+    that nothing was lost."""
+    less = {50: 0.2, 80: 0.1, 130: 0.1, 200: 0.1}  # what they find less than made up, from an epoch before collapse on
+    (chapter,), _ = across(changed(lambda row: row["agreement"] - less.get(row["epoch"], 0)))
+    assert "undecided, which speaks for neither paper" in chapter.findings[0]
+    assert "from its best epoch in a by −0." in chapter.findings[0]
+
+
 def test_studies_may_have_been_followed_in_different_ways():
     def made(name: str, way: str) -> tuple:
         study = STUDY.model_copy(update={"study": name, "cluster": STUDY.cluster.model_copy(update={"followed": way})})

@@ -33,15 +33,17 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
     if not networks:
         return None, without
     own = {study.study: structure.outlasting(study, tables) for study, tables in kept if study.study in names}
-    own = {name: claim for name, claim in own.items() if claim}
+    bests = {name: best for name, (claim, best) in own.items() if claim and best}
+    own = {name: claim for name, (claim, _) in own.items() if claim}
     whole = structure.overall(own)
     if unfollowed := [name for name in names if name not in own]:
         without.append(
             f"{_listed(unfollowed)}: the coarse networks were not followed through training, so that the figure shows "
             "them at its end alone and no verdict counts them."
         )
-    word, speaks = structure.word(whole)
     asked = list(dict.fromkeys(_studies(whole)))
+    of_asked = {name: bests[name] for name in asked if name in bests}
+    word, speaks = structure.word(whole, of_asked.values())
     where = f"in {asked[0]} alone, whose report judges it" if len(asked) == 1 else "over all studies"
     verdict = f"Structure inside super-classes, {where}: {word}, which speaks for {speaks}"
     if whole.values:
@@ -54,6 +56,8 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
         verdict += " chance of labels"
         verdict += f" recovered {by} changes by"
         verdict += f" {change}, over {size} {_listed(asked)}"
+        for name, best in of_asked.items():
+            verdict += f", from its best epoch in {name} by {signed(best.measured, 3)}{interval_of(best, 1, 3)}"
         if others := _ends([network for network in networks if network.study in asked], ways):
             verdict += f"; what was not followed ends at {others}"
     return Chapter(
@@ -64,7 +68,7 @@ def _structure(kept: Kept) -> tuple[Chapter | None, list[str]]:
         findings=[*in_order([(whole, verdict)]), *_apart(networks), *_grids(networks)],
         claims=[] if len(asked) == 1 else [whole],  # no claim twice
         pictures=[_structure_picture(networks)],
-        numbers=[_verdicts(networks, own)],
+        numbers=[_verdicts(networks, own, bests)],
     ), without
 
 
@@ -123,23 +127,26 @@ def _structure_picture(networks: Sequence[Network]) -> Picture:
     )
 
 
-def _verdicts(networks: Sequence[Network], own: Mapping[str, Claim]) -> Numbers:
+def _verdicts(networks: Sequence[Network], own: Mapping[str, Claim], bests: Mapping[str, Claim]) -> Numbers:
     rows = []
     for name, mine in _by_study(of_kind(networks, FOLLOWED, ENDED)).items():
         claim = own.get(name)
         nc1, read = (with_error([getattr(network, column)[-1] for network in mine]) for column in ("nc1", "read"))
         change = f"{signed(claim.measured, 3)}{interval_of(claim, 1, 3)}" if claim and claim.values else None
-        word, speaks = structure.word(claim)
+        best = bests.get(name)
+        word, speaks = structure.word(claim, [best] if best else [])
+        since = f"{signed(best.measured, 3)}{interval_of(best, 1, 3)}" if best and best.values else None
         why = claim.judge()[1] if claim else "not followed"
-        rows.append((name, len(mine), nc1, _ends(mine), read, change, word + (f": {why}" if why else ""), speaks))
+        said = word + (f": {why}" if why else "")
+        rows.append((name, len(mine), nc1, _ends(mine), read, change, since, said, speaks))
     return Numbers(
         "structure",
         "Study by study",
         "At the end of training: NC1 of super-classes, agreement of clusters with the original labels above chance, "
         "and accuracy of a linear layer on true labels above a guess, means over networks with standard errors. The "
-        "change is that of the agreement from the last kept epoch before collapse to the end, judged in each study's "
-        "report.",
-        ("study", "networks", "NC1", "agreement", "linear layer", "change", "structure", "speaks for"),
+        "changes are those of the agreement from the last kept epoch before collapse, and from its best one, to the "
+        "end, judged in each study's report.",
+        ("study", "networks", "NC1", "agreement", "linear layer", "change", "from best", "structure", "speaks for"),
         rows,
     )
 

@@ -4,7 +4,7 @@ Yang, Steinhardt, Hu (ICML 2023) find the merged classes in collapsed features; 
 they are there for a while only. Both speak of one quantity over training, so there is one hypothesis.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,14 +101,13 @@ def _explained(tables: Tables) -> list[float]:
     return [separation(distances, coarse_of)["explained"]]
 
 
-def outlasting(study: Study, tables: Tables) -> Claim | None:
-    """The study's own claim on what clusters find, from before collapse to the end; None where its networks were not
-    followed, or had not collapsed. What is lost before speaks for no paper."""
-    if not tables("recovery"):
-        return None
-    made = recovery.chapter(study, tables)
-    wanted = "recovery.outlasting-agreement.collapsing"
-    return next((claim for claim in made.claims if claim.id == wanted), None) if made else None
+def outlasting(study: Study, tables: Tables) -> tuple[Claim | None, Claim | None]:
+    """The study's own claims on what clusters find, from before collapse and from their best epoch to the end; None
+    where its networks were not followed, or had not collapsed, and the second where both are one."""
+    made = recovery.chapter(study, tables) if tables("recovery") else None
+    claims = {claim.id: claim for claim in made.claims} if made else {}
+    wanted = "recovery.outlasting-agreement"
+    return claims.get(f"{wanted}.collapsing"), claims.get(wanted)
 
 
 def overall(claims: Mapping[str, Claim]) -> Claim:
@@ -144,9 +143,17 @@ def overall(claims: Mapping[str, Claim]) -> Claim:
     )
 
 
-def word(claim: Claim | None) -> tuple[str, str]:
-    """What becomes of the structure, and which paper that speaks for."""
-    return VERDICTS[claim.verdict if claim else "not assessable"]
+def word(claim: Claim | None, bests: Iterable[Claim] = ()) -> tuple[str, str]:
+    """What becomes of the structure, and which paper that speaks for.
+
+    What is lost before collapse speaks for no paper: so it is transient if the claim from there on says so. It survives
+    only if none of those from the best epoch on says otherwise: the last epoch before collapse may be one at which
+    clusters find little.
+    """
+    verdict = claim.verdict if claim else "not assessable"
+    if verdict == "supported" and any(best.verdict in ("contradicted", "undecided") for best in bests):
+        verdict = "undecided"
+    return VERDICTS[verdict]
 
 
 def of_kind(made: Sequence[Network], *kinds: str) -> Iterator[Network]:
