@@ -12,6 +12,7 @@ import torch
 from hidden_structure import seeding
 from hidden_structure.connectivity import line as connectivity
 from hidden_structure.connectivity import walks
+from hidden_structure.connectivity.heights import barrier, heights, instability
 from hidden_structure.connectivity.repair import repairer
 from hidden_structure.connectivity.spawning import runs
 from hidden_structure.frame import artifacts, params, paths
@@ -85,21 +86,45 @@ def test_tables_that_differ_are_refused_by_name(tables):
 def test_a_parabola_has_its_known_height():
     alphas = connectivity.alphas(5)
     values = [4 * alpha * (1 - alpha) + 2 * alpha for alpha in alphas]  # a bow of height 1 over a line from 0 to 2
-    assert connectivity.barrier(alphas, values) == 1.0
-    assert connectivity.instability(alphas, values) == max(values) - 1.0 == 1.25  # 2.25 at 3/4, less the mean end
+    assert barrier(alphas, values) == 1.0
+    assert instability(alphas, values) == max(values) - 1.0 == 1.25  # 2.25 at 3/4, less the mean end
 
 
 def test_a_slope_has_no_barrier_but_an_instability_and_a_valley_neither():
     alphas = connectivity.alphas(4)
-    assert connectivity.barrier(alphas, alphas) == pytest.approx(0, abs=1e-15)
-    assert connectivity.instability(alphas, alphas) == 0.5
+    assert barrier(alphas, alphas) == pytest.approx(0, abs=1e-15)
+    assert instability(alphas, alphas) == 0.5
     valley = [(2 * alpha - 1) ** 2 for alpha in alphas]
-    assert connectivity.barrier(alphas, valley) == connectivity.instability(alphas, valley) == 0.0
+    assert barrier(alphas, valley) == instability(alphas, valley) == 0.0
+
+
+@pytest.mark.parametrize("height", [barrier, instability])
+@pytest.mark.parametrize(
+    ("alphas", "values", "said"),
+    [
+        ([0.25, 0.5, 0.75], [1.25, 1.5, 1.75], "^alphas must rise from 0 to 1"),  # a straight line, not all of it
+        ([1, 0.5, 0], [1, 1.5, 2], "^alphas must rise"),
+        ([0, 1, 0.5], [1, 2, 1.5], "^alphas must rise"),
+        ([0], [1], "^alphas must rise"),
+        ([0, 1], [1, 2, 3], "^alphas and values must be as many"),
+        ([0, 0.5, 1], [1, float("nan"), 2], "^values hold NaN"),
+        ([0, 1], ["a", "b"], "^values must be an array"),
+    ],
+)
+def test_what_is_no_walk_from_end_to_end_has_no_height(height, alphas, values, said):
+    with pytest.raises(InputError, match=said):
+        height(alphas, values)
+
+
+@pytest.mark.parametrize("points", [-1, 0, 1, 2.5])
+def test_a_line_has_two_ends(points):
+    with pytest.raises(InputError, match="two ends"):
+        connectivity.alphas(points)
 
 
 def test_heights_are_of_losses_and_of_errors():
     line = {"alphas": [0, 0.5, 1], "test_loss": [1, 4, 3], "test_accuracy": [0.9, 0.2, 0.8]}
-    assert connectivity.heights(line) == {
+    assert heights(line) == {
         "barrier": {"test_loss": 2.0, "test_error": pytest.approx(0.65)},
         "instability": {"test_loss": 2.0, "test_error": pytest.approx(0.65)},
     }
@@ -137,7 +162,7 @@ def test_a_network_and_itself_have_no_barrier_and_measure_as_evaluate_does(norm)
     )
     for loss, accuracy in zip(line["test_loss"], line["test_accuracy"], strict=True):
         assert (loss, accuracy) == pytest.approx(expected, rel=1e-6)
-    assert all(value == 0 for found in connectivity.heights(line).values() for value in found.values())
+    assert all(value == 0 for found in heights(line).values() for value in found.values())
 
 
 def test_a_network_may_lie_at_the_end_of_its_own_line():

@@ -10,6 +10,7 @@ from test_connectivity import network_of, split_of
 
 from hidden_structure import seeding
 from hidden_structure.connectivity import line as connectivity
+from hidden_structure.connectivity.heights import heights
 from hidden_structure.connectivity.temperature import FLATTEST, fitted_temperature, loss_at
 
 
@@ -92,8 +93,8 @@ def test_a_fitted_temperature_leaves_loss_and_accuracy_as_they_are_to_the_bit():
     plain, fitted = (line_of(splits, on) for on in (None, "train"))
     assert {name: fitted[name] for name in plain} == plain
     assert fitted.keys() - plain.keys() == {"temperature", "train_calibrated_loss", "test_calibrated_loss"}
-    heights = connectivity.heights(fitted)["barrier"]
-    assert set(heights) == {f"{s}_{q}" for s in splits for q in ("loss", "error", "calibrated_loss")}
+    barriers = heights(fitted)["barrier"]
+    assert set(barriers) == {f"{s}_{q}" for s in splits for q in ("loss", "error", "calibrated_loss")}
 
 
 def test_every_point_ends_included_has_the_temperature_of_its_training_samples():
@@ -139,8 +140,8 @@ def test_logits_that_only_shrink_along_a_line_have_a_barrier_in_loss_and_none_on
     line = connectivity.along_line(
         network_of(1), state, state, [0, 0.25, 0.5, 1], splits, torch.float32, shrink, fitted_on="train"
     )
-    heights = connectivity.heights(line)["barrier"]
-    assert heights["test_loss"] > 0.3
-    assert heights["test_error"] == 0
-    assert heights["test_calibrated_loss"] < 1e-4
+    barriers = heights(line)["barrier"]
+    assert barriers["test_loss"] > 0.3
+    assert barriers["test_error"] == 0
+    assert barriers["test_calibrated_loss"] < 1e-4
     assert np.argmin(line["temperature"]) == 2

@@ -7,6 +7,7 @@ statistics are interpolated like the weights; `repair` recomputes what an averag
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -31,7 +32,9 @@ COUNTERS = ("num_batches_tracked", "n_averaged")  # last names of tensors that n
 
 
 def alphas(points: int) -> list[float]:
-    """Evenly spaced from exactly 0 to exactly 1."""
+    """Evenly spaced from exactly 0 to exactly 1. Raises InputError for fewer than two."""
+    if not isinstance(points, Integral) or points < 2:
+        raise InputError(f"points: a line has two ends or more, as a whole number, got {points}")
     return np.linspace(0, 1, points).tolist()
 
 
@@ -68,33 +71,6 @@ def is_interpolated(name: str, *tensors: Tensor) -> bool:
             "agree in it"
         )
     return False
-
-
-def barrier(alphas: Sequence[float], values: Sequence[float]) -> float:
-    """max over alpha of values(alpha) - ((1 - alpha) values(0) + alpha values(1)); never below 0, for the ends count.
-
-    alphas: the first is 0, the last 1; values: of a loss or an error.
-    """
-    along, heights = np.asarray(alphas, np.float64), np.asarray(values, np.float64)
-    return float(np.max(heights - (heights[0] + along * (heights[-1] - heights[0]))))
-
-
-def instability(alphas: Sequence[float], values: Sequence[float]) -> float:
-    """max over alpha of values(alpha), less the mean of the two ends (Frankle et al. 2020, section 2)."""
-    heights = np.asarray(values, np.float64)
-    return float(heights.max() - (heights[0] + heights[-1]) / 2)
-
-
-def heights(line: Line) -> dict[str, dict[str, float]]:
-    """{"barrier": ..., "instability": ...} of all that a line measured, as "<split>_loss" and "<split>_error"."""
-    found: dict[str, dict[str, float]] = {"barrier": {}, "instability": {}}
-    for name, values in line.items():
-        if name not in ("alphas", "temperature"):
-            error = name.endswith("_accuracy")
-            along = line["alphas"], [1 - value for value in values] if error else values
-            for height in (barrier, instability):
-                found[height.__name__][name.replace("_accuracy", "_error")] = height(*along)
-    return found
 
 
 def along_line(

@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hidden_structure.connectivity.line import Split, along_line, barrier
+from hidden_structure.connectivity.heights import barrier
+from hidden_structure.connectivity.line import Split, along_line
 from hidden_structure.connectivity.pairing import posed
 from hidden_structure.connectivity.spawning import Pair
 from hidden_structure.frame.params import Hardware, Permute

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hidden_structure.connectivity import line as connectivity
+from hidden_structure.connectivity.heights import heights
 from hidden_structure.connectivity.line import Line, State
 from hidden_structure.connectivity.pairing import aligned
 from hidden_structure.connectivity.repair import has_batch_norm, repairer
@@ -35,7 +36,7 @@ def walk(
     repaired, networks = what == "repaired line", aligned(pair, method, inputs)
     points = connectivity.alphas(settings.permuted_points if pair.k is None else settings.spawned_points)
     found = _line(pair, networks, points, repaired, inputs, settings, known)
-    return pair.row(method) | {"repaired": repaired} | found | connectivity.heights(found)
+    return pair.row(method) | {"repaired": repaired} | found | heights(found)
 
 
 def end(what: str, pair: Pair, side: int, hardware: Hardware, settings: Interpolate) -> dict[str, float]:

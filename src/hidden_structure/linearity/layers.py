@@ -112,7 +112,10 @@ def measure(
         if not np.isfinite(values).all():
             refuse_not_finite(a, b)
             layer = rows[np.argwhere(~np.isfinite(values))[0, 0]][0]
-            raise InputError(f"the features of layer {layer} are not finite: train with a norm or a lower rate")
+            raise InputError(
+                f"the features of layer {layer} are not finite on the line between the two: do the weights of one lie "
+                "far beyond the other's? train with a norm or a lower rate"
+            )
         distributions.add(torch.from_numpy(values))
         decisions.add(logits, targets)
     summaries = dict(zip(rows, distributions.summaries(), strict=True))
