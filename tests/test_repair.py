@@ -314,6 +314,27 @@ def test_what_one_scale_cannot_repair_is_refused(twice, reason):
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+@torch.no_grad()
+def test_layers_that_share_memory_are_refused():
+    """They are two parameters, and yet one scale would be for both."""
+    network, images = Tied(False), images_of(10)
+    network.second.weight = nn.Parameter(network.first.weight.data)
+    units = unit_statistics(network, [images])
+    before = copy_of(network.state_dict())
+    with pytest.raises(InputError, match=r"^first\.weight and second\.weight share memory"):
+        rescale(network, [images], units, units, 0.5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    network.second.weight = nn.Parameter(network.first.weight.clone())
+    rescale(network, [images], units, units, 0.5)
+
+
+def test_norms_whose_statistics_share_memory_are_refused():
+    network = Norms()
+    network.second.running_mean = network.first.running_mean.detach()
+    with pytest.raises(InputError, match=r"^first\.running_mean and second\.running_mean share memory"):
+        recompute_batch_norm(network, [images_of(10)])
+
+
 class ReadElsewhere(nn.Module):
     """Three layers, and whatever else reads the tensors of one of them: {} nothing, and sizes are nobody's values."""
 

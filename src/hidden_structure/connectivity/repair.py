@@ -27,7 +27,7 @@ from hidden_structure.connectivity.unit_statistics import (
 )
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.networks.weights import check_precision, load_state, writer
+from hidden_structure.networks.weights import check_precision, load_state, overlapping, writer
 from hidden_structure.training.batches import Images, check_images
 from hidden_structure.training.device import autocast
 
@@ -52,7 +52,7 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     batches: float (b, channels, H, W) where the network is.
 
     Raises InputError if a batch is too small to have a variance; and, changing nothing, if there are none, they are of
-    another precision than the network, or running statistics are read outside of their BatchNorm.
+    another precision than the network, or running statistics are read outside of their BatchNorm or share memory.
     """
     norms, batches = _batch_norms(network), iter(batches)
     if (first := next(batches, None)) is None:
@@ -60,6 +60,8 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     check_precision(network, first.dtype)
     named = {name: module for name, module in network.named_modules() if module in norms}
     refuse_read_elsewhere(network, named, lambda norm: (norm.running_mean, norm.running_var), first[:FEW])
+    changed = {id(own) for norm in norms for own in (norm.running_mean, norm.running_var)}
+    _refuse_shared_memory(network, changed, "recompute")
     momenta = [norm.momentum for norm in norms]
     counts = Counter[_BatchNorm]()  # what each has seen itself: one that is called twice in a pass sees more
 
@@ -225,6 +227,19 @@ def _refuse_shared(network: nn.Module, layers: dict[str, nn.Module]) -> None:
                 raise InputError(
                     f"{other} and {name} share a parameter, and REPAIR would scale it for both: give each its own"
                 )
+    corrected = {id(tensor) for layer in layers.values() for tensor in layer.parameters()}
+    _refuse_shared_memory(network, corrected, "scale")
+
+
+def _refuse_shared_memory(network: nn.Module, changed: set[int], change: str) -> None:
+    """changed: identities of the tensors that a repair changes."""
+    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
+    for one, other in overlapping(tensors):
+        if changed & {id(tensors[one]), id(tensors[other])}:
+            raise InputError(
+                f"{one} and {other} share memory, and REPAIR would {change} it for both: give each its own, as in "
+                f"network.{other} = network.{other}.clone()"
+            )
 
 
 def _correction(

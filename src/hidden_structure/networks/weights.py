@@ -4,8 +4,8 @@ The two differ where a layer's weight is parametrised: by torch.nn.utils.paramet
 and spectral_norm, or pruned.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -82,9 +82,54 @@ def as_state(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[
 
 
 def copy_of(network: nn.Module) -> nn.Module:
-    """A deep copy; what hooks computed from parameters, which deepcopy refuses, is copied by value."""
-    values = [value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    """A deep copy; what is part of a graph of gradients, which deepcopy refuses, is copied by value.
+
+    Such are weights that hooks computed from parameters, and what the network's own code keeps of a forward pass.
+    """
+    values = [value for module in network.modules() for value in _tensors_in(vars(module), set())]
     return deepcopy(network, {id(value): value.detach().clone() for value in values if not value.is_leaf})
+
+
+def _tensors_in(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """All tensors in nested containers, which may hold themselves."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple | set | frozenset | deque) and id(value) not in seen:
+        seen.add(id(value))
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors_in(inner, seen)
+
+
+def overlapping(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    """Names of every two tensors that are not one, but of which some entries lie in the same memory."""
+    names = {id(tensor): name for name, tensor in reversed(tensors.items())}  # the first one of each tensor
+    found = defaultdict(list)
+    for name in names.values():
+        tensor = tensors[name]
+        if tensor.layout == torch.strided and not tensor.is_meta and tensor.numel():
+            steps = zip(tensor.shape, tensor.stride(), strict=True)
+            start, entries = tensor.storage_offset(), 1 + sum((size - 1) * stride for size, stride in steps)
+            place = (start * tensor.itemsize, (start + entries) * tensor.itemsize, name)
+            found[tensor.device, tensor.untyped_storage().data_ptr()].append(place)
+    for places in map(sorted, found.values()):
+        while places:
+            _, end, one = places.pop(0)
+            for start, _, other in places:
+                if start >= end:
+                    break
+                if _meet(tensors[one], tensors[other]):
+                    yield tuple(name for name in tensors if name in (one, other))
+
+
+def _meet(one: Tensor, other: Tensor) -> bool:
+    """Whether tensors of one storage have an entry in common: columns of one matrix have none."""
+    if one.itemsize != other.itemsize:
+        return True
+    taken = torch.zeros(one.untyped_storage().nbytes() // one.itemsize, dtype=torch.bool)
+    entries = torch.arange(len(taken))
+    places = [entries.as_strided(own.shape, own.stride(), own.storage_offset()).flatten() for own in (one, other)]
+    taken[places[0]] = True
+    return bool(taken[places[1]].any())
 
 
 def computed(layer: nn.Module, name: str) -> Tensor:

@@ -3,7 +3,10 @@
 import inspect
 import re
 import traceback
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from hidden_structure.networks.weights import check_precision, copy_of, precisio
 from hidden_structure.permutation.sizes import Sized, Values, batches, parts
 
 TORCH = str(Path(torch.__file__).parent)
+CONTAINERS = (dict, OrderedDict, defaultdict, list, deque, set)
 
 
 OPENED = (  # modules of torch.nn that are made of others, as a network of one's own is
@@ -94,21 +98,50 @@ def trace(network: nn.Module, images: Tensor | None = None) -> tuple[fx.Graph, d
 
 def _traced_by(tracer: _Tracer, network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
     before = set(vars(network))
-    try:
-        with evaluation_mode(network), torch.enable_grad():
-            graph = tracer.trace(network)
-    except Exception as error:  # tracing runs the network's own code, which fails in its own ways
-        where = _place(tracer, error)
-        raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {_reason(error)}{where}") from error
-    finally:  # torch.fx puts constants of the code on the network, where they do not belong
+    with _put_back(network):
+        try:
+            with evaluation_mode(network), torch.enable_grad():
+                graph = tracer.trace(network)
+        except Exception as error:  # tracing runs the network's own code, which fails in its own ways
+            where, name = _place(tracer, error), type(network).__name__
+            raise InputError(f"{name} cannot be traced by torch.fx: {_reason(error)}{where}") from error
         added = [name for name in vars(network) if name.startswith("_tensor_constant") and name not in before]
-        constants = {name: vars(network).pop(name) for name in added}
+        constants = {name: vars(network)[name] for name in added}
     if any(constant.requires_grad for constant in constants.values()):
         raise InputError(
             f"{type(network).__name__} uses a parameter in a way that torch.fx does not see, so that it would be the "
             "same for all networks: read it as an attribute (self.weight) inside forward"
         )
     return graph, {name: constant.detach() for name, constant in constants.items()}
+
+
+@contextmanager
+def _put_back(network: nn.Module) -> Iterator[None]:
+    """What the code within makes of the network's attributes, and of lists and dictionaries among them, is undone.
+
+    torch.fx puts constants of the code on the network, and the network's code what stands for values in a trace.
+    """
+    kept: list[tuple[Any, Any]] = []
+    seen: set[int] = set()
+
+    def keep(value: Any) -> None:
+        if type(value) in CONTAINERS and id(value) not in seen:  # others may have ways of their own
+            seen.add(id(value))
+            kept.append((value, copy(value)))
+            for inner in list(value.values() if isinstance(value, dict) else value):
+                keep(inner)
+        elif isinstance(value, tuple):
+            for inner in value:
+                keep(inner)
+
+    for module in network.modules():
+        keep(vars(module))
+    try:
+        yield
+    finally:
+        for value, before in kept:
+            value.clear()
+            value.extend(before) if isinstance(value, list | deque) else value.update(before)
 
 
 @torch.no_grad()
@@ -214,6 +247,14 @@ def as_taken(network: nn.Module, images: Tensor) -> Tensor:
     """The images where the network is, in its precision; integers stay integers."""
     dtype = precision_of(network, images.dtype) if images.is_floating_point() else images.dtype
     return images.to(next(network.parameters(), images).device, dtype)
+
+
+def read_by(graph: fx.Graph, network: nn.Module) -> dict[str, Tensor]:
+    """The network's own tensors that operations of the graph read, by the names of these attributes."""
+    targets = [node.target for node in graph.nodes if node.op == "get_attr"]
+    targets = [target for target in targets if not target.startswith("_tensor_constant")]
+    found = {target: attrgetter(target)(network) for target in targets}
+    return {target: tensor for target, tensor in found.items() if isinstance(tensor, Tensor)}
 
 
 def bind(network: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> fx.GraphModule:

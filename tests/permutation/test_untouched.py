@@ -1,0 +1,131 @@
+"""Deriving symmetries leaves the network as it was, whatever its own code keeps on it, and takes what it has kept."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import weight_norm
+
+from hidden_structure.frame.errors import InputError
+from hidden_structure.permutation.graphs import trace
+from hidden_structure.permutation.linear_symmetry import derive_maps
+from hidden_structure.permutation.symmetry import derive
+
+
+class Keeping(nn.Module):
+    """Two layers, and what its code does with the units between them."""
+
+    def __init__(self, keep, only_in_training=False, **kept):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(12, 6))
+        self.head = nn.Linear(6, 3)
+        self.register_buffer("average", torch.zeros(6))
+        self.keep, self.only_in_training = keep, only_in_training
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        hidden = self.inner(x).relu()
+        if self.training or not self.only_in_training:
+            self.keep(self, hidden)
+        return self.head(hidden)
+
+
+def assign(network, hidden):
+    network.features = hidden
+    network.inner.features = hidden
+
+
+KEPT = {
+    "attributes": (assign, {}),
+    "a list": (lambda m, h: m.kept.append(h), {"kept": []}),
+    "a dictionary": (lambda m, h: m.kept.update(hidden=h), {"kept": {}}),
+    "a list in a dictionary": (lambda m, h: m.kept["all"].append(h), {"kept": {"all": []}}),
+    "a count": (lambda m, h: setattr(m, "calls", m.calls + 1), {"calls": 0}),
+}
+
+
+def attributes(network):
+    """Names and kinds of all that the network's modules hold, and how many of it there are."""
+
+    def described(value):
+        if isinstance(value, dict):
+            return {name: described(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [described(inner) for inner in value]
+        return (type(value), value if isinstance(value, int) else id(value))
+
+    return {name: described(vars(module)) for name, module in network.named_modules()}
+
+
+@pytest.mark.parametrize(("keep", "kept"), KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("run_before", [True, False])
+def test_what_a_forward_pass_keeps_is_what_the_last_one_kept(keep, kept, run_before):
+    network, images = Keeping(keep, **copy.deepcopy(kept)), torch.randn(4, 12)
+    if run_before:
+        network(images)
+    before = attributes(network)
+    assert derive(network, images).groups
+    assert attributes(network) == before
+
+
+def fail(network, hidden):
+    assign(network, hidden)
+    if hidden.sum() > 0:
+        network.kept = hidden
+
+
+@pytest.mark.parametrize("images", [None, torch.randn(4, 12)])
+def test_nothing_is_left_on_a_network_that_cannot_be_traced(images):
+    network = Keeping(fail)
+    before = attributes(network)
+    with pytest.raises(InputError, match="cannot be traced"):
+        trace(network, images)
+    assert attributes(network) == before
+
+
+CHANGING = {
+    "a running average": (
+        lambda: Keeping(lambda m, h: m.average.mul_(0.9).add_(h.mean(0).detach(), alpha=0.1)),
+        lambda: torch.randn(4, 12),
+    ),
+    "a largest norm": (
+        lambda: nn.Sequential(nn.Embedding(11, 6, max_norm=0.1), nn.Flatten(), nn.Linear(30, 3)),
+        lambda: torch.arange(10).view(2, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "images"), CHANGING.values(), ids=CHANGING)
+@pytest.mark.parametrize("derived", [derive, derive_maps])
+def test_weights_and_buffers_that_a_forward_pass_changes_stay(make, images, derived):
+    network = make()
+    before = copy.deepcopy(network.state_dict())
+    derived(network, images())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def unused_norm():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # deprecated, and in use
+        return weight_norm(nn.Linear(2, 2))
+
+
+PARTS_OF_GRAPHS = {  # which deepcopy refuses
+    "a penalty": (lambda m, h: setattr(m, "penalty", h.square().mean()), {}),
+    "a list": (lambda m, h: m.kept.append(h), {"kept": []}),
+    "a tuple": (lambda m, h: setattr(m, "kept", (h, [h])), {}),
+    "a dictionary": (lambda m, h: m.kept.update(hidden=h), {"kept": {}}),
+    "a weight of an unused layer": (lambda m, h: m.unused(h[:, :2]), {"unused": unused_norm}),
+}
+
+
+@pytest.mark.parametrize(("keep", "kept"), PARTS_OF_GRAPHS.values(), ids=PARTS_OF_GRAPHS)
+@pytest.mark.parametrize("derived", [derive, derive_maps])
+def test_what_training_has_kept_is_no_harm(keep, kept, derived):
+    kept = {name: value() if callable(value) else copy.copy(value) for name, value in kept.items()}
+    network, images = Keeping(keep, only_in_training=True, **kept), torch.randn(4, 12)
+    network(images)
+    derived(network.eval(), images)
