@@ -592,3 +592,24 @@ def test_layers_of_a_transformer_are_in_step():
     in_step = InStep(networks, images_of(2))
     names = [in_step.names[node] for node in in_step.nodes if node.op == "call_module"]
     assert [name for name in names if "attn" in name] == ["layers.layers.0.self_attn", "layers.layers.1.self_attn"]
+
+
+def perceptron():
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+COMPILED = {
+    "torch.jit.trace": (lambda network: torch.jit.trace(network, images_of(2)), "give the module that it was made of"),
+    "torch.jit.script": (torch.jit.script, "give the module that it was made of"),
+    "torch.compile": (torch.compile, r"give network\._orig_mod"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(("compiled", "mend"), COMPILED.values(), ids=COMPILED)
+def test_a_compiled_network_is_refused_in_one_line(compiled, mend, inside):
+    network = compiled(perceptron())
+    with pytest.raises(InputError, match=rf"cannot be traced by torch\.fx: torch.* has compiled it: {mend}") as caught:
+        trace(nn.Sequential(network, nn.ReLU()) if inside else network)
+    assert "\n" not in str(caught.value)

@@ -9,9 +9,13 @@ from torch import nn
 from torch.nn.utils import weight_norm
 
 from hidden_structure.frame.errors import InputError
+from hidden_structure.networks.weights import load_state
+from hidden_structure.permutation.coverage import movable_share
 from hidden_structure.permutation.graphs import trace
 from hidden_structure.permutation.linear_symmetry import derive_maps
+from hidden_structure.permutation.permuting import apply, draw
 from hidden_structure.permutation.symmetry import derive
+from hidden_structure.seeding import torch_generator
 
 
 class Keeping(nn.Module):
@@ -129,3 +133,35 @@ def test_what_training_has_kept_is_no_harm(keep, kept, derived):
     network, images = Keeping(keep, only_in_training=True, **kept), torch.randn(4, 12)
     network(images)
     derived(network.eval(), images)
+
+
+class Counted(nn.Linear):
+    """Keeps what is no tensor in its state."""
+
+    def get_extra_state(self):
+        return {"epoch": 3}
+
+    def set_extra_state(self, state):
+        assert state == {"epoch": 3}
+
+
+@pytest.mark.parametrize("derived", [derive, derive_maps])
+def test_a_state_may_hold_more_than_tensors(derived):
+    network = Keeping(lambda m, h: None, extra=nn.Identity())
+    network.inner = nn.Sequential(Counted(12, 6))
+    found = derived(network, torch.randn(4, 12))
+    symmetry = found if derived is derive else found.symmetry
+    assert movable_share(symmetry, network.state_dict()) > 0.9
+    permuted = apply(symmetry, draw(symmetry, torch_generator("draw")), network.state_dict())
+    images, before = torch.randn(4, 12), copy.deepcopy(network)
+    load_state(network, permuted)
+    torch.testing.assert_close(network(images), before(images))
+
+
+@pytest.mark.parametrize("layer", [nn.LazyLinear, nn.LazyBatchNorm1d])
+def test_a_layer_without_sizes_is_refused_in_one_line(layer):
+    network = nn.Sequential(nn.Linear(12, 6), layer(6) if layer is nn.LazyLinear else layer(), nn.Linear(6, 3))
+    with pytest.raises(InputError, match=r"^1 has no sizes yet: run the network on images once first$"):
+        derive(network, torch.randn(4, 12))
+    network(torch.randn(4, 12))
+    assert derive(network, torch.randn(4, 12)).groups

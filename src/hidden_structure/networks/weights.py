@@ -8,10 +8,12 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -23,7 +25,13 @@ HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 
 
 def precision_of(network: nn.Module, otherwise: torch.dtype) -> torch.dtype:
-    """The floating-point type of most of a network's parameters, which it takes images in; or otherwise."""
+    """The floating-point type of most of a network's parameters, which it takes images in; or otherwise.
+
+    Raises InputError if a layer has yet to be told its sizes by images, as nn.LazyLinear has.
+    """
+    for name, module in network.named_modules():
+        if any(map(is_lazy, chain(module.parameters(recurse=False), module.buffers(recurse=False)))):
+            raise InputError(f"{name or type(network).__name__} has no sizes yet: run the network on images once first")
     counts = Counter[torch.dtype]()
     for own in network.parameters():
         if own.is_floating_point() or own.is_complex():
@@ -54,7 +62,10 @@ def check_is_state(state: Any, names: Iterable[str] = ()) -> None:
 def refuse_not_finite(*states: Mapping[str, Tensor]) -> None:
     """Raises InputError, which names the tensor, if one holds NaN or infinity."""
     for state in states:
-        if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        tensors = {
+            name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)
+        }  # some modules keep more
+        if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
             raise InputError(f"{broken[0]} of the networks holds NaN or infinity: did a training diverge?")
 
 

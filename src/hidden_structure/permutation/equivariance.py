@@ -88,8 +88,8 @@ def vary(network: nn.Module) -> None:
     pool = torch.empty(2, VARIED).uniform_(-0.5, 0.5, generator=torch_generator("equivariance", "weights"))
     parameters = dict(network.named_parameters())
     for name, tensor in network.state_dict().items():
-        if not tensor.is_floating_point() and not tensor.is_complex():
-            continue
+        if not isinstance(tensor, Tensor) or not (tensor.is_floating_point() or tensor.is_complex()):
+            continue  # some modules keep what is no tensor, or counts
         flat, (added, scaled) = tensor.flatten(), pool.to(tensor)  # itself, if it is contiguous
         for part in flat.split(VARIED):
             if name in parameters:
@@ -111,7 +111,8 @@ def _permuted_wrong(
     """The first operation whose output, in the permuted network on the other images, is not permuted as derived."""
     permuted, state = copy_of(network), network.state_dict()
     for name, tensor in permuted.state_dict().items():
-        tensor.copy_(permute_tensor(symmetry, permutation, name, state[name]))
+        if isinstance(tensor, Tensor):
+            tensor.copy_(permute_tensor(symmetry, permutation, name, state[name]))
     expected = partial(_as_permuted, symmetry, permutation)
     return first_wrong((network, permuted), symmetry, constants, layouts, (images, others), expected)
 

@@ -58,6 +58,8 @@ class _Tracer(fx.Tracer):
         return super().is_leaf_module(module, name) and not isinstance(module, OPENED)
 
     def call_module(self, module: nn.Module, forward: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
+        if reason := _compiled(module):
+            raise TypeError(reason)
         running = self.values is not None and self.values.running
         made_here = not any(module is other for other in self.root.modules())  # as in nn.Softmax(-1)(scores)
         if running or (made_here and not module.state_dict(keep_vars=True)):
@@ -87,6 +89,8 @@ def trace(network: nn.Module, images: Tensor | None = None) -> tuple[fx.Graph, d
 
     Raises InputError if torch.fx cannot trace it, and says where.
     """
+    if reason := _compiled(network):
+        raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {reason}")
     _check_one_input(network)
     try:
         return _traced_by(_Tracer(), network)
@@ -190,6 +194,13 @@ def _alike(output: Any, expected: Tensor) -> bool:
     largest = finite.max().item() if finite.numel() else 0.0
     rounding = torch.finfo(expected.dtype).eps ** 0.5 * largest
     return torch.allclose(output, expected, rtol=0.0, atol=rounding, equal_nan=True)
+
+
+def _compiled(module: nn.Module) -> str:
+    """Why a module has no code of its own to trace; empty where it has."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "torch.jit has compiled it: give the module that it was made of"
+    return "torch.compile has compiled it: give network._orig_mod" if hasattr(module, "_orig_mod") else ""
 
 
 def _check_one_input(network: nn.Module) -> None:

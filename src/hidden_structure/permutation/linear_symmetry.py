@@ -116,4 +116,5 @@ def _check(network: nn.Module, maps: LinearMaps, layouts: NodeLayouts, turned: T
 
 def _fill(network: nn.Module, state: dict[str, Tensor]) -> None:
     for name, tensor in network.state_dict().items():
-        tensor.copy_(state[name])
+        if isinstance(tensor, Tensor):
+            tensor.copy_(state[name])

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils import parametrize
 
 from hidden_structure.frame.arrays import tensor_of
 from hidden_structure.frame.errors import InputError
@@ -47,7 +48,7 @@ def derive_all(network: nn.Module, images: Tensor) -> tuple[Symmetry, NodeLayout
     images = as_taken(network, tensor_of("images", images))
     graph, constants = traced(network, images)
     copy = copy_of(network)  # its forward may change what it holds
-    with evaluation_mode(copy):
+    with evaluation_mode(copy), parametrize.cached():
         tracer = Tracer(bind(copy, graph, constants))
         try:
             tracer.run(images.clone())  # operations may work in place
@@ -55,7 +56,7 @@ def derive_all(network: nn.Module, images: Tensor) -> tuple[Symmetry, NodeLayout
             raise InputError(str(error).partition("\n")[0]) from error
     state = copy.state_dict(keep_vars=True)
     known = {name: tracer.tensors[id(tensor)] for name, tensor in state.items() if id(tensor) in tracer.tensors}
-    kept = {id(tensor) for tensor in state.values()}
+    kept = {id(tensor) for tensor in state.values()} | tracer.computed.keys()
     for identity, labels in tracer.tensors.items():
         if identity not in kept:  # a constant of the graph, which no state dict could carry permuted
             for axis in labels:

@@ -13,6 +13,7 @@ from hidden_structure.permutation import axes, operations, rules
 from hidden_structure.permutation.axes import Axis, Node
 from hidden_structure.permutation.call import Call, name_of
 from hidden_structure.permutation.operations import Labels
+from hidden_structure.permutation.parametrised import Computed, computed_by, normed
 
 
 class Tracer(fx.Interpreter):
@@ -25,6 +26,7 @@ class Tracer(fx.Interpreter):
     are mixed.
     contracted: axes of parameters along which products with activations are summed.
     reasons: of nodes that came to be fixed, the operation at which they did.
+    computed: of every tensor that a layer computed from others, by identity, how.
     """
 
     def __init__(self, module: fx.GraphModule) -> None:
@@ -36,25 +38,30 @@ class Tracer(fx.Interpreter):
         self.joint: list[tuple[list[dict[Any, Axis]], set]] = []
         self.contracted: list[Axis] = []
         self.reasons: dict[Node, str] = {}
+        self.computed: dict[int, Computed] = {}
         self._of_images: set[fx.Node] = set()
 
     def run_node(self, node: fx.Node) -> Any:
         value = super().run_node(node)
         if node.op == "placeholder" or not self._of_images.isdisjoint(node.all_input_nodes):
             self._of_images.add(node)
-        met = len(self.met)
+        met, why = len(self.met), describe(node, self.module)
+        for made in computed_by(self.module.get_submodule(node.target)) if node.op == "call_module" else ():
+            self.computed[id(made.tensor)] = made
+            if made.norm_over is None:
+                why = f"the parametrisation of {node.target}.{made.name}"
         try:
             self.labels[node] = self._label(node, value)
         except (InputError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, InputError) else "its arguments are of an unknown form"
-            what = f"the permutation symmetries of {describe(node, self.module)} cannot be derived"
+            what = f"the permutation symmetries of {why} cannot be derived"
             raise InputError(f"{what}: {reason}") from error
         involved = [self.labels[source] for source in (node, *node.all_input_nodes)]
         involved += [self.tensors[id(tensor)] for tensor in self.met[met:]]
         for axis in operations.flat(involved):
             for found in axes.atoms(axis):
                 if found.fixed:
-                    self.reasons.setdefault(found, describe(node, self.module))
+                    self.reasons.setdefault(found, why)
         return value
 
     def is_constant(self, argument: Any) -> bool:
@@ -63,9 +70,20 @@ class Tracer(fx.Interpreter):
 
     def parameter(self, tensor: Tensor) -> list[Axis]:
         if id(tensor) not in self.tensors:
-            self.tensors[id(tensor)] = [axes.free_axis(size) for size in tensor.shape]
+            made = self.computed.get(id(tensor))
+            self.tensors[id(tensor)] = self._made(made) if made else [axes.free_axis(size) for size in tensor.shape]
             self.met.append(tensor)
         return self.tensors[id(tensor)]
+
+    def _made(self, made: Computed) -> list[Axis]:
+        """Of a tensor that a layer computes from others: only of weight norm it is known how these are permuted."""
+        sources = list(map(self.parameter, made.sources))
+        if made.norm_over is None:
+            for axis in operations.flat(sources):
+                axes.fix(axis)
+            return operations.all_fixed(made.tensor)
+        self.joint.append(([dict(enumerate(sources[1]))], made.norm_over))
+        return normed(*sources, made.norm_over)
 
     def _own(self, tensor: Tensor) -> list[Axis]:
         """Of a tensor of the network that its own code reads.
