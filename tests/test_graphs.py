@@ -613,3 +613,31 @@ def test_a_compiled_network_is_refused_in_one_line(compiled, mend, inside):
     with pytest.raises(InputError, match=rf"cannot be traced by torch\.fx: torch.* has compiled it: {mend}") as caught:
         trace(nn.Sequential(network, nn.ReLU()) if inside else network)
     assert "\n" not in str(caught.value)
+
+
+def over_a_shape(m, x):
+    if x.shape[1] > 0:
+        return m.head(x.flatten(1).expand(2, 3, 4))
+    return x
+
+
+def test_an_error_in_torchs_own_code_names_the_line_of_the_network():
+    with pytest.raises(InputError) as caught:
+        trace(Function(over_a_shape, head=nn.Linear(192, 5)), images_of(2))
+    assert re.search(rf"test_graphs\.py:{over_a_shape.__code__.co_firstlineno + 2}\)$", str(caught.value))
+
+
+def masked_by_hand(m, x):
+    scores = x.flatten(2)
+    count = scores.shape[1]
+    mask = torch.ones(count, count, dtype=torch.bool).triu(1)
+    least = torch.full([], torch.finfo(scores.dtype).min, dtype=scores.dtype)
+    scores = (scores @ scores.transpose(1, 2)).masked_fill(mask, torch.finfo(scores.dtype).min)
+    return m.head(torch.where(mask, least, scores).softmax(-1).flatten(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_type_of_a_tensor_is_known(dtype):
+    network, images = Function(masked_by_hand, head=nn.Linear(9, 5)).to(dtype), images_of(2).to(dtype)
+    graph, constants = traced(network, images)
+    assert torch.equal(bind(network, graph, constants)(images), network(images))

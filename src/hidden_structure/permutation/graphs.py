@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import check_precision, copy_of, precision_of
+from hidden_structure.permutation import sizes
 from hidden_structure.permutation.sizes import Sized, Values, batches, parts
 
 TORCH = str(Path(torch.__file__).parent)
@@ -246,9 +247,9 @@ def _place(tracer: fx.Tracer, error: Exception) -> str:
 
 
 def _written(frames: Iterable[tuple[str, int]]) -> str:
-    """The innermost place, as file:line, that is neither torch's nor this module's."""
+    """The innermost place, as file:line, that is neither torch's nor of tracing."""
     for file, line in frames:
-        if file != __file__ and not file.startswith(TORCH) and Path(file).is_file():
+        if file not in (__file__, sizes.__file__) and not file.startswith(TORCH) and Path(file).is_file():
             path = Path(file)
             return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line}"
     return ""
