@@ -15,6 +15,7 @@ from hidden_structure.permutation import axes, operations, recurrent, reductions
 from hidden_structure.permutation.attention import attention
 from hidden_structure.permutation.axes import Axis
 from hidden_structure.permutation.call import Call
+from hidden_structure.permutation.indexing import gathered, item, narrowed, selected
 from hidden_structure.permutation.operations import Labels
 from hidden_structure.permutation.shaping import (
     REORDERINGS,
@@ -24,8 +25,6 @@ from hidden_structure.permutation.shaping import (
     each_repeated,
     expanded,
     in_order,
-    item,
-    narrowed,
     pixel_shuffle,
     pixel_unshuffle,
     reordered,
@@ -238,6 +237,8 @@ MIXING: dict[str, Rule] = {
     "getitem": item,
     "unbind": sectioned,
     **_named(["select", "narrow"], narrowed),
+    "indexselect": selected,
+    "gather": gathered,
     **_named(["matmul", "bmm", "mm", "imatmul"], product),
     **_named(["addmm", "baddbmm"], product_added),
     "scaleddotproductattention": dot_product_attention,

@@ -61,6 +61,7 @@ def derive_all(network: nn.Module, images: Tensor) -> tuple[Symmetry, NodeLayout
         if identity not in kept:  # a constant of the graph, which no state dict could carry permuted
             for axis in labels:
                 axes.fix(axis)
+    tracer.fix_left_over()
     _drop_lost_parents(tracer)
     symmetry, layouts = _named(known, tracer, graph, constants)
     _refuse_shared_memory(network, symmetry)

@@ -25,6 +25,7 @@ class Tracer(fx.Interpreter):
     joint: of every operation its operands' axes by what they run along together, and along which of these keys entries
     are mixed.
     contracted: axes of parameters along which products with activations are summed.
+    taken: by slices, and what each of them left over.
     reasons: of nodes that came to be fixed, the operation at which they did.
     computed: of every tensor that a layer computed from others, by identity, how.
     """
@@ -37,6 +38,7 @@ class Tracer(fx.Interpreter):
         self.readings: list[tuple[str, int, Axis, tuple[str, str] | None]] = []
         self.joint: list[tuple[list[dict[Any, Axis]], set]] = []
         self.contracted: list[Axis] = []
+        self.taken: list[tuple[Axis, Axis]] = []
         self.reasons: dict[Node, str] = {}
         self.computed: dict[int, Computed] = {}
         self._of_images: set[fx.Node] = set()
@@ -63,6 +65,16 @@ class Tracer(fx.Interpreter):
                 if found.fixed:
                     self.reasons.setdefault(found, why)
         return value
+
+    def fix_left_over(self) -> None:
+        """What slices leave over and nothing else reads stays in place: so do rows of a table for more steps."""
+        axes_read = [taken for taken, _ in self.taken] + [axis for _, _, axis, _ in self.readings]
+        read = {node for axis in axes_read for node in axes.atoms(axis)}
+        for _, left in self.taken:
+            for node in axes.atoms(left):
+                if node not in read:
+                    node.fixed = True
+                    self.reasons.setdefault(node, "no part in the forward pass")
 
     def is_constant(self, argument: Any) -> bool:
         """Whether an argument is the same for all images."""
