@@ -19,6 +19,7 @@ from hidden_structure.connectivity.line import Repair, State
 from hidden_structure.connectivity.read_elsewhere import refuse_read_elsewhere
 from hidden_structure.connectivity.unit_statistics import (
     FEW,
+    TRANSPOSED,
     Units,
     mean_statistics,
     observe,
@@ -125,7 +126,7 @@ def rescale_to(network: nn.Module, batches: Iterable[Tensor], targets: Units) ->
         for name, found in statistics.items():
             layer = layers[name]
             scale, shift = (part.to(layer.weight) for part in _correction(layer, found, targets[name]))
-            writers.append(writer(layer, "weight", scale.view(-1, *[1] * (layer.weight.dim() - 1))))
+            writers.append(writer(layer, "weight", _for_weight(layer, scale)))
             if layer.bias is not None:
                 writers.append(writer(layer, "bias", scale, shift))
             if None in writers:
@@ -240,6 +241,16 @@ def _refuse_shared_memory(network: nn.Module, changed: set[int], change: str) ->
                 f"{one} and {other} share memory, and REPAIR would {change} it for both: give each its own, as in "
                 f"network.{other} = network.{other}.clone()"
             )
+
+
+def _for_weight(layer: nn.Module, scale: Tensor) -> Tensor:
+    """A number a unit, in a shape that goes with the layer's weight; units of a transposed convolution lie along the
+    second axis of that, those of each group beside each other."""
+    beyond = [1] * (layer.weight.dim() - 2)
+    if not isinstance(layer, TRANSPOSED):
+        return scale.view(-1, 1, *beyond)
+    inputs = len(layer.weight) // layer.groups
+    return scale.view(layer.groups, 1, -1).expand(-1, inputs, -1).reshape(len(layer.weight), -1, *beyond)
 
 
 def _correction(
