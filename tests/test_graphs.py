@@ -544,6 +544,13 @@ def test_every_operation_knows_its_line():
     assert all("test_graphs.py:" in source for source in sources)
 
 
+def test_a_network_without_code_of_its_own_names_no_line():
+    graph, _ = trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 5)))
+    assert not any(node.meta["source"] for node in graph.nodes)
+    with pytest.raises(InputError, match=r"torch\.fx: [^(]*$"):
+        trace(nn.Sequential(torch.compile(nn.Linear(192, 5))))
+
+
 def looping(m, x):
     """Numbers that the code needs: a length, a loop over steps, types, and a tensor as long as the sequence."""
     assert x.shape[1] <= 8, "too long"
@@ -601,7 +608,7 @@ def perceptron():
 COMPILED = {
     "torch.jit.trace": (lambda network: torch.jit.trace(network, images_of(2)), "give the module that it was made of"),
     "torch.jit.script": (torch.jit.script, "give the module that it was made of"),
-    "torch.compile": (torch.compile, r"give network\._orig_mod"),
+    "torch.compile": (torch.compile, r"give network(\.0)?\._orig_mod"),
 }
 
 
@@ -609,8 +616,10 @@ COMPILED = {
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize(("compiled", "mend"), COMPILED.values(), ids=COMPILED)
 def test_a_compiled_network_is_refused_in_one_line(compiled, mend, inside):
-    network = compiled(perceptron())
-    with pytest.raises(InputError, match=rf"cannot be traced by torch\.fx: torch.* has compiled it: {mend}") as caught:
+    network, name = compiled(perceptron()), "network.0" if inside else "network"
+    with pytest.raises(
+        InputError, match=rf"cannot be traced by torch\.fx: torch.* has compiled {name}: {mend}"
+    ) as caught:
         trace(nn.Sequential(network, nn.ReLU()) if inside else network)
     assert "\n" not in str(caught.value)
 

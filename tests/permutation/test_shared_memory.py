@@ -58,9 +58,9 @@ SHARING = {
     "by data": (
         by_data,
         None,
-        r"^b\.weight and c\.weight share memory but are two, .* assign network\.c\.weight = network\.b\.weight",
+        r"^b\.weight and c\.weight share memory but are two, .*: assign one to the other, c\.weight = b\.weight$",
     ),
-    "turned": (turned, None, r"^b\.weight and c\.weight share memory but are two"),
+    "turned": (turned, None, r"^b\.weight and c\.weight share memory but are two, .*: read b\.weight in place"),
     "in part": (in_part, None, r"^b\.weight and c\.weight share memory but are two"),
     "in a buffer": (in_a_buffer, lambda m: m.scales, r"^b\.bias and scales share memory but are two"),
 }

@@ -238,8 +238,7 @@ def _refuse_shared_memory(network: nn.Module, changed: set[int], change: str) ->
     for one, other in overlapping(tensors):
         if changed & {id(tensors[one]), id(tensors[other])}:
             raise InputError(
-                f"{one} and {other} share memory, and REPAIR would {change} it for both: give each its own, as in "
-                f"network.{other} = network.{other}.clone()"
+                f"{one} and {other} share memory, and REPAIR would {change} them for both: give each its own"
             )
 
 

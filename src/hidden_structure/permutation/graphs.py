@@ -47,7 +47,9 @@ class _Tracer(fx.Tracer):
 
     def create_node(self, *arguments: Any, **options: Any) -> fx.Node:
         node = super().create_node(*arguments, **options)
-        node.meta["source"] = _written((frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None))
+        node.meta["source"] = _written(
+            (frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_stack(None)
+        )
         if self.values is not None and node.op != "output":
             self.values.add(node, self.root)
         return node
@@ -59,8 +61,8 @@ class _Tracer(fx.Tracer):
         return super().is_leaf_module(module, name) and not isinstance(module, OPENED)
 
     def call_module(self, module: nn.Module, forward: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
-        if reason := _compiled(module):
-            raise TypeError(reason)
+        if _compiled(module, "it"):
+            raise TypeError(_compiled(module, f"network.{self.path_of_module(module)}"))
         running = self.values is not None and self.values.running
         made_here = not any(module is other for other in self.root.modules())  # as in nn.Softmax(-1)(scores)
         if running or (made_here and not module.state_dict(keep_vars=True)):
@@ -90,7 +92,7 @@ def trace(network: nn.Module, images: Tensor | None = None) -> tuple[fx.Graph, d
 
     Raises InputError if torch.fx cannot trace it, and says where.
     """
-    if reason := _compiled(network):
+    if reason := _compiled(network, "network"):
         raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {reason}")
     _check_one_input(network)
     try:
@@ -197,11 +199,11 @@ def _alike(output: Any, expected: Tensor) -> bool:
     return torch.allclose(output, expected, rtol=0.0, atol=rounding, equal_nan=True)
 
 
-def _compiled(module: nn.Module) -> str:
+def _compiled(module: nn.Module, name: str) -> str:
     """Why a module has no code of its own to trace; empty where it has."""
     if isinstance(module, torch.jit.ScriptModule):
-        return "torch.jit has compiled it: give the module that it was made of"
-    return "torch.compile has compiled it: give network._orig_mod" if hasattr(module, "_orig_mod") else ""
+        return f"torch.jit has compiled {name}: give the module that it was made of"
+    return f"torch.compile has compiled {name}: give {name}._orig_mod" if hasattr(module, "_orig_mod") else ""
 
 
 def _check_one_input(network: nn.Module) -> None:
@@ -241,14 +243,19 @@ def _place(tracer: fx.Tracer, error: Exception) -> str:
     """The submodule, and the line of the network's own code, in which tracing failed."""
     modules = [f"in {path}" for path, _ in list(tracer.module_stack.values())[-1:] if path]
     frames = reversed(traceback.extract_tb(error.__traceback__))
-    line = _written((frame.filename, frame.lineno) for frame in frames)
+    line = _written((frame.filename, frame.lineno, frame.name) for frame in frames)
     found = ", ".join([*modules, *([f"at {line}"] if line else [])])
     return f" ({found})" if found else ""
 
 
-def _written(frames: Iterable[tuple[str, int]]) -> str:
-    """The innermost place, as file:line, that is neither torch's nor of tracing."""
-    for file, line in frames:
+def _written(frames: Iterable[tuple[str, int, str]]) -> str:
+    """The innermost place, as file:line, that is neither torch's nor of tracing; none of what asks for a trace.
+
+    frames: file, line and function, the innermost first.
+    """
+    for file, line, function in frames:
+        if (file, function) == (__file__, _traced_by.__name__):
+            break
         if file not in (__file__, sizes.__file__) and not file.startswith(TORCH) and Path(file).is_file():
             path = Path(file)
             return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line}"

@@ -77,14 +77,10 @@ def _refuse_shared_memory(network: nn.Module, symmetry: Symmetry) -> None:
         layouts = [symmetry.layouts.get(name) for name in (one, other)]
         if layouts == [None, None] or (layouts[0] == layouts[1] and own[one].data_ptr() == own[other].data_ptr()):
             continue  # neither is permuted, or both alike
-        constant = other in symmetry.constants
-        what, mend = (
-            ("a constant of its code", "") if constant else (other, f"assign network.{other} = network.{one}, or ")
-        )
-        raise InputError(
-            f"{one} and {what} share memory but are two, and a permutation of one would change both: {mend}"
-            f"read {one} in place of both"
-        )
+        what = "a constant of its code" if other in symmetry.constants else other
+        alike = other in own and own[one].shape == own[other].shape and own[one].stride() == own[other].stride()
+        mend = f"assign one to the other, {other} = {one}" if alike else f"read {one} in place of both"
+        raise InputError(f"{one} and {what} share memory but are two, and permutations would change both: {mend}")
 
 
 def _drop_lost_parents(tracer: Tracer) -> None:
