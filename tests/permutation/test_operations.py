@@ -38,6 +38,13 @@ def test_units_of_convolutions_move(operation):
     assert sizes(check(network, tensors(*IMAGES))) == [5, 6]
 
 
+@pytest.mark.parametrize("turned", [lambda w: w.T, lambda w: w.mT, lambda w: w.t(), lambda w: w[None].mT[0]])
+def test_a_matrix_may_be_turned(turned):
+    layers = {"a": nn.Parameter(torch.zeros(6, 12)), "b": nn.Parameter(torch.zeros(6, 12)), "head": nn.Linear(6, 3)}
+    network = Function(lambda m, x: m.head((x @ turned(m.a)).relu() @ m.b @ turned(m.a)), **layers)
+    assert 6 in sizes(check(network, tensors(3, 12)))
+
+
 def masked_scores(mask):
     def forward(m, x):
         q, k, v = (part.view(*x.shape[:2], 3, 4).transpose(1, 2) for part in m.qkv(x).chunk(3, -1))

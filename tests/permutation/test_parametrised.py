@@ -8,6 +8,7 @@ from test_symmetry import Function, check, randomise, sizes, tensors
 from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
+from hidden_structure.frame.errors import InputError
 from hidden_structure.permutation.coverage import kept_in_place, movable_share, summary
 from hidden_structure.permutation.linear_symmetry import derive_maps
 from hidden_structure.permutation.symmetry import derive
@@ -51,6 +52,34 @@ def test_weight_norm_of_convolutions_in_groups(normed):
 def test_weight_norm_of_transposed_convolutions(normed):
     layers = {"a": normed(nn.Conv2d(3, 6, 1)), "b": normed(nn.ConvTranspose2d(6, 4, 2), dim=1), "c": nn.Linear(4, 3)}
     assert sizes(check(Function(lambda m, x: m.c(m.b(m.a(x).relu()).relu().mean((2, 3))), **layers))) == [4, 6]
+
+
+def test_weight_norm_that_the_networks_own_code_reads():
+    layers = {"first": parametrizations.weight_norm(nn.Linear(192, 6)), "second": nn.Linear(6, 4)}
+    network = Function(lambda m, x: m.second((x.flatten(1) @ m.first.weight.T).relu()), **layers)
+    assert sizes(check(network)) == [6]
+    layers = {"first": parametrizations.orthogonal(nn.Linear(192, 6)), "second": nn.Linear(6, 4)}
+    symmetry = derive(Function(network.function, **layers), torch.randn(3, 3, 8, 8))
+    assert not symmetry.groups
+    assert symmetry.stays["first.parametrizations.weight.original"] == ("the parametrisation of first.weight",)
+
+
+@pytest.mark.parametrize("part", ["in_proj_weight", "out_proj"])
+def test_weight_norm_of_attention(part):
+    layer = nn.MultiheadAttention(12, 3, batch_first=True)
+    parametrizations.weight_norm(*([layer, part] if part == "in_proj_weight" else [layer.out_proj]))
+    layers = {"a": nn.Linear(6, 12), "layer": layer, "head": nn.Linear(12, 3)}
+    network = Function(lambda m, x: m.head(m.layer(*[m.a(x)] * 3)[0].mean(1)), **layers)
+    assert sizes(check(network, tensors(3, 5, 6))) == [3, 4, 4, 12, 12]
+
+
+def test_a_layer_that_is_not_understood_is_refused_by_its_name():
+    layers = {"first": nn.Linear(192, 6), "second": parametrizations.weight_norm(nn.Bilinear(6, 6, 4))}
+    network = Function(lambda m, x: m.second(m.first(x.flatten(1)), m.first(x.flatten(1))), **layers)
+    with pytest.raises(
+        InputError, match=r"^the permutation symmetries of node second \(ParametrizedBilinear, in second"
+    ):
+        derive(network, torch.randn(3, 3, 8, 8))
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])

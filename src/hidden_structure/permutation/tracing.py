@@ -48,15 +48,15 @@ class Tracer(fx.Interpreter):
         if node.op == "placeholder" or not self._of_images.isdisjoint(node.all_input_nodes):
             self._of_images.add(node)
         met, why = len(self.met), describe(node, self.module)
-        for made in computed_by(self.module.get_submodule(node.target)) if node.op == "call_module" else ():
-            self.computed[id(made.tensor)] = made
-            if made.norm_over is None:
-                why = f"the parametrisation of {node.target}.{made.name}"
+        if node.op == "call_module":
+            for made in computed_by(self.module.get_submodule(node.target), node.target, value):
+                self.computed[id(made.tensor)] = made
+                why = f"the parametrisation of {made.name}" if made.norm_over is None else why
         try:
             self.labels[node] = self._label(node, value)
         except (InputError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, InputError) else "its arguments are of an unknown form"
-            what = f"the permutation symmetries of {why} cannot be derived"
+            what = f"the permutation symmetries of {describe(node, self.module)} cannot be derived"
             raise InputError(f"{what}: {reason}") from error
         involved = [self.labels[source] for source in (node, *node.all_input_nodes)]
         involved += [self.tensors[id(tensor)] for tensor in self.met[met:]]
@@ -121,6 +121,8 @@ class Tracer(fx.Interpreter):
         if not _tensors(value):
             return None
         module = self.module.get_submodule(node.target) if node.op == "call_module" else None
+        if id(value) in self.computed:
+            return self.parameter(value)
         return rules.label(Call(self, node, module, name_of(node, module), value))
 
 
