@@ -1,8 +1,10 @@
 """Parameters that share memory without being one: permuting the one would change the other."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.testing._internal.two_tensor import TwoTensor
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.weights import overlapping
@@ -87,6 +89,12 @@ def interleaved(m):
     m.b.weight.data, m.c.weight.data = flat[..., 0], flat[..., 1]
 
 
+def alike(m):
+    """Two that are permuted in the same way: what loading writes twice is the same."""
+    m.one = nn.Parameter(torch.randn(6, dtype=m.a.weight.dtype))
+    m.two = nn.Parameter(m.one.data)
+
+
 def tables(m):
     """What stays in place may share its memory: masks of many layers are often one."""
     table = torch.randn(4, 6)
@@ -94,9 +102,23 @@ def tables(m):
         layer.register_buffer("table", table[:])
 
 
-@pytest.mark.parametrize("share", [one, beside, interleaved, tables])
-def test_others_are_loaded_permuted_with_the_function_they_had(share):
-    network, images = Layers(share), torch.randn(4, 6, dtype=torch.float64)
+def constants(m):
+    m.constants = torch.ones(6, dtype=torch.float64).split([2, 4]) * 2
+
+
+OTHERS = {
+    "one": (one, None),
+    "beside": (beside, None),
+    "interleaved": (interleaved, None),
+    "alike": (alike, lambda m: m.one + m.two),
+    "tables": (tables, None),
+    "constants": (constants, lambda m: m.constants[0].sum() + m.constants[2].sum()),
+}
+
+
+@pytest.mark.parametrize(("share", "read"), OTHERS.values(), ids=OTHERS)
+def test_others_are_loaded_permuted_with_the_function_they_had(share, read):
+    network, images = Layers(share, read), torch.randn(4, 6, dtype=torch.float64)
     symmetry = derive(network, images)
     before = network(images)
     network.load_state_dict(apply(symmetry, draw(symmetry, torch_generator("draw")), network.state_dict()))
@@ -110,4 +132,19 @@ def test_tensors_without_memory_share_none():
         **{name: torch.zeros(3).to_sparse() for name in "ef"},
     }
     assert not list(overlapping(tensors))
+    assert not list(overlapping({name: TwoTensor(torch.zeros(3), torch.zeros(3)) for name in "ab"}))
     assert list(overlapping({"a": torch.zeros(4), **{name: torch.ones(1).expand(4) for name in "bc"}})) == []
+
+
+def test_memory_may_be_shared_in_many_ways():
+    array = np.zeros(12, dtype=np.float32)
+    whole, part = torch.from_numpy(array), torch.from_numpy(array[5:])
+    assert list(overlapping({"whole": whole, "part": part})) == [("whole", "part")]
+    assert list(overlapping({"part": part, "start": whole[:6], "end": whole[7:]})) == [
+        ("part", "start"),
+        ("part", "end"),
+    ]
+    assert not list(overlapping({"start": whole[:6], "end": whole[6:]}))
+    assert list(overlapping({"bits": whole.view(torch.int32), "halves": whole.view(torch.int16)}))
+    assert not list(overlapping({"even": whole[::2], "odd": whole[1::2]}))
+    assert not list(overlapping({"one": whole, "again": whole}))

@@ -116,31 +116,43 @@ def overlapping(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
     names = {id(tensor): name for name, tensor in reversed(tensors.items())}  # the first one of each tensor
     found = defaultdict(list)
     for name in names.values():
-        tensor = tensors[name]
-        if tensor.layout == torch.strided and not tensor.is_meta and tensor.numel():
-            steps = zip(tensor.shape, tensor.stride(), strict=True)
-            start, entries = tensor.storage_offset(), 1 + sum((size - 1) * stride for size, stride in steps)
-            place = (start * tensor.itemsize, (start + entries) * tensor.itemsize, name)
-            found[tensor.device, tensor.untyped_storage().data_ptr()].append(place)
+        if (place := _memory(tensors[name])) is not None:
+            found[tensors[name].device].append((*place, name))
     for places in map(sorted, found.values()):
-        while places:
-            _, end, one = places.pop(0)
-            for start, _, other in places:
+        for index, (_, end, one) in enumerate(places):
+            for later in range(index + 1, len(places)):
+                start, _, other = places[later]
                 if start >= end:
                     break
                 if _meet(tensors[one], tensors[other]):
                     yield tuple(name for name in tensors if name in (one, other))
 
 
+def _memory(tensor: Tensor) -> tuple[int, int] | None:
+    """The addresses of a tensor's first byte and behind its last; None where it has no memory of its own."""
+    if tensor.layout != torch.strided or tensor.is_meta or not tensor.numel():
+        return None
+    start = tensor.data_ptr()
+    if not start:  # of what is made of other tensors
+        return None
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return start, start + tensor.itemsize * (1 + sum((size - 1) * stride for size, stride in steps))
+
+
 def _meet(one: Tensor, other: Tensor) -> bool:
-    """Whether tensors of one storage have an entry in common: columns of one matrix have none."""
-    if one.itemsize != other.itemsize:
+    """Whether tensors whose memory overlaps have an entry in common: columns of one matrix have none."""
+    places = [_memory(tensor) for tensor in (one, other)]
+    start, size = min(place[0] for place in places), one.itemsize
+    if size != other.itemsize or any((place[0] - start) % size for place in places):
         return True
-    taken = torch.zeros(one.untyped_storage().nbytes() // one.itemsize, dtype=torch.bool)
-    entries = torch.arange(len(taken))
-    places = [entries.as_strided(own.shape, own.stride(), own.storage_offset()).flatten() for own in (one, other)]
-    taken[places[0]] = True
-    return bool(taken[places[1]].any())
+    entries = torch.arange((max(place[1] for place in places) - start) // size)
+    first, second = (
+        entries.as_strided(tensor.shape, tensor.stride(), (place[0] - start) // size).flatten()
+        for tensor, place in zip((one, other), places, strict=True)
+    )
+    taken = torch.zeros(len(entries), dtype=torch.bool)
+    taken[first] = True
+    return bool(taken[second].any())
 
 
 def computed(layer: nn.Module, name: str) -> Tensor:

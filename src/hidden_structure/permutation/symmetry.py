@@ -74,11 +74,16 @@ def _refuse_shared_memory(network: nn.Module, symmetry: Symmetry) -> None:
     own = dict(chain(network.named_parameters(), network.named_buffers()))
     own |= {name: tensor for name, tensor in read_by(symmetry.graph, network).items() if name not in own}
     for one, other in overlapping(own | symmetry.constants):
+        first, second = own.get(one), own.get(other)
+        alike = (
+            first is not None
+            and second is not None
+            and (first.shape, first.stride()) == (second.shape, second.stride())
+        )
         layouts = [symmetry.layouts.get(name) for name in (one, other)]
-        if layouts == [None, None] or (layouts[0] == layouts[1] and own[one].data_ptr() == own[other].data_ptr()):
-            continue  # neither is permuted, or both alike
-        what = "a constant of its code" if other in symmetry.constants else other
-        alike = other in own and own[one].shape == own[other].shape and own[one].stride() == own[other].stride()
+        if layouts == [None, None] or (alike and layouts[0] == layouts[1] and first.data_ptr() == second.data_ptr()):
+            continue  # neither is permuted, or both in the same way
+        what = "a constant of its code" if second is None else other
         mend = f"assign one to the other, {other} = {one}" if alike else f"read {one} in place of both"
         raise InputError(f"{one} and {what} share memory but are two, and permutations would change both: {mend}")
 
