@@ -155,6 +155,24 @@ def test_units_move_where_one_step_is_taken(way):
     assert sizes(last_by(way)()) == [7, 8]
 
 
+LISTS = {
+    "a list of channels": lambda x: x[:, [2, 1, 0]],
+    "lists of places": lambda x: x[:, :, [0, 2, 4], [1, 1, 5]][..., None],
+    "a mask of places": lambda x: x[:, :, torch.arange(64).view(8, 8) % 3 == 0][..., None],
+    "a list and a slice": lambda x: x[:, :, [1, 2], :5],
+    "lists apart": lambda x: x[:, [2, 1, 0], :, [3, 1, 2]][:, :, :, None],
+}
+
+
+@pytest.mark.parametrize("way", LISTS.values(), ids=LISTS)
+def test_images_may_be_indexed_in_any_way(way):
+    network = Function(
+        lambda m, x: m.head(m.a(way(x).flatten(2).mean(2)).relu()), a=nn.LazyLinear(6), head=nn.Linear(6, 3)
+    )
+    network(tensors(3, 3, 8, 8).float())
+    assert sizes(check(network)) == [6]
+
+
 def test_units_that_are_looked_up_stay():
     def by_indices(m, x):
         return m.head(m.a(x)[:, torch.tensor([3, 1])] + m.a(x).index_select(1, torch.tensor([0, 1])))

@@ -62,10 +62,8 @@ def check_is_state(state: Any, names: Iterable[str] = ()) -> None:
 def refuse_not_finite(*states: Mapping[str, Tensor]) -> None:
     """Raises InputError, which names the tensor, if one holds NaN or infinity."""
     for state in states:
-        tensors = {
-            name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)
-        }  # some modules keep more
-        if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        tensors = [(name, tensor) for name, tensor in state.items() if isinstance(tensor, Tensor)]  # some hold more
+        if broken := [name for name, tensor in tensors if not tensor.isfinite().all()]:
             raise InputError(f"{broken[0]} of the networks holds NaN or infinity: did a training diverge?")
 
 

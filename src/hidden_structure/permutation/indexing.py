@@ -85,9 +85,11 @@ def _section(call: Call, axis: Axis, entries: range) -> Axis:
 
 
 def _looked_up(call: Call, labels: list[Axis], indices: list) -> Labels:
-    """Entries of a table, by tensors of integers along some dimensions."""
+    """Entries of a table, by tensors or lists of integers along some dimensions."""
+    indices = [torch.tensor(item) if isinstance(item, list) else item for item in indices]
     tensors = [item for item in indices if isinstance(item, Tensor)]
-    if any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors) or any(item is None for item in indices):
+    known = tensors and all(tensor.dtype not in (torch.bool, torch.uint8) for tensor in tensors)
+    if not known or any(item is None for item in indices):
         return call.unknown()
     spelled = spelled_out(indices, len(labels))
     places = [place for place, item in enumerate(spelled) if isinstance(item, Tensor)]
