@@ -148,7 +148,8 @@ def _put_back(network: nn.Module) -> Iterator[None]:
     finally:
         for value, before in kept:
             value.clear()
-            value.extend(before) if isinstance(value, list | deque) else value.update(before)
+            put = value.extend if isinstance(value, list | deque) else value.update
+            put(before)
 
 
 @torch.no_grad()
@@ -203,7 +204,8 @@ def _compiled(module: nn.Module, name: str) -> str:
     """Why a module has no code of its own to trace; empty where it has."""
     if isinstance(module, torch.jit.ScriptModule):
         return f"torch.jit has compiled {name}: give the module that it was made of"
-    return f"torch.compile has compiled {name}: give {name}._orig_mod" if hasattr(module, "_orig_mod") else ""
+    made_by_compile = type(module).__name__ == "OptimizedModule"
+    return f"torch.compile has compiled {name}: give {name}._orig_mod" if made_by_compile else ""
 
 
 def _check_one_input(network: nn.Module) -> None:
