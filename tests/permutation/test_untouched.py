@@ -12,9 +12,12 @@ from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.weights import load_state
 from hidden_structure.permutation.coverage import movable_share
 from hidden_structure.permutation.graphs import trace
+from hidden_structure.permutation.linear_matching import match_maps
 from hidden_structure.permutation.linear_symmetry import derive_maps
 from hidden_structure.permutation.permuting import apply, draw
+from hidden_structure.permutation.planted import plant
 from hidden_structure.permutation.symmetry import derive
+from hidden_structure.permutation.weight_matching import match_weights
 from hidden_structure.seeding import torch_generator
 
 
@@ -156,6 +159,19 @@ def test_a_state_may_hold_more_than_tensors(derived):
     images, before = torch.randn(4, 12), copy.deepcopy(network)
     load_state(network, permuted)
     torch.testing.assert_close(network(images), before(images))
+
+
+def test_networks_whose_states_hold_more_than_tensors_are_matched():
+    network, images = nn.Sequential(Counted(12, 6), nn.Linear(6, 3)), torch.randn(4, 12)
+    other = plant(derive(network, images), network, torch_generator("planted"))[0]
+    aligned = match_maps(
+        derive_maps(network, images), network.state_dict(), other.state_dict(), torch_generator("match")
+    )
+    assert aligned.after >= aligned.permuted
+    symmetry = derive(network, images)
+    matched = match_weights(symmetry, network.state_dict(), other.state_dict(), torch_generator("match"), 1)
+    load_state(other, apply(symmetry, matched.permutation, other.state_dict()))
+    assert torch.equal(other[0].weight, network[0].weight)
 
 
 @pytest.mark.parametrize("layer", [nn.LazyLinear, nn.LazyBatchNorm1d])
