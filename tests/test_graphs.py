@@ -544,6 +544,13 @@ def test_every_operation_knows_its_line():
     assert all("test_graphs.py:" in source for source in sources)
 
 
+def test_a_network_without_code_of_its_own_names_no_line():
+    graph, _ = trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 5)))
+    assert not any(node.meta["source"] for node in graph.nodes)
+    with pytest.raises(InputError, match=r"torch\.fx: [^(]*$"):
+        trace(nn.Sequential(torch.compile(nn.Linear(192, 5))))
+
+
 def looping(m, x):
     """Numbers that the code needs: a length, a loop over steps, types, and a tensor as long as the sequence."""
     assert x.shape[1] <= 8, "too long"
@@ -592,3 +599,54 @@ def test_layers_of_a_transformer_are_in_step():
     in_step = InStep(networks, images_of(2))
     names = [in_step.names[node] for node in in_step.nodes if node.op == "call_module"]
     assert [name for name in names if "attn" in name] == ["layers.layers.0.self_attn", "layers.layers.1.self_attn"]
+
+
+def perceptron():
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+COMPILED = {
+    "torch.jit.trace": (lambda network: torch.jit.trace(network, images_of(2)), "give the module that it was made of"),
+    "torch.jit.script": (torch.jit.script, "give the module that it was made of"),
+    "torch.compile": (torch.compile, r"give network(\.0)?\._orig_mod"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(("compiled", "mend"), COMPILED.values(), ids=COMPILED)
+def test_a_compiled_network_is_refused_in_one_line(compiled, mend, inside):
+    network, name = compiled(perceptron()), "network.0" if inside else "network"
+    with pytest.raises(
+        InputError, match=rf"cannot be traced by torch\.fx: torch.* has compiled {name}: {mend}"
+    ) as caught:
+        trace(nn.Sequential(network, nn.ReLU()) if inside else network)
+    assert "\n" not in str(caught.value)
+
+
+def over_a_shape(m, x):
+    if x.shape[1] > 0:
+        return m.head(x.flatten(1).expand(2, 3, 4))
+    return x
+
+
+def test_an_error_in_torchs_own_code_names_the_line_of_the_network():
+    with pytest.raises(InputError) as caught:
+        trace(Function(over_a_shape, head=nn.Linear(192, 5)), images_of(2))
+    assert re.search(rf"test_graphs\.py:{over_a_shape.__code__.co_firstlineno + 2}\)$", str(caught.value))
+
+
+def masked_by_hand(m, x):
+    scores = x.flatten(2)
+    count = scores.shape[1]
+    mask = torch.ones(count, count, dtype=torch.bool).triu(1)
+    least = torch.full([], torch.finfo(scores.dtype).min, dtype=scores.dtype)
+    scores = (scores @ scores.transpose(1, 2)).masked_fill(mask, torch.finfo(scores.dtype).min)
+    return m.head(torch.where(mask, least, scores).softmax(-1).flatten(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_type_of_a_tensor_is_known(dtype):
+    network, images = Function(masked_by_hand, head=nn.Linear(9, 5)).to(dtype), images_of(2).to(dtype)
+    graph, constants = traced(network, images)
+    assert torch.equal(bind(network, graph, constants)(images), network(images))

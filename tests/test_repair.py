@@ -170,6 +170,26 @@ def test_every_unit_of_the_middle_gets_the_statistics_asked_for(shape):
         assert (before[name][1] - std).abs().max() > 1e-3  # there was something to repair
 
 
+@pytest.mark.parametrize("how", [nn.Identity(), parametrizations.weight_norm], ids=["plain", "weight_norm"])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_units_of_transposed_convolutions_get_the_statistics_asked_for(groups, how):
+    networks = []
+    for seed in range(3):
+        with seeding.global_seed("initialisation", seed):
+            up = nn.ConvTranspose2d(6, 12, 3, stride=2, groups=groups)
+            layers = nn.Conv2d(3, 6, 3), nn.ReLU(), how(up), nn.ReLU(), nn.ConvTranspose2d(12, 2, 2, bias=False)
+            networks.append(nn.Sequential(*layers, nn.Flatten(), nn.Linear(2 * 14 * 14, 5)).double().eval())
+    images = images_of(20)
+    units = [unit_statistics(network, [images]) for network in networks[:2]]
+    assert units[0].keys() == {"0", "2", "4"}
+    rescale(networks[2], [images], *units, 0.25)
+    found = unit_statistics(networks[2], [images])
+    for name, values in found.items():
+        for value, start, end in zip(values, units[0][name], units[1][name], strict=True):
+            if name != "4" or value is values[1]:  # without a bias the mean stays
+                torch.testing.assert_close(value, torch.lerp(start, end, 0.25))
+
+
 def test_several_batches_repair_nearly_as_one_does():
     ends, images = (network_of(0), network_of(1)), images_of(600)
     units = [unit_statistics(end, [images]) for end in ends]
@@ -312,6 +332,27 @@ def test_what_one_scale_cannot_repair_is_refused(twice, reason):
     with pytest.raises(InputError, match=reason):
         rescale(network, [images], units, units, 0.5)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+@torch.no_grad()
+def test_layers_that_share_memory_are_refused():
+    """They are two parameters, and yet one scale would be for both."""
+    network, images = Tied(False), images_of(10)
+    network.second.weight = nn.Parameter(network.first.weight.data)
+    units = unit_statistics(network, [images])
+    before = copy_of(network.state_dict())
+    with pytest.raises(InputError, match=r"^first\.weight and second\.weight share memory"):
+        rescale(network, [images], units, units, 0.5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    network.second.weight = nn.Parameter(network.first.weight.clone())
+    rescale(network, [images], units, units, 0.5)
+
+
+def test_norms_whose_statistics_share_memory_are_refused():
+    network = Norms()
+    network.second.running_mean = network.first.running_mean.detach()
+    with pytest.raises(InputError, match=r"^first\.running_mean and second\.running_mean share memory"):
+        recompute_batch_norm(network, [images_of(10)])
 
 
 class ReadElsewhere(nn.Module):

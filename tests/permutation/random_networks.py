@@ -243,8 +243,18 @@ def cut(d: Drawing, shape: Shape):
             lambda v: F.glu(v[-1], dim + 1),
             lambda v: v[-1].chunk(2, dim + 1)[0] * v[-1].chunk(2, dim + 1)[1].relu(),
             lambda v: v[-1].chunk(2, dim + 1)[0] + v[-1].chunk(2, dim + 1)[1],
+            lambda v: v[-1].narrow(dim + 1, 0, half[dim]) * v[-1].narrow(dim + 1, half[dim], half[dim]).sigmoid(),
+            lambda v: v[-1].narrow(dim + 1, 0, half[dim]) - v[-1].narrow(dim + 1, shape[dim] - at, at).mean(),
         ]
         return d.pick(ways), half
+    if not d.below(4):
+        whole, part = (slice(None),) * (dim + 1), (*shape[:dim], at, *shape[dim + 1 :])
+        ways = [
+            lambda v: v[-1][*whole, :at],
+            lambda v: v[-1][*whole, -at:],
+            lambda v: v[-1][*whole, :at] + v[-1][*whole, -at:],  # which may overlap
+        ]
+        return d.pick(ways), part
     ways = [  # in another order
         lambda v: torch.cat([v[-1].split([at, shape[dim] - at], dim + 1)[part] for part in (1, 0)], dim + 1),
         lambda v: torch.cat([v[-1].narrow(dim + 1, at, shape[dim] - at), v[-1].narrow(dim + 1, 0, at)], dim + 1),

@@ -83,9 +83,13 @@ EXAMPLES = {
     "softmax": (lambda m, v: v.softmax(2), {}),
     "logsoftmax": (lambda m, v: F.log_softmax(v, 2), {}),
     "softmin": (lambda m, v: m.layer(v), {"layer": nn.Softmin(2)}),
+    "softmax2d": (lambda m, v: m.layer(v.transpose(1, 2)[:, :, None]), {"layer": nn.Softmax2d()}),
     "normalize": (lambda m, v: F.normalize(v, dim=2), {}),
     **{name: reduction(name) for name in rules.REDUCTIONS},
-    **{name: (lambda m, v, name=name: v - getattr(v, name)(2, keepdim=True)[0], {}) for name in ("max", "min")},
+    **{
+        name: (lambda m, v, name=name: v - getattr(v, name)(2, keepdim=True)[0], {})
+        for name in ("max", "min", "median", "nanmedian")
+    },
     "varmean": (lambda m, v: v - torch.var_mean(v, 2, keepdim=True)[1], {}),
     "stdmean": (lambda m, v: v / (1 + torch.std_mean(v, 2, keepdim=True)[0]), {}),
     "norm": (lambda m, v: v / (1 + v.norm(dim=2, keepdim=True)), {}),
@@ -94,6 +98,10 @@ EXAMPLES = {
     **{name: pooling(name) for name in rules.POOLINGS if name in MODULES},
     "interpolate": (lambda m, v: F.interpolate(v, scale_factor=1), {}),
     "upsample": (lambda m, v: m.layer(v), {"layer": nn.Upsample(scale_factor=2, mode="linear")}),
+    **{
+        name: (lambda m, v: m.layer(places(v, 2)), {"layer": MODULES[name](scale_factor=(1, 2))})
+        for name in ("upsamplingnearest2d", "upsamplingbilinear2d")
+    },
     "pad": (lambda m, v: F.pad(v, (1, -1)), {}),
     "linear": (lambda m, v: m.layer(v), {"layer": nn.Linear(HEADS, HEADS)}),
     **{
@@ -115,10 +123,12 @@ EXAMPLES = {
     "rmsnorm": (lambda m, v: F.rms_norm(v, (HEADS,)), {}),
     "pixelshuffle": (lambda m, v: F.pixel_shuffle(channels(v, 2), 2), {}),
     "pixelunshuffle": (lambda m, v: F.pixel_unshuffle(v.reshape(-1, UNITS, 2, 2), 2), {}),
-    "getitem": (lambda m, v: v * v[:, :, :1], {}),
+    "getitem": (lambda m, v: v * v[:, :, 1].unsqueeze(2), {}),
     "unbind": (lambda m, v: v * v.unbind(2)[1].unsqueeze(2), {}),
     "select": (lambda m, v: v * v.select(2, 1).unsqueeze(2), {}),
     "narrow": (lambda m, v: v * v.narrow(2, 1, 1), {}),
+    "indexselect": (lambda m, v: v * v.index_select(2, torch.arange(1)), {}),
+    "gather": (lambda m, v: v * v.gather(2, torch.ones_like(v[:, :, :1], dtype=torch.int64)), {}),
     "matmul": (lambda m, v: v @ m.w, SQUARE),
     "imatmul": (lambda m, v: operator.imatmul(v.relu(), m.w), SQUARE),
     "bmm": (lambda m, v: torch.bmm(v, v.transpose(1, 2)), {}),
@@ -135,6 +145,8 @@ EXAMPLES = {
     "roll": (lambda m, v: torch.roll(v, 1, 2), {}),
     "flip": (lambda m, v: torch.flip(v, (2,)), {}),
     "cumsum": (lambda m, v: v.cumsum(2), {}),
+    "cumprod": (lambda m, v: v.cumprod(2), {}),
+    "logcumsumexp": (lambda m, v: v.logcumsumexp(2), {}),
     **{
         kind: (lambda m, v: m.layer(v)[0], {"layer": MODULES[kind](HEADS, HEADS, batch_first=True)})
         for kind in ("rnn", "gru", "lstm")

@@ -19,6 +19,7 @@ from hidden_structure.connectivity.line import Repair, State
 from hidden_structure.connectivity.read_elsewhere import refuse_read_elsewhere
 from hidden_structure.connectivity.unit_statistics import (
     FEW,
+    TRANSPOSED,
     Units,
     mean_statistics,
     observe,
@@ -27,7 +28,7 @@ from hidden_structure.connectivity.unit_statistics import (
 )
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
-from hidden_structure.networks.weights import check_precision, load_state, writer
+from hidden_structure.networks.weights import check_precision, load_state, overlapping, writer
 from hidden_structure.training.batches import Images, check_images
 from hidden_structure.training.device import autocast
 
@@ -52,7 +53,7 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     batches: float (b, channels, H, W) where the network is.
 
     Raises InputError if a batch is too small to have a variance; and, changing nothing, if there are none, they are of
-    another precision than the network, or running statistics are read outside of their BatchNorm.
+    another precision than the network, or running statistics are read outside of their BatchNorm or share memory.
     """
     norms, batches = _batch_norms(network), iter(batches)
     if (first := next(batches, None)) is None:
@@ -60,6 +61,8 @@ def recompute_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     check_precision(network, first.dtype)
     named = {name: module for name, module in network.named_modules() if module in norms}
     refuse_read_elsewhere(network, named, lambda norm: (norm.running_mean, norm.running_var), first[:FEW])
+    changed = {id(own) for norm in norms for own in (norm.running_mean, norm.running_var)}
+    _refuse_shared_memory(network, changed, "recompute")
     momenta = [norm.momentum for norm in norms]
     counts = Counter[_BatchNorm]()  # what each has seen itself: one that is called twice in a pass sees more
 
@@ -123,7 +126,7 @@ def rescale_to(network: nn.Module, batches: Iterable[Tensor], targets: Units) ->
         for name, found in statistics.items():
             layer = layers[name]
             scale, shift = (part.to(layer.weight) for part in _correction(layer, found, targets[name]))
-            writers.append(writer(layer, "weight", scale.view(-1, *[1] * (layer.weight.dim() - 1))))
+            writers.append(writer(layer, "weight", _for_weight(layer, scale)))
             if layer.bias is not None:
                 writers.append(writer(layer, "bias", scale, shift))
             if None in writers:
@@ -225,6 +228,28 @@ def _refuse_shared(network: nn.Module, layers: dict[str, nn.Module]) -> None:
                 raise InputError(
                     f"{other} and {name} share a parameter, and REPAIR would scale it for both: give each its own"
                 )
+    corrected = {id(tensor) for layer in layers.values() for tensor in layer.parameters()}
+    _refuse_shared_memory(network, corrected, "scale")
+
+
+def _refuse_shared_memory(network: nn.Module, changed: set[int], change: str) -> None:
+    """changed: identities of the tensors that a repair changes."""
+    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
+    for one, other in overlapping(tensors):
+        if changed & {id(tensors[one]), id(tensors[other])}:
+            raise InputError(
+                f"{one} and {other} share memory, and REPAIR would {change} them for both: give each its own"
+            )
+
+
+def _for_weight(layer: nn.Module, scale: Tensor) -> Tensor:
+    """A number a unit, in a shape that goes with the layer's weight; units of a transposed convolution lie along the
+    second axis of that, those of each group beside each other."""
+    beyond = [1] * (layer.weight.dim() - 2)
+    if not isinstance(layer, TRANSPOSED):
+        return scale.view(-1, 1, *beyond)
+    inputs = len(layer.weight) // layer.groups
+    return scale.view(layer.groups, 1, -1).expand(-1, inputs, -1).reshape(len(layer.weight), -1, *beyond)
 
 
 def _correction(

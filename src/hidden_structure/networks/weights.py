@@ -4,14 +4,16 @@ The two differ where a layer's weight is parametrised: by torch.nn.utils.paramet
 and spectral_norm, or pruned.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -23,7 +25,13 @@ HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 
 
 def precision_of(network: nn.Module, otherwise: torch.dtype) -> torch.dtype:
-    """The floating-point type of most of a network's parameters, which it takes images in; or otherwise."""
+    """The floating-point type of most of a network's parameters, which it takes images in; or otherwise.
+
+    Raises InputError if a layer has yet to be told its sizes by images, as nn.LazyLinear has.
+    """
+    for name, module in network.named_modules():
+        if any(map(is_lazy, chain(module.parameters(recurse=False), module.buffers(recurse=False)))):
+            raise InputError(f"{name or type(network).__name__} has no sizes yet: run the network on images once first")
     counts = Counter[torch.dtype]()
     for own in network.parameters():
         if own.is_floating_point() or own.is_complex():
@@ -54,7 +62,8 @@ def check_is_state(state: Any, names: Iterable[str] = ()) -> None:
 def refuse_not_finite(*states: Mapping[str, Tensor]) -> None:
     """Raises InputError, which names the tensor, if one holds NaN or infinity."""
     for state in states:
-        if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        tensors = [(name, tensor) for name, tensor in state.items() if isinstance(tensor, Tensor)]  # some hold more
+        if broken := [name for name, tensor in tensors if not tensor.isfinite().all()]:
             raise InputError(f"{broken[0]} of the networks holds NaN or infinity: did a training diverge?")
 
 
@@ -82,9 +91,66 @@ def as_state(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[
 
 
 def copy_of(network: nn.Module) -> nn.Module:
-    """A deep copy; what hooks computed from parameters, which deepcopy refuses, is copied by value."""
-    values = [value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    """A deep copy; what is part of a graph of gradients, which deepcopy refuses, is copied by value.
+
+    Such are weights that hooks computed from parameters, and what the network's own code keeps of a forward pass.
+    """
+    values = [value for module in network.modules() for value in _tensors_in(vars(module), set())]
     return deepcopy(network, {id(value): value.detach().clone() for value in values if not value.is_leaf})
+
+
+def _tensors_in(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """All tensors in nested containers, which may hold themselves."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple | set | frozenset | deque) and id(value) not in seen:
+        seen.add(id(value))
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors_in(inner, seen)
+
+
+def overlapping(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    """Names of every two tensors that are not one, but of which some entries lie in the same memory."""
+    names = {id(tensor): name for name, tensor in reversed(tensors.items())}  # the first one of each tensor
+    found = defaultdict(list)
+    for name in names.values():
+        if (place := _memory(tensors[name])) is not None:
+            found[tensors[name].device].append((*place, name))
+    for places in map(sorted, found.values()):
+        for index, (_, end, one) in enumerate(places):
+            for later in range(index + 1, len(places)):
+                start, _, other = places[later]
+                if start >= end:
+                    break
+                if _meet(tensors[one], tensors[other]):
+                    yield tuple(name for name in tensors if name in (one, other))
+
+
+def _memory(tensor: Tensor) -> tuple[int, int] | None:
+    """The addresses of a tensor's first byte and behind its last; None where it has no memory of its own."""
+    if tensor.layout != torch.strided or tensor.is_meta or not tensor.numel():
+        return None
+    start = tensor.data_ptr()
+    if not start:  # of what is made of other tensors
+        return None
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return start, start + tensor.itemsize * (1 + sum((size - 1) * stride for size, stride in steps))
+
+
+def _meet(one: Tensor, other: Tensor) -> bool:
+    """Whether tensors whose memory overlaps have an entry in common: columns of one matrix have none."""
+    places = [_memory(tensor) for tensor in (one, other)]
+    start, size = min(place[0] for place in places), one.itemsize
+    if size != other.itemsize or any((place[0] - start) % size for place in places):
+        return True
+    entries = torch.arange((max(place[1] for place in places) - start) // size)
+    first, second = (
+        entries.as_strided(tensor.shape, tensor.stride(), (place[0] - start) // size).flatten()
+        for tensor, place in zip((one, other), places, strict=True)
+    )
+    taken = torch.zeros(len(entries), dtype=torch.bool)
+    taken[first] = True
+    return bool(taken[second].any())
 
 
 def computed(layer: nn.Module, name: str) -> Tensor:

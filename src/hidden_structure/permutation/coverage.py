@@ -43,4 +43,5 @@ def summary(symmetry: Symmetry, state: Mapping[str, Tensor]) -> str:
 
 
 def _sizes(state: Mapping[str, Tensor]) -> dict[str, int]:
-    return {name: tensor.numel() for name, tensor in state.items() if tensor.is_floating_point()}
+    tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}  # some modules keep more
+    return {name: tensor.numel() for name, tensor in tensors.items() if tensor.is_floating_point()}

@@ -1,7 +1,6 @@
 """Whether a derived symmetry is one: what a permuted network computes must be permuted alike, at every operation."""
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor, fx, nn
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.networks.weights import copy_of
 from hidden_structure.permutation.graphs import bind
 from hidden_structure.permutation.group import Symmetry
 from hidden_structure.permutation.permuting import Permutation, draw, identity, permute, permute_tensor
@@ -36,7 +36,7 @@ def check(network: nn.Module, symmetry: Symmetry, layouts: NodeLayouts, images: 
     """
     permutation = moving(symmetry)
     for dtype in (torch.float64, torch.float32):
-        copy, inputs = deepcopy(network)._apply(partial(cast, dtype=dtype)), cast(images, dtype)
+        copy, inputs = copy_of(network)._apply(partial(cast, dtype=dtype)), cast(images, dtype)
         vary(copy)
         constants = {name: cast(tensor, dtype) for name, tensor in symmetry.constants.items()}
         try:
@@ -88,8 +88,8 @@ def vary(network: nn.Module) -> None:
     pool = torch.empty(2, VARIED).uniform_(-0.5, 0.5, generator=torch_generator("equivariance", "weights"))
     parameters = dict(network.named_parameters())
     for name, tensor in network.state_dict().items():
-        if not tensor.is_floating_point() and not tensor.is_complex():
-            continue
+        if not isinstance(tensor, Tensor) or not (tensor.is_floating_point() or tensor.is_complex()):
+            continue  # some modules keep what is no tensor, or counts
         flat, (added, scaled) = tensor.flatten(), pool.to(tensor)  # itself, if it is contiguous
         for part in flat.split(VARIED):
             if name in parameters:
@@ -109,9 +109,10 @@ def _permuted_wrong(
     others: Tensor,
 ) -> str | None:
     """The first operation whose output, in the permuted network on the other images, is not permuted as derived."""
-    permuted, state = deepcopy(network), network.state_dict()
+    permuted, state = copy_of(network), network.state_dict()
     for name, tensor in permuted.state_dict().items():
-        tensor.copy_(permute_tensor(symmetry, permutation, name, state[name]))
+        if isinstance(tensor, Tensor):
+            tensor.copy_(permute_tensor(symmetry, permutation, name, state[name]))
     expected = partial(_as_permuted, symmetry, permutation)
     return first_wrong((network, permuted), symmetry, constants, layouts, (images, others), expected)
 

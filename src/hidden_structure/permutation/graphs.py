@@ -3,7 +3,10 @@
 import inspect
 import re
 import traceback
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ from torch import Tensor, fx, nn
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
 from hidden_structure.networks.weights import check_precision, copy_of, precision_of
+from hidden_structure.permutation import sizes
 from hidden_structure.permutation.sizes import Sized, Values, batches, parts
 
 TORCH = str(Path(torch.__file__).parent)
+CONTAINERS = (dict, OrderedDict, defaultdict, list, deque, set)
 
 
 OPENED = (  # modules of torch.nn that are made of others, as a network of one's own is
@@ -42,7 +47,9 @@ class _Tracer(fx.Tracer):
 
     def create_node(self, *arguments: Any, **options: Any) -> fx.Node:
         node = super().create_node(*arguments, **options)
-        node.meta["source"] = _written((frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None))
+        node.meta["source"] = _written(
+            (frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_stack(None)
+        )
         if self.values is not None and node.op != "output":
             self.values.add(node, self.root)
         return node
@@ -54,6 +61,8 @@ class _Tracer(fx.Tracer):
         return super().is_leaf_module(module, name) and not isinstance(module, OPENED)
 
     def call_module(self, module: nn.Module, forward: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
+        if _compiled(module, "it"):
+            raise TypeError(_compiled(module, f"network.{self.path_of_module(module)}"))
         running = self.values is not None and self.values.running
         made_here = not any(module is other for other in self.root.modules())  # as in nn.Softmax(-1)(scores)
         if running or (made_here and not module.state_dict(keep_vars=True)):
@@ -83,6 +92,8 @@ def trace(network: nn.Module, images: Tensor | None = None) -> tuple[fx.Graph, d
 
     Raises InputError if torch.fx cannot trace it, and says where.
     """
+    if reason := _compiled(network, "network"):
+        raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {reason}")
     _check_one_input(network)
     try:
         return _traced_by(_Tracer(), network)
@@ -94,21 +105,51 @@ def trace(network: nn.Module, images: Tensor | None = None) -> tuple[fx.Graph, d
 
 def _traced_by(tracer: _Tracer, network: nn.Module) -> tuple[fx.Graph, dict[str, Tensor]]:
     before = set(vars(network))
-    try:
-        with evaluation_mode(network), torch.enable_grad():
-            graph = tracer.trace(network)
-    except Exception as error:  # tracing runs the network's own code, which fails in its own ways
-        where = _place(tracer, error)
-        raise InputError(f"{type(network).__name__} cannot be traced by torch.fx: {_reason(error)}{where}") from error
-    finally:  # torch.fx puts constants of the code on the network, where they do not belong
+    with _put_back(network):
+        try:
+            with evaluation_mode(network), torch.enable_grad():
+                graph = tracer.trace(network)
+        except Exception as error:  # tracing runs the network's own code, which fails in its own ways
+            where, name = _place(tracer, error), type(network).__name__
+            raise InputError(f"{name} cannot be traced by torch.fx: {_reason(error)}{where}") from error
         added = [name for name in vars(network) if name.startswith("_tensor_constant") and name not in before]
-        constants = {name: vars(network).pop(name) for name in added}
+        constants = {name: vars(network)[name] for name in added}
     if any(constant.requires_grad for constant in constants.values()):
         raise InputError(
             f"{type(network).__name__} uses a parameter in a way that torch.fx does not see, so that it would be the "
             "same for all networks: read it as an attribute (self.weight) inside forward"
         )
     return graph, {name: constant.detach() for name, constant in constants.items()}
+
+
+@contextmanager
+def _put_back(network: nn.Module) -> Iterator[None]:
+    """What the code within makes of the network's attributes, and of lists and dictionaries among them, is undone.
+
+    torch.fx puts constants of the code on the network, and the network's code what stands for values in a trace.
+    """
+    kept: list[tuple[Any, Any]] = []
+    seen: set[int] = set()
+
+    def keep(value: Any) -> None:
+        if type(value) in CONTAINERS and id(value) not in seen:  # others may have ways of their own
+            seen.add(id(value))
+            kept.append((value, copy(value)))
+            for inner in list(value.values() if isinstance(value, dict) else value):
+                keep(inner)
+        elif isinstance(value, tuple):
+            for inner in value:
+                keep(inner)
+
+    for module in network.modules():
+        keep(vars(module))
+    try:
+        yield
+    finally:
+        for value, before in kept:
+            value.clear()
+            put = value.extend if isinstance(value, list | deque) else value.update
+            put(before)
 
 
 @torch.no_grad()
@@ -159,6 +200,14 @@ def _alike(output: Any, expected: Tensor) -> bool:
     return torch.allclose(output, expected, rtol=0.0, atol=rounding, equal_nan=True)
 
 
+def _compiled(module: nn.Module, name: str) -> str:
+    """Why a module has no code of its own to trace; empty where it has."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return f"torch.jit has compiled {name}: give the module that it was made of"
+    made_by_compile = type(module).__name__ == "OptimizedModule"
+    return f"torch.compile has compiled {name}: give {name}._orig_mod" if made_by_compile else ""
+
+
 def _check_one_input(network: nn.Module) -> None:
     try:
         inspect.signature(network.forward).bind(None)
@@ -196,15 +245,20 @@ def _place(tracer: fx.Tracer, error: Exception) -> str:
     """The submodule, and the line of the network's own code, in which tracing failed."""
     modules = [f"in {path}" for path, _ in list(tracer.module_stack.values())[-1:] if path]
     frames = reversed(traceback.extract_tb(error.__traceback__))
-    line = _written((frame.filename, frame.lineno) for frame in frames)
+    line = _written((frame.filename, frame.lineno, frame.name) for frame in frames)
     found = ", ".join([*modules, *([f"at {line}"] if line else [])])
     return f" ({found})" if found else ""
 
 
-def _written(frames: Iterable[tuple[str, int]]) -> str:
-    """The innermost place, as file:line, that is neither torch's nor this module's."""
-    for file, line in frames:
-        if file != __file__ and not file.startswith(TORCH) and Path(file).is_file():
+def _written(frames: Iterable[tuple[str, int, str]]) -> str:
+    """The innermost place, as file:line, that is neither torch's nor of tracing; none of what asks for a trace.
+
+    frames: file, line and function, the innermost first.
+    """
+    for file, line, function in frames:
+        if (file, function) == (__file__, _traced_by.__name__):
+            break
+        if file not in (__file__, sizes.__file__) and not file.startswith(TORCH) and Path(file).is_file():
             path = Path(file)
             return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line}"
     return ""
@@ -214,6 +268,14 @@ def as_taken(network: nn.Module, images: Tensor) -> Tensor:
     """The images where the network is, in its precision; integers stay integers."""
     dtype = precision_of(network, images.dtype) if images.is_floating_point() else images.dtype
     return images.to(next(network.parameters(), images).device, dtype)
+
+
+def read_by(graph: fx.Graph, network: nn.Module) -> dict[str, Tensor]:
+    """The network's own tensors that operations of the graph read, by the names of these attributes."""
+    targets = [node.target for node in graph.nodes if node.op == "get_attr"]
+    targets = [target for target in targets if not target.startswith("_tensor_constant")]
+    found = {target: attrgetter(target)(network) for target in targets}
+    return {target: tensor for target, tensor in found.items() if isinstance(tensor, Tensor)}
 
 
 def bind(network: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> fx.GraphModule:

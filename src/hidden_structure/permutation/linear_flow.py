@@ -249,4 +249,9 @@ def follow(network: nn.Module, symmetry: Symmetry, layouts: NodeLayouts, images:
     with evaluation_mode(network), torch.no_grad():
         flow.run(images.clone())
     flow.readers()
+    for name in names.values():
+        if name not in flow.found and any(
+            held == group for held, _ in places(symmetry, symmetry.layouts.get(name, ()))
+        ):
+            raise Nonlinear(f"{name}, from which a layer computes its weight")
     return flow

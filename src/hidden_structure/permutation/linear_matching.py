@@ -60,7 +60,8 @@ def balanced(maps: LinearMaps, state: Mapping[str, Tensor]) -> State:
     Where M makes and R reads the units, X = A^T A solves X M M^T X = R R^T: it is the geometric mean of R R^T and the
     inverse of M M^T, and A its root. Raises InputError as `fold`.
     """
-    double = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    real = {name: isinstance(tensor, Tensor) and tensor.is_floating_point() for name, tensor in state.items()}
+    double = {name: tensor.double() if real[name] else tensor for name, tensor in state.items()}
     found = fold(maps, as_state(double, state))
     for group, kind, shape in shapes(maps):
         if kind != "invertible":

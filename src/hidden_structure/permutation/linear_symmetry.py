@@ -1,6 +1,5 @@
 """Derives which groups of a network may be mapped by orthogonal or invertible matrices, and proves it."""
 
-from copy import deepcopy
 from functools import partial
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.networks.weights import copy_of
 from hidden_structure.permutation.equivariance import TOLERANCE, NodeLayouts, cast, first_wrong, vary
 from hidden_structure.permutation.families import places
 from hidden_structure.permutation.graphs import as_taken
@@ -32,10 +32,10 @@ def derive_maps(network: nn.Module, images: Tensor) -> LinearMaps:
     """
     symmetry, layouts = derive_all(network, images)
     images = as_taken(network, images)
-    flows, reasons = {}, {}
+    flows, reasons, copy = {}, {}, copy_of(network)  # whose forward may change what it holds
     for group in symmetry.groups:
         try:
-            flows[group] = follow(network, symmetry, layouts, images, group)
+            flows[group] = follow(copy, symmetry, layouts, images, group)
         except Nonlinear as error:
             reasons[group] = str(error).partition("\n")[0]  # torch.fx adds lines of its own
     state = network.state_dict(keep_vars=True)
@@ -91,14 +91,14 @@ def _check(network: nn.Module, maps: LinearMaps, layouts: NodeLayouts, turned: T
 
     for dtype in (torch.float64, torch.float32):
         inputs = cast(images, dtype)
-        plain, folded, mapped = (deepcopy(network)._apply(partial(cast, dtype=dtype)) for _ in range(3))
+        plain, folded, mapped = (copy_of(network)._apply(partial(cast, dtype=dtype)) for _ in range(3))
         vary(plain)
         _fill(folded, fold(maps, plain.state_dict()))
         _fill(mapped, apply(maps, element, folded.state_dict()))
         constants = {name: cast(tensor, dtype) for name, tensor in maps.symmetry.constants.items()}
         try:
             with evaluation_mode(plain), evaluation_mode(folded), evaluation_mode(mapped):
-                before, after = plain(inputs.clone()), folded(inputs.clone())
+                before, after = plain(inputs.clone()), copy_of(folded)(inputs.clone())  # which may change it
                 if (before - after).abs().max() > TOLERANCE[dtype] * before.abs().max():
                     wrong = "the logits, once the scales of norms are folded"
                 else:
@@ -116,4 +116,5 @@ def _check(network: nn.Module, maps: LinearMaps, layouts: NodeLayouts, turned: T
 
 def _fill(network: nn.Module, state: dict[str, Tensor]) -> None:
     for name, tensor in network.state_dict().items():
-        tensor.copy_(state[name])
+        if isinstance(tensor, Tensor):
+            tensor.copy_(state[name])

@@ -172,35 +172,6 @@ def sectioned(labels: list[Axis], dim: int, value: tuple[Tensor, ...]) -> tuple[
     return tuple([part if index == dim else axis for index, axis in enumerate(labels)] for part in parts)
 
 
-def is_basic(indices: list) -> bool:
-    return all(item is None or item is Ellipsis or isinstance(item, int | slice) for item in indices)
-
-
-def spelled_out(indices: list, dims: int) -> list:
-    """With an item for each dimension in the place of "...", which is at the end where none stands."""
-    place = indices.index(Ellipsis) if Ellipsis in indices else len(indices)
-    used = sum(item is not None and item is not Ellipsis for item in indices)
-    return [*indices[:place], *[slice(None)] * (dims - used), *indices[place + 1 :]]
-
-
-def indexed(labels: list[Axis], indices: list) -> list[Axis] | None:
-    """What indexing by integers, slices, None and ... leaves; None if the indices are of another kind."""
-    if not is_basic(indices):
-        return None
-    result, remaining = [], list(labels)
-    for item in spelled_out(indices, len(labels)):
-        if item is None:
-            result.append(axes.fixed_axis(1))
-        elif item == slice(None):
-            result.append(remaining.pop(0))
-        else:
-            axis = remaining.pop(0)
-            axes.fix(axis)  # which entries are taken depends on their order
-            if isinstance(item, slice):
-                result.append(axes.fixed_axis(len(range(*item.indices(axes.size_of(axis))))))
-    return result
-
-
 def expanded(labels: list[Axis], value: Tensor) -> list[Axis]:
     """Copies of an entry are alike, in whatever order."""
     free, first = [axes.free_axis(size) for size in value.shape], value.dim() - len(labels)

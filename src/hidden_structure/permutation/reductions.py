@@ -37,8 +37,11 @@ def moments(call: Call) -> Labels:
 
 
 def attribute(call: Call) -> Labels:
-    """Of a named tuple, as an extreme along a dimension is."""
+    """A matrix turned; or a part of a named tuple, as an extreme along a dimension is."""
     labels, name = call.apart(call.source()), call.get(1)
+    if name == "mT" or (name == "T" and call.value.dim() == 2):
+        labels = call.labels()
+        return [*labels[:-2], labels[-1], labels[-2]]
     return labels[EXTREME.index(name)] if isinstance(labels, tuple) and name in EXTREME else call.unknown()
 
 

@@ -15,6 +15,7 @@ from hidden_structure.permutation import axes, operations, recurrent, reductions
 from hidden_structure.permutation.attention import attention
 from hidden_structure.permutation.axes import Axis
 from hidden_structure.permutation.call import Call
+from hidden_structure.permutation.indexing import gathered, item, narrowed, selected
 from hidden_structure.permutation.operations import Labels
 from hidden_structure.permutation.shaping import (
     REORDERINGS,
@@ -24,8 +25,6 @@ from hidden_structure.permutation.shaping import (
     each_repeated,
     expanded,
     in_order,
-    item,
-    narrowed,
     pixel_shuffle,
     pixel_unshuffle,
     reordered,
@@ -43,7 +42,10 @@ POINTWISE = """relu relu6 gelu silu sigmoid tanh elu selu celu leakyrelu hardtan
     featurealphadropout stochasticdepth contiguous clone float double half bfloat16 detach rrelu tanhshrink
     softshrink hardshrink nantonum identity add sub mul truediv div iadd imul isub itruediv ipow maximum minimum rsub
     truedivide multiply subtract addcmul addcdiv lerp where maskedfill eq ne lt le gt ge logicaland logicalor logicalnot
-    invert bitwisenot isnan isinf isfinite zeroslike oneslike fulllike""".split()
+    invert bitwisenot isnan isinf isfinite zeroslike oneslike fulllike log2 log10 exp2 logaddexp logaddexp2 pos positive
+    absolute negative divide floordiv floordivide remainder mod fmod trunc frac asin acos asinh acosh atanh arctan atan2
+    hypot copysign logit sinc erfinv lgamma digamma xlogy sgn signbit heaviside floatpower logicalxor and or xor
+    bitwiseand bitwiseor bitwisexor""".split()
 REDUCTIONS = "mean sum amax amin var std logsumexp prod all any".split()
 POOLINGS = [
     f"{kind}{dims}d"
@@ -163,6 +165,14 @@ def embedding(call: Call) -> Labels:
     return [*call.labels(), weight[1]]
 
 
+def triangle(call: Call) -> Labels:
+    """Which entries become zero goes by their order along the last two dimensions."""
+    labels = call.labels()
+    for axis in labels[-2:]:
+        axes.fix(axis)
+    return labels
+
+
 def gated_linear_unit(call: Call) -> Labels:
     labels = call.labels()
     dim = call.get(1, "dim", default=-1) % len(labels)
@@ -219,13 +229,13 @@ def _named(names: list[str], rule: Rule) -> dict[str, Rule]:
 
 CONVOLUTIONS = [f"conv{kind}{dims}d" for kind in ("", "transpose") for dims in (1, 2, 3)]
 MIXING: dict[str, Rule] = {
-    **_named(["softmax", "logsoftmax", "softmin"], softmax),
+    **_named(["softmax", "logsoftmax", "softmin", "softmax2d"], softmax),
     "normalize": normalize,
     **_named(REDUCTIONS, reductions.reduction),
-    **_named(["max", "min"], extreme),
+    **_named(["max", "min", "median", "nanmedian"], extreme),
     **_named(["varmean", "stdmean"], reductions.moments),
     **_named(["norm", "linalgnorm", "linalgvectornorm"], reductions.vector_norm),
-    **_named([*POOLINGS, "interpolate", "upsample"], pooling),
+    **_named([*POOLINGS, "interpolate", "upsample", "upsamplingnearest2d", "upsamplingbilinear2d"], pooling),
     "pad": pad,
     "linear": linear,
     **_named(CONVOLUTIONS, convolution),
@@ -238,6 +248,8 @@ MIXING: dict[str, Rule] = {
     "getitem": item,
     "unbind": sectioned,
     **_named(["select", "narrow"], narrowed),
+    "indexselect": selected,
+    "gather": gathered,
     **_named(["matmul", "bmm", "mm", "imatmul"], product),
     **_named(["addmm", "baddbmm"], product_added),
     "scaleddotproductattention": dot_product_attention,
@@ -246,13 +258,14 @@ MIXING: dict[str, Rule] = {
     "shiftedwindowattention": windows.attention,
     "getrelativepositionbias": windows.position_bias,
     "patchmergingpad": windows.merged_patches,
-    **_named(["roll", "flip", "cumsum"], in_order),
+    **_named(["roll", "flip", "cumsum", "cumprod", "logcumsumexp"], in_order),
     **_named(["rnn", "gru", "lstm"], recurrent.layers),
     **_named(["rnncell", "grucell", "lstmcell"], recurrent.cell),
 }
 KEEPING: dict[str, Rule] = {
     **_named(POINTWISE, pointwise),
     **_named(["to", "typeas"], converted),
+    **_named(["tril", "triu"], triangle),
     "getattr": reductions.attribute,
     "prelu": slopes,
     "embedding": embedding,

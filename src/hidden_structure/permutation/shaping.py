@@ -2,11 +2,11 @@
 
 from math import prod
 
-import torch
-from torch import Tensor, fx
+from torch import fx
 
 from hidden_structure.permutation import axes, operations
 from hidden_structure.permutation.call import Call, name_of, torch_name
+from hidden_structure.permutation.indexing import index_along
 from hidden_structure.permutation.operations import Labels, Stacked
 
 REORDERINGS = "permute transpose swapaxes swapdims t movedim moveaxis".split()
@@ -71,20 +71,13 @@ def _takes(user: fx.Node, node: fx.Node, dim: int, dims: int) -> bool:
         return False
     if name == "getitem":
         indices = arguments[0] if isinstance(arguments[0], tuple) else (arguments[0],)
-        return isinstance(_index_along(list(indices), dim, dims), int)
+        return isinstance(index_along(list(indices), dim, dims), int)
     if name in ("unbind", "select"):
         return (arguments[0] if arguments else user.kwargs.get("dim", 0)) % dims == dim
     if name in REORDERINGS:
         order = operations.reordered(torch_name(user), list(range(dims)), list(arguments), dict(user.kwargs))
         return _taken_apart(user, order.index(dim), dims)
     return False
-
-
-def _index_along(indices: list, dim: int, dims: int) -> int | slice | None:
-    """What an index does along a dimension; None if it is of a kind that is not understood."""
-    if not operations.is_basic(indices):
-        return None
-    return [item for item in operations.spelled_out(indices, dims) if item is not None][dim]
 
 
 def reordered(call: Call) -> Labels:
@@ -129,56 +122,6 @@ def sectioned(call: Call) -> Labels:
     if call.name == "unbind":
         call.mix(call.labels(), dim)
     return operations.sectioned(call.labels(), dim, call.value)
-
-
-def item(call: Call) -> Labels:
-    labels, index = call.apart(call.source()), call.get(1)
-    if isinstance(labels, tuple):
-        return labels[index]
-    return _indexed(call, list(index) if isinstance(index, tuple) else [index])
-
-
-def narrowed(call: Call) -> Labels:
-    dim = call.get(1, "dim") % len(call.tracer.env[call.source()].shape)
-    taken = call.get(2, "index") if call.name == "select" else slice(
-        call.get(2, "start"), call.get(2, "start") + call.get(3, "length")
-    )  # fmt: skip
-    return _indexed(call, [slice(None)] * dim + [taken])
-
-
-def _indexed(call: Call, indices: list) -> Labels:
-    slices = call.apart(call.source())
-    if isinstance(slices, Stacked) and operations.is_basic(indices):
-        spelled = operations.spelled_out(indices, len(slices.parts[0]) + 1)
-        place = [place for place, item in enumerate(spelled) if item is not None][slices.dim]
-        if isinstance(spelled[place], int):
-            return _taken(call, slices.parts[spelled[place]], spelled[:place] + spelled[place + 1 :])
-    return _taken(call, call.labels(), indices)
-
-
-def _taken(call: Call, labels: list[axes.Axis], indices: list) -> Labels:
-    found = operations.indexed(labels, indices)
-    if found is None:
-        return _looked_up(call, labels, indices)
-    kept = [dim for dim, axis in enumerate(labels) if any(axis is other for other in found)]
-    call.mix(labels, [dim for dim in range(len(labels)) if dim not in kept])
-    return found
-
-
-def _looked_up(call: Call, labels: list[axes.Axis], indices: list) -> Labels:
-    """Entries of a table, by a tensor of integers along one dimension."""
-    tensors = [item for item in indices if isinstance(item, Tensor)]
-    if len(tensors) != 1 or tensors[0].dtype == torch.bool or any(item is None for item in indices):
-        return call.unknown()
-    place = next(index for index, item in enumerate(indices) if isinstance(item, Tensor))
-    if any(item != slice(None) for index, item in enumerate(indices) if index != place):
-        return call.unknown()
-    for node in call.node.all_input_nodes[1:]:
-        for axis in operations.flat(call.of(node)):
-            axes.fix(axis)
-    axes.fix(labels[place])
-    call.mix(labels, place)
-    return [*labels[:place], *operations.all_fixed(tensors[0]), *labels[place + 1 :]]
 
 
 def in_order(call: Call) -> Labels:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.proxy import Attribute
 
 from hidden_structure.networks.weights import copy_of
 
@@ -44,7 +43,9 @@ class Sized(fx.Proxy):
 
     @property
     def dtype(self) -> Any:
-        return Type(self, "dtype")
+        """Itself, which torch.finfo and what makes new tensors ask for."""
+        types = {getattr(value, "dtype", None) for value in self.tracer.values[self.node]}
+        return types.pop() if len(types) == 1 and None not in types else fx.Proxy.__getattr__(self, "dtype")
 
     def __len__(self) -> int:
         value = self.tracer.values[self.node][0]
@@ -52,21 +53,6 @@ class Sized(fx.Proxy):
             return len(value)
         sizes = known_sizes(self.tracer.values[self.node])
         return sizes[0] if sizes and sizes[0] is not None else super().__len__()
-
-
-class Type(Attribute):
-    """What stands for a type of numbers: a part of the trace, but two can be compared."""
-
-    def known(self) -> Any:
-        return getattr(self.root.tracer.values[self.root.node][0], self.attr)
-
-    def __eq__(self, other: object) -> Any:
-        return self.known() == (other.known() if isinstance(other, Type) else other)
-
-    def __ne__(self, other: object) -> Any:
-        return not self == other
-
-    __hash__ = Attribute.__hash__
 
 
 class Values:

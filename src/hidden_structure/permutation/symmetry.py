@@ -7,18 +7,21 @@ torch.fx can trace, instead of written by hand.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils import parametrize
 
 from hidden_structure.frame.arrays import tensor_of
 from hidden_structure.frame.errors import InputError
 from hidden_structure.networks.features import evaluation_mode
+from hidden_structure.networks.weights import copy_of, overlapping
 from hidden_structure.permutation import axes
 from hidden_structure.permutation.axes import Node
 from hidden_structure.permutation.equivariance import NodeLayouts, check
-from hidden_structure.permutation.graphs import as_taken, bind, traced
+from hidden_structure.permutation.graphs import as_taken, bind, read_by, traced
 from hidden_structure.permutation.group import Factor, Group, Layout, Reading, Symmetry
 from hidden_structure.permutation.operations import Labels, Stacked
 from hidden_structure.permutation.permuting import has_parent_outside
@@ -31,8 +34,8 @@ def derive(network: nn.Module, images: Tensor) -> Symmetry:
     They are checked: random elements of the group act on a copy of the network, and what every operation computes must
     be permuted as derived (`equivariance.py`). Network and images are left as they are.
 
-    Raises InputError if torch.fx cannot trace the network, at an operation whose symmetries are not known, and at one
-    where what was derived is wrong.
+    Raises InputError if torch.fx cannot trace the network, at an operation whose symmetries are not known, at one where
+    what was derived is wrong, and if two tensors share memory that a permutation of one would change for both.
     """
     return derive_all(network, images)[0]
 
@@ -44,23 +47,45 @@ def derive_all(network: nn.Module, images: Tensor) -> tuple[Symmetry, NodeLayout
         raise InputError(f"symmetries are derived of a torch.nn.Module, got {type(network).__name__}: give the network")
     images = as_taken(network, tensor_of("images", images))
     graph, constants = traced(network, images)
-    with evaluation_mode(network):
-        tracer = Tracer(bind(network, graph, constants))
+    copy = copy_of(network)  # its forward may change what it holds
+    with evaluation_mode(copy), parametrize.cached():
+        tracer = Tracer(bind(copy, graph, constants))
         try:
             tracer.run(images.clone())  # operations may work in place
         except InputError as error:  # torch.fx adds lines of its own to the message
             raise InputError(str(error).partition("\n")[0]) from error
-    state = network.state_dict(keep_vars=True)
+    state = copy.state_dict(keep_vars=True)
     known = {name: tracer.tensors[id(tensor)] for name, tensor in state.items() if id(tensor) in tracer.tensors}
-    kept = {id(tensor) for tensor in state.values()}
+    kept = {id(tensor) for tensor in state.values()} | tracer.computed.keys()
     for identity, labels in tracer.tensors.items():
         if identity not in kept:  # a constant of the graph, which no state dict could carry permuted
             for axis in labels:
                 axes.fix(axis)
+    tracer.fix_left_over()
     _drop_lost_parents(tracer)
     symmetry, layouts = _named(known, tracer, graph, constants)
+    _refuse_shared_memory(network, symmetry)
     check(network, symmetry, layouts, images)
     return symmetry, layouts
+
+
+def _refuse_shared_memory(network: nn.Module, symmetry: Symmetry) -> None:
+    """Copies are taken apart, so that none would show what loading a permuted state does to such a network."""
+    own = dict(chain(network.named_parameters(), network.named_buffers()))
+    own |= {name: tensor for name, tensor in read_by(symmetry.graph, network).items() if name not in own}
+    for one, other in overlapping(own | symmetry.constants):
+        first, second = own.get(one), own.get(other)
+        alike = (
+            first is not None
+            and second is not None
+            and (first.shape, first.stride()) == (second.shape, second.stride())
+        )
+        layouts = [symmetry.layouts.get(name) for name in (one, other)]
+        if layouts == [None, None] or (alike and layouts[0] == layouts[1] and first.data_ptr() == second.data_ptr()):
+            continue  # neither is permuted, or both in the same way
+        what = "a constant of its code" if second is None else other
+        mend = f"assign one to the other, {other} = {one}" if alike else f"read {one} in place of both"
+        raise InputError(f"{one} and {what} share memory but are two, and permutations would change both: {mend}")
 
 
 def _drop_lost_parents(tracer: Tracer) -> None:

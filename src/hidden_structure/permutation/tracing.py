@@ -13,6 +13,7 @@ from hidden_structure.permutation import axes, operations, rules
 from hidden_structure.permutation.axes import Axis, Node
 from hidden_structure.permutation.call import Call, name_of
 from hidden_structure.permutation.operations import Labels
+from hidden_structure.permutation.parametrised import Computed, computed_by, normed
 
 
 class Tracer(fx.Interpreter):
@@ -24,7 +25,9 @@ class Tracer(fx.Interpreter):
     joint: of every operation its operands' axes by what they run along together, and along which of these keys entries
     are mixed.
     contracted: axes of parameters along which products with activations are summed.
+    taken: by slices, and what each of them left over.
     reasons: of nodes that came to be fixed, the operation at which they did.
+    computed: of every tensor that a layer computed from others, by identity, how.
     """
 
     def __init__(self, module: fx.GraphModule) -> None:
@@ -35,14 +38,20 @@ class Tracer(fx.Interpreter):
         self.readings: list[tuple[str, int, Axis, tuple[str, str] | None]] = []
         self.joint: list[tuple[list[dict[Any, Axis]], set]] = []
         self.contracted: list[Axis] = []
+        self.taken: list[tuple[Axis, Axis]] = []
         self.reasons: dict[Node, str] = {}
+        self.computed: dict[int, Computed] = {}
         self._of_images: set[fx.Node] = set()
 
     def run_node(self, node: fx.Node) -> Any:
         value = super().run_node(node)
         if node.op == "placeholder" or not self._of_images.isdisjoint(node.all_input_nodes):
             self._of_images.add(node)
-        met = len(self.met)
+        met, why = len(self.met), describe(node, self.module)
+        if node.op == "call_module":
+            for made in computed_by(self.module.get_submodule(node.target), node.target, value):
+                self.computed[id(made.tensor)] = made
+                why = f"the parametrisation of {made.name}" if made.norm_over is None else why
         try:
             self.labels[node] = self._label(node, value)
         except (InputError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -54,8 +63,18 @@ class Tracer(fx.Interpreter):
         for axis in operations.flat(involved):
             for found in axes.atoms(axis):
                 if found.fixed:
-                    self.reasons.setdefault(found, describe(node, self.module))
+                    self.reasons.setdefault(found, why)
         return value
+
+    def fix_left_over(self) -> None:
+        """What slices leave over and nothing else reads stays in place: so do rows of a table for more steps."""
+        axes_read = [taken for taken, _ in self.taken] + [axis for _, _, axis, _ in self.readings]
+        read = {node for axis in axes_read for node in axes.atoms(axis)}
+        for _, left in self.taken:
+            for node in axes.atoms(left):
+                if node not in read:
+                    node.fixed = True
+                    self.reasons.setdefault(node, "no part in the forward pass")
 
     def is_constant(self, argument: Any) -> bool:
         """Whether an argument is the same for all images."""
@@ -63,9 +82,20 @@ class Tracer(fx.Interpreter):
 
     def parameter(self, tensor: Tensor) -> list[Axis]:
         if id(tensor) not in self.tensors:
-            self.tensors[id(tensor)] = [axes.free_axis(size) for size in tensor.shape]
+            made = self.computed.get(id(tensor))
+            self.tensors[id(tensor)] = self._made(made) if made else [axes.free_axis(size) for size in tensor.shape]
             self.met.append(tensor)
         return self.tensors[id(tensor)]
+
+    def _made(self, made: Computed) -> list[Axis]:
+        """Of a tensor that a layer computes from others: only of weight norm it is known how these are permuted."""
+        sources = list(map(self.parameter, made.sources))
+        if made.norm_over is None:
+            for axis in operations.flat(sources):
+                axes.fix(axis)
+            return operations.all_fixed(made.tensor)
+        self.joint.append(([dict(enumerate(sources[1]))], made.norm_over))
+        return normed(*sources, made.norm_over)
 
     def _own(self, tensor: Tensor) -> list[Axis]:
         """Of a tensor of the network that its own code reads.
@@ -91,6 +121,8 @@ class Tracer(fx.Interpreter):
         if not _tensors(value):
             return None
         module = self.module.get_submodule(node.target) if node.op == "call_module" else None
+        if id(value) in self.computed:
+            return self.parameter(value)
         return rules.label(Call(self, node, module, name_of(node, module), value))
 
 
