@@ -6,6 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from hidden_structure.cli.rewrite import rewritten
 from hidden_structure.frame import git, locking, paths, studies, yaml_files
 from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import InputError
@@ -39,6 +40,8 @@ def select(name: str) -> None:
 def keep(name: str) -> Path:
     """Write what params.yaml says beyond the defaults, and the file's preset, to studies/<name>.yaml, and select it.
 
+    A file that is there is changed where it says something else, and keeps its comments.
+
     Raises InputError if the name is no study's, params.yaml is no valid study, the file is another study's, or a stage
     runs.
     """
@@ -51,7 +54,7 @@ def keep(name: str) -> Path:
         raise InputError(f"{file} is another study's: choose another name, or remove it first")
     before = yaml_files.read(file) if file.is_file() else {}
     short = studies.shorten(current | {"study": name}, before.get("preset"))
-    write_text(file, studies.dump(short, brief=True))
+    write_text(file, rewritten(file, short) if before else studies.dump(short, brief=True))
     _write(studies.read(file))
     return file
 

@@ -193,7 +193,11 @@ def text(whole: dict[str, Any]) -> str:
 
 def dump(content: dict[str, Any], brief: bool = False) -> str:
     """YAML in block style; brief: with lists, and mappings in them, in one line each."""
-    content = _in_lines(content) if brief else content
+    return written(_in_lines(content) if brief else content)
+
+
+def written(content: dict[str, Any]) -> str:
+    """YAML in block style but where the content is laid out otherwise, with the comments that it may have."""
     writer, stream = YAML(), io.StringIO()
     writer.indent(mapping=2, sequence=4, offset=2)
     writer.width = 120
