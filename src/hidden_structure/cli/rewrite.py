@@ -40,7 +40,11 @@ def _plain(text: str) -> Any:
 
 def _same(a: Any, b: Any) -> bool:
     """In their order, too: that of groups numbers the classes."""
-    return json.dumps(a) == json.dumps(b)
+    return _spelt(a) == _spelt(b)
+
+
+def _spelt(value: Any) -> str:
+    return json.dumps(value, default=str)  # YAML has dates, which no study has, but a file may
 
 
 def _update(content: CommentedMap, short: dict[str, Any], whole: dict[str, Any]) -> None:
@@ -63,7 +67,7 @@ def _set(content: CommentedMap, name: str, value: Any, whole: Any) -> None:
         tail = _cut_tail(old if name in content else content)
         comment = content.ca.items.get(name, [None] * 4)[2]
         if comment is not None:  # as far from the value as before
-            comment.column += len(json.dumps(value)) - len(json.dumps(old))
+            comment.column += len(_spelt(value)) - len(_spelt(old))
         content[name] = _laid_out(name, value)
         if tail:
             _hang(content, name, tail)
