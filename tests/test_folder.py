@@ -1,3 +1,4 @@
+import errno
 import os
 import struct
 import zlib
@@ -375,8 +376,20 @@ def test_a_file_that_changes_while_images_are_read_is_named(becomes, tmp_path, m
         return decode(file, size, bits)
 
     monkeypatch.setattr("hidden_structure.datasets.images.decode", changing)
-    with pytest.raises(InputError, match=r"1\.png is (not a readable image|5 x 5 pixels, but .*0\.png is 4 x 4)"):
+    with pytest.raises(InputError, match=r"1\.png (cannot be read|is 5 x 5 pixels, but .*0\.png is 4 x 4)"):
         read_images(files, None)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_an_image_that_may_not_be_read_is_not_called_damaged(number, tmp_path, monkeypatch):
+    write_tree(tmp_path)
+
+    def denied(file, **options):
+        raise OSError(number, os.strerror(number), str(file))
+
+    monkeypatch.setattr(Image, "open", denied)  # not by its mode, which does not stop root
+    with pytest.raises(InputError, match=rf"cat/0\.png cannot be read \({os.strerror(number)}\): correct the file or"):
+        read_images([tmp_path / "cat/0.png"], None)
 
 
 def test_a_deep_grey_map_of_netpbm_is_read_too(tmp_path):
