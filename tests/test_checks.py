@@ -284,6 +284,20 @@ def test_what_no_pair_of_networks_could_go_through_is_told_before_any_is_trained
     )  # without norms not repaired
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("font", "Comic Serif", "report.style.font: there is no font Comic Serif: "),
+        ("mplstyle", "nowhere.mplstyle", "report.style.mplstyle: nowhere.mplstyle is no style file of matplotlib's: "),
+        ("formats", ["pdf", "pgf"], "report.style.formats: pgf is written with xelatex, which is not installed: "),
+    ],
+)
+def test_a_style_that_cannot_be_had_is_told_before_anything_is_trained(data, key, value, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # on which is no LaTeX
+    (found,) = told(data, f"report.style.{key}", value=value)
+    assert found.startswith(said)
+
+
 @pytest.mark.parametrize("name", ["Dropping", "Noisy"])
 def test_what_is_drawn_at_every_pass_is_told_as_such(data, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

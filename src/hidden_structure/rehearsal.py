@@ -1,4 +1,5 @@
-"""What is done to pairs of trained networks, done to fresh ones on a few images of noise: what refuses, refuses now."""
+"""What is done to pairs of trained networks, done to fresh ones on a few images of noise, and to a report, done to none:
+what refuses, refuses now."""
 
 import numpy as np
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from hidden_structure.connectivity.repair import has_batch_norm, repairer
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.style import Style
 from hidden_structure.linearity.layers import measure
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, extract
@@ -55,6 +57,14 @@ def rehearse_reading(network: params.Network, made: nn.Module, again: nn.Module,
             f"network.name: {network.name} draws something at random that is not among its weights and would be lost "
             "when these are read again: make it a parameter, or a buffer by register_buffer, and persistent"
         )
+
+
+def rehearse_style(style: Style) -> None:
+    """Raises InputError as `plotting.style` does."""
+    from hidden_structure.report import plotting  # imports matplotlib, which takes a second
+
+    with plotting.style(style):
+        pass
 
 
 def _outputs(network: nn.Module, image_shape: tuple[int, ...]) -> dict[str, Tensor]:
