@@ -1,5 +1,5 @@
-"""What is done to pairs of trained networks, done to fresh ones on a few images of noise, and to a report, done to none:
-what refuses, refuses now."""
+"""What is done to pairs of trained networks, done to fresh ones on a few images of noise: what refuses, refuses now. So
+does the style of a report of which nothing is drawn yet."""
 
 import numpy as np
 import torch
