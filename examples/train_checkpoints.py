@@ -43,8 +43,9 @@ NETWORKS = {"resnet18": lambda: torchvision.models.resnet18(num_classes=10), "vi
 def read(data: Path) -> tuple[Tensor, Tensor]:
     """Training images uint8 (N, 3, H, W) and labels int64 (N,)."""
     if data.suffix == ".npz":
-        arrays = np.load(data)
-        return torch.from_numpy(arrays["train_images"]).permute(0, 3, 1, 2), torch.from_numpy(arrays["train_labels"])
+        with np.load(data) as arrays:
+            images, labels = (torch.from_numpy(arrays[f"train_{name}"]) for name in ("images", "labels"))
+        return images.permute(0, 3, 1, 2), labels
     folder = torchvision.datasets.ImageFolder(data / "train")
     images = [torch.from_numpy(np.array(image)).permute(2, 0, 1) for image, _ in folder]
     return torch.stack(images), torch.tensor(folder.targets)
@@ -57,6 +58,22 @@ def augmented(images: Tensor) -> Tensor:
     return images.roll((down, right), (2, 3))
 
 
+def problem(asked: argparse.Namespace, images: Tensor, labels: Tensor) -> str:
+    """Why no network can be trained; empty if one can."""
+    if images.shape[1:] != (3, 32, 32):
+        return f"images of {' x '.join(map(str, images.shape[1:]))}, where these networks see 3 x 32 x 32"
+    if asked.images is not None and asked.images < 0:
+        return f"--images {asked.images}: give 128 or more"
+    if (count := len(images[: asked.images])) < 128:
+        return f"{count} images, where a batch has 128: give more"
+    if labels.min() < 0 or labels.max() > 9:
+        return f"labels from {labels.min()} to {labels.max()}, where these networks tell 10 classes apart"
+    if asked.epochs < 1:
+        return f"--epochs {asked.epochs}: give one or more"
+    parent = asked.out.parent
+    return "" if parent.is_dir() else f"--out {asked.out}: there is no folder {parent}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", choices=NETWORKS)
@@ -67,7 +84,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="training images, drawn at random (default: all)")
     asked = parser.parse_args()
 
-    images, labels = read(asked.data)
+    try:
+        images, labels = read(asked.data)
+    except Exception as error:  # of numpy, Pillow and torchvision, a dozen types
+        parser.error(f"--data {asked.data} is neither such a folder nor such an .npz: {' '.join(str(error).split())}")
+    if wrong := problem(asked, images, labels):
+        parser.error(wrong)
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: asked.images]
     images, labels = images[chosen].float() / 127.5 - 1, labels[chosen]  # pixels in -1 to 1
     torch.manual_seed(asked.seed)

@@ -225,6 +225,19 @@ def test_an_impossible_value_is_named():
             refused(changed(tuple(key.split(".")), wrong), key)
 
 
+def test_a_text_that_is_none_is_told_in_words():
+    """Not by the regular expression that it fails to match."""
+    said = "must be one line of text, not empty, got"
+    assert message(changed(("data", "folder"), "")) == f"data.folder: {said} ''"
+    assert message(changed(("data", "folder"), "a\nb")) == f"data.folder: {said} 'a\\nb'"
+    assert message(changed(("merge", "groups"), {"": ["a"], "b": ["c"]})) == f"merge.groups.'': {said} ''"
+    assert message(changed(("merge", "groups"), {"a": [""]})) == f"merge.groups.a.0: {said} ''"
+    for key in LEAVES:
+        assert "pattern" not in (message(changed(key, "")) or "")
+    for name in ("", "A study", "-a"):
+        refused(changed(("study",), name), "study: must be small letters, digits and hyphens, the first no hyphen, got")
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),

@@ -67,6 +67,16 @@ def test_every_format_gives_the_same_state(network, tmp_path):
         assert all(torch.equal(tensor, found[name]) for name, tensor in state.items()), file
 
 
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors", "a", "a.zip"])
+@pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
+def test_a_format_is_told_by_its_content_whatever_the_name(kind, name, network, tmp_path):
+    if kind == "safetensors":
+        save_file(network.state_dict(), tmp_path / name)
+    else:
+        torch.save(network.state_dict(), tmp_path / name, _use_new_zipfile_serialization=kind == "zip")
+    assert torch.equal(read(str(tmp_path / name), made()).state["0.weight"], network.state_dict()["0.weight"])
+
+
 def test_other_types_are_converted_and_said_so(network, tmp_path):
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in network.state_dict().items()}
@@ -242,14 +252,15 @@ REFUSED = {
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore:`torch.jit:FutureWarning")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_checkpoint_is_refused_in_one_line_and_nothing_runs(kind, tmp_path, monkeypatch):
+def test_what_is_no_checkpoint_is_refused_in_one_line_and_nothing_runs(kind, name, tmp_path, monkeypatch):
     monkeypatch.setenv("HOSTILE", str(tmp_path / "made by code"))
-    spoilt(tmp_path / "a.pt", kind)
+    spoilt(tmp_path / name, kind)
     with pytest.raises(InputError, match=REFUSED[kind]) as told:
-        read(str(tmp_path / "a.pt"), made(), "tests")
+        read(str(tmp_path / name), made(), "tests")
     assert "\n" not in str(told.value)
-    assert str(tmp_path / "a.pt") in str(told.value)
+    assert str(tmp_path / name) in str(told.value)
     assert not (tmp_path / "made by code").exists()
 
 

@@ -221,6 +221,16 @@ class Forgetful(Masked):
     kept = False
 
 
+class Dropping(Plain):
+    def forward(self, images):  # at test time as well
+        return self.head(nn.functional.dropout(self.relu(self.first(images.flatten(1)))))
+
+
+class Noisy(Plain):
+    def forward(self, images):
+        return super().forward(images + torch.randn_like(images))
+
+
 class Twice(Plain):
     def forward(self, images):
         return self.head(self.relu(self.second(self.relu(self.second(self.relu(self.first(images.flatten(1))))))))
@@ -272,6 +282,31 @@ def test_what_no_pair_of_networks_could_go_through_is_told_before_any_is_trained
     assert any(problem.startswith("finetune, network") for problem in found) == (
         name in ("Untraceable", "Masked")
     )  # without norms not repaired
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("font", "Comic Serif", "report.style.font: there is no font Comic Serif: "),
+        ("mplstyle", "nowhere.mplstyle", "report.style.mplstyle: nowhere.mplstyle is no style file of matplotlib's: "),
+        ("formats", ["pdf", "pgf"], "report.style.formats: pgf is written with xelatex, which is not installed: "),
+    ],
+)
+def test_a_style_that_cannot_be_had_is_told_before_anything_is_trained(data, key, value, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # on which is no LaTeX
+    (found,) = told(data, f"report.style.{key}", value=value)
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["Dropping", "Noisy"])
+def test_what_is_drawn_at_every_pass_is_told_as_such(data, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_random.py").write_text(NETWORKS)
+    own = {"name": f"my_random:{name}", "depth": None, "width": None, "norm": None, "options": {}}
+    content = tiny.study(finetune=None, average=None) | {"network": own}
+    (found,) = problems(params.Study.model_validate(content), data)
+    said = "draws something at random at every pass, when it is measured, too: use nn.Dropout, or pass "
+    assert found == f"network.name: my_random:{name} {said}training=self.training"
 
 
 def test_what_is_drawn_but_not_kept_among_the_weights_is_told_before_any_is_trained(data, tmp_path, monkeypatch):

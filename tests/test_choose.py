@@ -133,9 +133,29 @@ def test_what_git_has_is_no_edit(repository):
 @pytest.mark.parametrize("text", ["- 1", "study: [", "study: mine"])
 def test_a_file_that_is_no_study_is_not_overwritten(repository, text):
     (repository / "params.yaml").write_text(text)
-    with pytest.raises(SystemExit, match=r"params\.yaml"):
+    with pytest.raises(SystemExit, match=r"params\.yaml.*`git checkout params\.yaml`$"):
         main(["select", "one"])
     assert (repository / "params.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["- 1", "preset: [cifar10-fast]", "preset: none-such", "study: ["])
+def test_a_file_of_studies_that_is_none_is_not_written_over(text):
+    selected("one")
+    Path("studies/one.yaml").write_text(text)
+    edit("lr: 0.2", "lr: 0.1")
+    before = Path("params.yaml").read_text()
+    with pytest.raises(SystemExit, match=r"^error: studies/one\.yaml"):
+        main(["keep", "one"])
+    assert Path("studies/one.yaml").read_text() == text
+    assert Path("params.yaml").read_text() == before
+
+
+def test_values_that_no_study_has_are_mended_by_keeping_it():
+    selected("one")
+    Path("studies/one.yaml").write_text("study: one\ntrain: 2020-01-01\nmerges: {kinds: [1]}\nmine: 1  # own\n")
+    main(["keep", "one"])
+    assert yaml_files.read(Path("studies/one.yaml")).keys() == {"study", "data", "merge", "train", "merges"}
+    assert selected("one").merge.classes == 5
 
 
 def test_the_schema_is_committed_as_it_is_printed(capsys):

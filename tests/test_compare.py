@@ -223,6 +223,7 @@ REFUSED = [
     (("--network", "mlp"), "--options, depth: mlp needs it"),
     (("--classes", "100"), "--classes 100: digits has 10 classes"),
     (("--data", "digit"), "--data digit is not a folder, nor any of digits, mnist"),
+    (("--data", ""), "^error: --data is empty: name a folder, or one of digits, mnist"),
     (("--normalise", "imagenet"), "--normalise imagenet: 3 numbers, but images are grey"),
     (("--mean", "1"), "--mean and --std go together: give both"),
     (("--mean", "0", "0.5", "1", "--std", "1"), "--mean: 3 numbers, but images are grey: give 1"),
@@ -334,6 +335,15 @@ def test_what_a_folder_of_images_need_not_be_read_for_is_told_before(options, me
     with pytest.raises(SystemExit, match=message):
         compare("a.safetensors", str(tmp_path / "damaged.pt"), *own, *options)
     assert not (tmp_path / "in").exists()
+
+
+def test_a_class_of_one_image_has_none_to_test_on(folder, tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "own" / name / "0.png")
+    own = ("--network", "nets_of_a_user:Net", "--data", str(tmp_path / "own"), "--out", str(tmp_path / "out"))
+    with pytest.raises(SystemExit, match=r"^error: class 'cats' has no test image, for it has one in all: add some"):
+        compare("a.safetensors", "b.pt", *own)
 
 
 def test_a_grey_image_before_those_in_colour_refuses_no_network_for_colour(folder, tmp_path, monkeypatch):

@@ -92,6 +92,40 @@ def test_checkpoints_are_trained_and_read(name, network, tmp_path, monkeypatch, 
     assert checkpoints.read(str(tmp_path / "a.pt"), built).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "/nope"], "--data /nope is neither such a folder nor such an .npz: "),
+        (["--data", "nope.npz"], "--data nope.npz is neither such a folder nor such an .npz: "),
+        (["--data", "text.npz"], "--data text.npz is neither such a folder nor such an .npz: "),
+        (["--data", "other.npz"], "--data other.npz is neither such a folder nor such an .npz: "),
+        (["--data", "grey.npz"], "images of 1 x 32 x 32, where these networks see 3 x 32 x 32"),
+        (["--data", "labels.npz"], "labels from 0 to 10, where these networks tell 10 classes apart"),
+        (["--images", "10"], "10 images, where a batch has 128: give more"),
+        (["--images", "-1"], "--images -1: give 128 or more"),
+        (["--epochs", "0"], "--epochs 0: give one or more"),
+        (["--out", "nowhere/a.pt"], "--out nowhere/a.pt: there is no folder nowhere"),
+    ],
+)
+def test_what_no_checkpoint_can_be_trained_of_is_one_line(options, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    images, labels = np.zeros((128, 32, 32, 3), np.uint8), np.arange(128) % 10
+    np.savez("data.npz", train_images=images, train_labels=labels)
+    np.savez("other.npz", images=images)
+    np.savez("grey.npz", train_images=images[..., :1], train_labels=labels)
+    np.savez("labels.npz", train_images=images, train_labels=np.arange(128) % 11)
+    Path("text.npz").write_text("no arrays")
+    asked = ["resnet18", "--data", "data.npz", "--seed", "0", "--out", "a.pt", *options]
+    monkeypatch.setattr("sys.argv", ["train_checkpoints.py", *asked])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(tiny.ROOT / "examples/train_checkpoints.py"), run_name="__main__")
+    assert ended.value.code == 2
+    told = capsys.readouterr().err.splitlines()
+    assert said in told[-1]
+    assert all(line.startswith((" ", "usage:")) for line in told[:-1])
+    assert not Path("a.pt").exists()
+
+
 @pytest.fixture
 def example(monkeypatch):
     """An example as a module."""

@@ -1,3 +1,4 @@
+import errno
 import os
 import struct
 import zlib
@@ -6,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from hidden_structure.datasets import folder
 from hidden_structure.datasets.images import LARGEST, decode, read_images
@@ -118,6 +120,19 @@ def test_two_spellings_of_one_name_in_unicode_are_one_class(tmp_path):
     assert dataset.class_names == ("bar", "cafeteria", COMPOSED)
     assert np.bincount(dataset.test_labels).tolist() == [5, 5, 5]
     assert dataset.superclass.coarse_of.tolist() == [0, 1, 0]
+
+
+def test_classes_are_numbered_as_torchvision_does_however_their_folders_are_spelt(tmp_path):
+    """A network that was trained by its loader has its outputs in that order."""
+    spelt = {DECOMPOSED: COMPOSED, "bar": "bar", "caff": "caff"}  # the decomposed one comes before caff, else after it
+    for label, (name, other) in enumerate(spelt.items()):
+        write(tmp_path / "train" / name / "0.png", colour=(label, 0, 0))
+        write(tmp_path / "test" / other / "0.png", colour=(label, 0, 1))
+    loader = ImageFolder(tmp_path / "train")
+    dataset = load(tmp_path)
+    assert dataset.class_names == tuple(spelt[name] for name in loader.classes)
+    wanted = [list(spelt).index(name) for name in loader.classes]
+    assert dataset.train_images[:, 0, 0, 0].tolist() == dataset.test_images[:, 0, 0, 0].tolist() == wanted
 
 
 def test_two_folders_of_one_class_are_refused_by_their_code_points(tmp_path):
@@ -258,6 +273,39 @@ def test_a_class_that_its_colours_alone_tell_apart_is_told(mode, tmp_path, capsy
     assert "grey" not in capsys.readouterr().out
 
 
+def test_images_that_are_in_both_splits_or_in_two_classes_are_told_and_read_as_ever(tmp_path, capsys):
+    for split in ("train", "test"):
+        for label, name in enumerate(("cat", "dog")):
+            for number in range(3):
+                write(tmp_path / split / name / f"{number}.png", colour=(40 * label, number, len(split)))
+    load(tmp_path)
+    assert capsys.readouterr().out == ""
+    for number in range(2):
+        write(tmp_path / "test/cat" / f"{number}.bmp", colour=(0, number, 5))  # the same pixels in another format
+    dataset = load(tmp_path)
+    (line,) = capsys.readouterr().out.splitlines()
+    twins = f"{tmp_path}/test/cat/0.bmp and {tmp_path}/train/cat/0.png"
+    assert line == f"test images that are training images, too: 2 of 8, such as {twins}; accuracies count them"
+    assert len(dataset.test_images) == 8
+    write(tmp_path / "train/dog/9.png", colour=(0, 2, 5))
+    load(tmp_path)
+    told = f"images that are in several classes: 1, such as {tmp_path}/train/cat/2.png and {tmp_path}/train/dog/9.png"
+    assert capsys.readouterr().out.splitlines() == [line, told]
+
+
+def test_images_count_as_one_where_they_are_read_alike(tmp_path, capsys):
+    """As they are, they differ; resized to a pixel, they do not."""
+    for name, colour in (("cat", 100), ("dog", 200)):
+        for place in range(4):
+            image = Image.new("L", (SIDE, SIDE), colour)
+            image.putpixel((place, 0), colour + 1)
+            image.save(write(tmp_path / name / f"{place}.png"))
+    load(tmp_path)
+    assert capsys.readouterr().out == ""
+    load(tmp_path, size=1)
+    assert "training images, too: 2 of 2" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", ["grey with alpha", "grey palette", "palette with transparency", "gif"])
 def test_files_without_a_colour_have_one_channel(kind, tmp_path):
     grey = Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 16 * 16)
@@ -328,8 +376,20 @@ def test_a_file_that_changes_while_images_are_read_is_named(becomes, tmp_path, m
         return decode(file, size, bits)
 
     monkeypatch.setattr("hidden_structure.datasets.images.decode", changing)
-    with pytest.raises(InputError, match=r"1\.png is (not a readable image|5 x 5 pixels, but .*0\.png is 4 x 4)"):
+    with pytest.raises(InputError, match=r"1\.png (cannot be read|is 5 x 5 pixels, but .*0\.png is 4 x 4)"):
         read_images(files, None)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_an_image_that_may_not_be_read_is_not_called_damaged(number, tmp_path, monkeypatch):
+    write_tree(tmp_path)
+
+    def denied(file, **options):
+        raise OSError(number, os.strerror(number), str(file))
+
+    monkeypatch.setattr(Image, "open", denied)  # not by its mode, which does not stop root
+    with pytest.raises(InputError, match=rf"cat/0\.png cannot be read \({os.strerror(number)}\): correct the file or"):
+        read_images([tmp_path / "cat/0.png"], None)
 
 
 def test_a_deep_grey_map_of_netpbm_is_read_too(tmp_path):

@@ -24,6 +24,7 @@ def images(folder, classes: int, each: int, sizes=((8, 8),)) -> None:
 
 @pytest.fixture(autouse=True)
 def repository(tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -115,6 +116,26 @@ def test_a_folder_with_a_test_set_keeps_it_and_its_name_may_be_any(repository):
     assert len(load.load(study.data).test_labels) == 12
 
 
+@pytest.mark.parametrize("data", ["./~", "~/photos", "./~/photos", "~"])
+def test_a_folder_that_is_named_by_a_tilde_is_the_one_that_is_looked_at(repository, monkeypatch, data):
+    home = repository / "home"
+    monkeypatch.setenv("HOME", str(home))
+    for number, folder in enumerate((home, repository / "~")):
+        images(folder / ("photos" if "photos" in data else ""), 2 + number, 4)
+    study = begun(data=data)
+    classes = 3 if data.startswith("./") else 2
+    assert len(load.load(study.data).class_names) == classes
+    assert f"\n# {classes} classes (" in (studies.STUDIES / "birds.yaml").read_text()
+
+
+def test_outside_of_the_repository_nothing_is_made(repository, monkeypatch):
+    images(repository / "elsewhere/data", 2, 4)
+    monkeypatch.chdir(repository / "elsewhere")
+    with pytest.raises(SystemExit, match="there is no folder studies here: go to the repository's root"):
+        begun()
+    assert {path.name for path in (repository / "elsewhere").iterdir()} == {"data"}
+
+
 def test_keys_that_decide_how_it_comes_out_have_a_word_beside_them(repository):
     images(repository / "data", 4, 5)
     begun()
@@ -147,14 +168,15 @@ def test_more_images_are_seen_as_often_in_all(repository, monkeypatch):
         ("birds", ["--data", "nowhere"], "--data nowhere is not a folder"),
         ("birds", ["--data", "data", "--classes", "5"], "data has 3 classes: ask for 2 to 3"),
         ("birds", ["--data", "data", "--classes", "0"], "data has 3 classes: ask for 2 to 3"),
-        ("birds", ["--data", "data", "--size", "0"], "data.size"),
+        ("birds", ["--data", "data", "--size", "0"], r"^error: --size: input should be greater .*, got 0$"),
+        ("birds", ["--data", ""], r"^error: --data is empty: name a folder$"),
+        ("birds", ["--data", "~none/data"], "--data ~none/data is not a folder"),
         ("birds", ["--data", "data/class 0"], "class 0 has no folders of classes: .*, as .*class 0/<class>/.*0.png"),
         ("taken", ["--data", "data"], "taken.yaml exists"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(repository, name, options, said):
     images(repository / "data", 3, 4)
-    (repository / "studies").mkdir()
     (repository / "studies/taken.yaml").write_text("mine")
     with pytest.raises(SystemExit, match=said) as ended:
         main(["new", name, *options])

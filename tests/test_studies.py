@@ -46,16 +46,27 @@ def test_a_network_that_there_is_not_is_told_with_those_that_there_are(name, mes
         studies.check(studies.complete(SMALL | {"network": {"name": name}}), tmp_path / "own.yaml")
 
 
+@pytest.mark.parametrize("preset", ["[cifar10-fast]", "{}", "1", "cifar10-fats", "2020-01-01"])
+def test_a_preset_that_there_is_not_is_told_whatever_it_is(preset, tmp_path):
+    (tmp_path / "own.yaml").write_text(f"study: own\npreset: {preset}\n")
+    with pytest.raises(
+        InputError, match=r"own\.yaml: preset: there is no .*: choose cifar10-fast, .*, or leave it out"
+    ):
+        studies.read(tmp_path / "own.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("study: own\nmerge: [1]\nmerge: [2]\n", r'line 3, column 1: found duplicate key "merge": keep one$'),
+        (f"study: own\nseeds: [0]\ntrain:\n  epochs: {'1' * 5000}", r"line 4 has an integer of thousands of digits"),
         ("study: own\n  seeds: [0]\n", "line 2, column 8: mapping values are not allowed here"),
         ("study: own\nstudy: other\n", "line 2, column 1: found duplicate key"),
     ],
 )
 def test_what_is_no_yaml_is_told_by_line_without_the_reader_s_own_words(text, message, tmp_path):
     (tmp_path / "own.yaml").write_text(text)
-    with pytest.raises(InputError, match=rf"own\.yaml is not valid YAML: {message}") as told:
+    with pytest.raises(InputError, match=rf"own\.yaml(: | is not valid YAML: ){message}") as told:
         yaml_files.read(tmp_path / "own.yaml")
     assert "unicode string" not in str(told.value)
     assert "^" not in str(told.value)

@@ -29,7 +29,7 @@ from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import PENULTIMATE, extract
 from hidden_structure.permutation.symmetry import derive
 from hidden_structure.recovery.clustering import TSNE_SAMPLES
-from hidden_structure.rehearsal import READ, rehearse, rehearse_matching, rehearse_reading
+from hidden_structure.rehearsal import READ, rehearse, rehearse_matching, rehearse_reading, rehearse_style
 from hidden_structure.seeding import numpy_generator
 from hidden_structure.training.device import pick_device
 from hidden_structure.training.inputs import built_for
@@ -62,6 +62,7 @@ def problems(study: params.Study, data: Mapping[str, np.ndarray]) -> list[str]:
         _connectivity(told, study, data)
     if study.unconstrained:
         _free_features(told, study.unconstrained)
+    _ask(told, rehearse_style, study.report.style)
     return list(dict.fromkeys(told))
 
 

@@ -1,4 +1,5 @@
-"""What is done to pairs of trained networks, done to fresh ones on a few images of noise: what refuses, refuses now."""
+"""What is done to pairs of trained networks, done to fresh ones on a few images of noise: what refuses, refuses now. So
+does the style of a report of which nothing is drawn yet."""
 
 import numpy as np
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from hidden_structure.connectivity.repair import has_batch_norm, repairer
 from hidden_structure.frame import params
 from hidden_structure.frame.errors import InputError
+from hidden_structure.frame.style import Style
 from hidden_structure.linearity.layers import measure
 from hidden_structure.networks.build import initialise
 from hidden_structure.networks.features import LOGITS, PENULTIMATE, extract
@@ -41,15 +43,36 @@ def rehearse_reading(network: params.Network, made: nn.Module, again: nn.Module,
 
     again: of another seed; its weights are overwritten. image_shape: (H, W, channels).
 
-    Raises InputError if it does not compute what the other does.
+    Raises InputError if it does not compute what the other does, nor that itself a second time.
     """
     load_state(again, made.state_dict())
-    first, second = (extract(own, [_noise(image_shape)], [PENULTIMATE, LOGITS], IMAGES) for own in (made, again))
-    if not all(torch.allclose(first[layer], second[layer], rtol=1e-4, equal_nan=True) for layer in first):
+    first, other = (_outputs(own, image_shape) for own in (made, again))
+    if not _alike(first, other):
+        if not _alike(first, _outputs(made, image_shape)):
+            raise InputError(
+                f"network.name: {network.name} draws something at random at every pass, when it is measured, too: use "
+                "nn.Dropout, or pass training=self.training"
+            )
         raise InputError(
             f"network.name: {network.name} draws something at random that is not among its weights and would be lost "
             "when these are read again: make it a parameter, or a buffer by register_buffer, and persistent"
         )
+
+
+def rehearse_style(style: Style) -> None:
+    """Raises InputError as `plotting.style` does."""
+    from hidden_structure.report import plotting  # imports matplotlib, which takes a second
+
+    with plotting.style(style):
+        pass
+
+
+def _outputs(network: nn.Module, image_shape: tuple[int, ...]) -> dict[str, Tensor]:
+    return extract(network, [_noise(image_shape)], [PENULTIMATE, LOGITS], IMAGES)
+
+
+def _alike(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return all(torch.allclose(a[layer], b[layer], rtol=1e-4, equal_nan=True) for layer in a)
 
 
 def rehearse_matching(network: params.Network, image_shape: tuple[int, ...], classes: int, symmetry: Symmetry) -> None:

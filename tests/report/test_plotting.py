@@ -121,7 +121,10 @@ def test_an_unknown_font_and_a_missing_latex_are_told_before_anything_is_drawn(m
     ):
         pytest.fail("it was taken")
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(InputError, match=r"report\.style\.formats.*xelatex"), style(settings(formats=["pgf"])):
+    with (
+        pytest.raises(InputError, match=r"report\.style\.formats.*xelatex.*: install it, or take pdf$"),
+        style(settings(formats=["pgf"])),
+    ):
         pytest.fail("it was taken")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from hidden_structure.cli.rewrite import rewritten
 from hidden_structure.frame import git, locking, paths, studies, yaml_files
 from hidden_structure.frame.artifacts import write_text
 from hidden_structure.frame.errors import InputError
@@ -26,7 +27,7 @@ def select(name: str) -> None:
         mend = f": choose one of {', '.join(names)}" if names else ", nor any other: go to the repository's root"
         raise InputError(f"there is no {studies.STUDIES}/{name}.yaml{mend}")
     whole = studies.read(studies.STUDIES / f"{name}.yaml")
-    if PARAMS.is_file() and _edited(current := yaml_files.read(PARAMS)):
+    if PARAMS.is_file() and _edited(current := _selected()):
         own = current.get("study") if isinstance(current, dict) else None
         before = _if_possible(studies.read, studies.STUDIES / f"{own}.yaml") or whole
         raise InputError(
@@ -39,6 +40,8 @@ def select(name: str) -> None:
 def keep(name: str) -> Path:
     """Write what params.yaml says beyond the defaults, and the file's preset, to studies/<name>.yaml, and select it.
 
+    A file that is there is changed where it says something else, and keeps its comments.
+
     Raises InputError if the name is no study's, params.yaml is no valid study, the file is another study's, or a stage
     runs.
     """
@@ -50,8 +53,9 @@ def keep(name: str) -> Path:
     if file.exists() and current["study"] != name:
         raise InputError(f"{file} is another study's: choose another name, or remove it first")
     before = yaml_files.read(file) if file.is_file() else {}
+    studies.check_short(before, file)
     short = studies.shorten(current | {"study": name}, before.get("preset"))
-    write_text(file, studies.dump(short, brief=True))
+    write_text(file, rewritten(file, short) if before else studies.dump(short, brief=True))
     _write(studies.read(file))
     return file
 
@@ -65,6 +69,13 @@ def _write(whole: dict[str, Any]) -> None:
     written = studies.text(whole)
     write_text(PARAMS, written)
     write_text(paths.SELECTED, written)  # so that another version of the same file can take its place
+
+
+def _selected() -> Any:
+    try:
+        return yaml_files.read(PARAMS)
+    except InputError as error:
+        raise InputError(f"{error}; mend it, or drop it by `git checkout {PARAMS}`") from error
 
 
 def _edited(current: Any) -> bool:

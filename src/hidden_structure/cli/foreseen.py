@@ -8,7 +8,7 @@ import numpy as np
 
 from hidden_structure.checks import problems
 from hidden_structure.datasets.dataset import Dataset
-from hidden_structure.datasets.folder import Tree, scan
+from hidden_structure.datasets.folder import Tree, check_tested, scan
 from hidden_structure.datasets.images import decode
 from hidden_structure.frame.errors import InputError
 from hidden_structure.frame.given import Normalise
@@ -18,9 +18,13 @@ from hidden_structure.frame.params import Data, Study
 def tree_of(data: Data) -> Tree | None:
     """Names and labels, as they will be read; None of a source other than a folder, which is read in seconds.
 
-    Raises InputError as `scan` does.
+    Raises InputError as `scan` and `check_tested` do.
     """
-    return scan(Path(data.folder), data.test_fraction, data.seed) if data.source == "folder" else None
+    if data.source != "folder":
+        return None
+    tree = scan(Path(data.folder), data.test_fraction, data.seed)
+    check_tested(tree)
+    return tree
 
 
 def impossible(study: Study, tree: Tree) -> list[str]:

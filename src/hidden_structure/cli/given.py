@@ -115,6 +115,8 @@ def _study(asked: argparse.Namespace) -> dict[str, Any]:
     named = re.sub(r"[^a-z0-9]+", "-", asked.out.resolve().name.lower()).strip("-")[:64]
     data: dict[str, Any] = {"source": asked.data if asked.data in SOURCES else "folder", "normalise": _normalise(asked)}
     if data["source"] == "folder":
+        if not asked.data:
+            raise InputError(f"--data is empty: name a folder, or one of {', '.join(SOURCES)}")
         folder = Path(os.path.expanduser(asked.data)).resolve()  # Path.expanduser fails where there is no such home
         if not folder.is_dir():
             raise InputError(f"--data {asked.data} is not a folder, nor any of {', '.join(SOURCES)}: correct it")

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     new = commands.add_parser("new", help="begin a study of a folder of images")
     new.add_argument("name", help="of the study: small letters, digits and hyphens")
-    new.add_argument("--data", type=Path, required=True, help="folder with <class>/*, or train/ and test/ of such")
+    new.add_argument("--data", required=True, help="folder with <class>/*, or train/ and test/ of such")
     new.add_argument("--classes", type=int, help="coarse classes that the classes are merged into (default: half)")
     new.add_argument("--size", type=int, help="side in pixels that images are resized to (default: at most 32)")
 

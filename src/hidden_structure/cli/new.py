@@ -1,5 +1,7 @@
 """Begin a study of a folder of images: look at it, and choose a network and a recipe that give a first report soon."""
 
+import os
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ MLP_SEEN, RESNET_SEEN = 400_000, 30_000  # images that a network trains on in tw
 EPOCHS = (10, 60)  # at least, so that it learns; at most, by when it has
 TEST_FRACTION = 0.2
 STE_BATCH = 128  # images, by default, of a step that matches units
+OPTIONS = {"size": "--size", "folder": "--data"}  # which became keys of data
 MODULO_OF_MANY = 20  # classes from which five, not two, are merged into one, as CIFAR-100's are
 
 
@@ -42,19 +45,23 @@ class Found:
         return self.size or min(self.sizes[0])
 
 
-def begin(name: str, folder: Path, classes: int | None = None, size: int | None = None) -> str:
-    """Write studies/<name>.yaml, with a comment on every key, for the images in the folder; what to do next.
+def begin(name: str, data: str, classes: int | None = None, size: int | None = None) -> str:
+    """Write studies/<name>.yaml, with a comment on every key, for the images in the folder data; what to do next.
 
     classes: how many coarse classes to merge into (None: half of them, a fifth of 20 or more). size: side in pixels
     that images are resized to (None: at most 32).
 
-    Raises InputError if the name is no study's or taken, or the folder's images cannot be a study's.
+    Raises InputError if the name is no study's or taken, the folder's images cannot be a study's, or there are no
+    studies here.
     """
     file = studies.STUDIES / f"{name}.yaml"
     studies.check_name(name)
     if file.exists():
         raise InputError(f"{file} exists: choose another name, or remove it first")
-    found = look(folder, size)
+    if not studies.STUDIES.is_dir():
+        raise InputError(f"there is no folder {studies.STUDIES} here: go to the repository's root")
+    folder = _as_read_later(data)
+    found = look(Path(os.path.expanduser(folder)), size)
     fine = len(found.tree.class_names)
     coarse = max(2, fine // (5 if fine >= MODULO_OF_MANY else 2)) if classes is None else classes
     if not 2 <= coarse <= fine:
@@ -64,14 +71,23 @@ def begin(name: str, folder: Path, classes: int | None = None, size: int | None 
     try:
         studies.read(file)
         write_text(file, text + further(file, found, coarse))
-    except InputError:
+    except InputError as error:
         file.unlink()
-        raise
+        told = str(error).removeprefix(f"{file}: ")  # which is no more
+        raise InputError(re.sub(r"^data\.(size|folder)(?!\w)", lambda key: OPTIONS[key[1]], told)) from error
     return (
         f"{file}: {fine} classes, {found.train} training and {found.test} test images.\n"
         f"Next: `make reproduce STUDY={name}`, about {minutes(found)} minutes on two cores; the report is"
         f" {paths.REPORT / 'report.html'}, until `make publish` keeps it in {paths.report(name)}"
     )
+
+
+def _as_read_later(data: str) -> str:
+    """The folder as data.folder names it, where a tilde in front is the user's home."""
+    if not data:
+        raise InputError("--data is empty: name a folder")
+    folder = str(Path(data))
+    return f"./{folder}" if folder.startswith("~") and not data.startswith("~") else folder
 
 
 def look(folder: Path, size: int | None) -> Found:
@@ -115,7 +131,7 @@ def minutes(found: Found) -> int:
     return max(3, round(2 + 4 * epochs(found) * found.train / seen))
 
 
-def describe(name: str, folder: Path, found: Found, coarse: int) -> str:
+def describe(name: str, folder: str, found: Found, coarse: int) -> str:
     """The file of the study."""
     fine, batch, trained = len(found.tree.class_names), batch_size(found), epochs(found)
     listed = ", ".join(found.tree.class_names[:6]) + (", ..." if fine > 6 else "")
@@ -142,7 +158,7 @@ study: {name}
 seeds: [0]  # one, for a first report; [0, 1, 2] for a result, since a spread needs three
 data:
   source: folder
-  folder: {_quoted(str(folder))}
+  folder: {_quoted(folder)}
   size: {"null  # as they are" if found.size is None else f"{found.size}  # pixels a side; 64 take four times as long"}
   test_fraction: {TEST_FRACTION}  # {"without effect: there is a test set" if found.tree.divided else "held out"}
 merge:

@@ -6,8 +6,9 @@ which a share is held out.
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -50,14 +51,36 @@ def load(folder: Path, size: int | None, test_fraction: float, seed: int, superc
 
 
 def read(tree: Tree, size: int | None) -> Dataset:
-    """The images of the tree; where some classes are grey and others in colour, a line says so."""
+    """The images of the tree. Where some classes are grey and others in colour, or images are there twice that should
+    not, a line says so."""
     images = read_images(tree.train_files + tree.test_files, size)
     labels = np.concatenate([tree.train_labels, tree.test_labels])
     if images.shape[3] > 1 and (grey := _grey_classes(images, labels)):
         names = ", ".join(tree.class_names[label] for label in grey[:NAMED]) + (", ..." if len(grey) > NAMED else "")
         print(f"all images of {names} are grey, those of other classes in colour: which alone tells them apart")
+    for told in twins(images, tree):
+        print(told)
     count = len(tree.train_files)
     return Dataset(images[:count], tree.train_labels, images[count:], tree.test_labels, tree.class_names)
+
+
+def twins(images: np.ndarray, tree: Tree) -> Iterator[str]:
+    """What to say of images with the same pixels: those that are in both splits, and those that are in two classes.
+
+    images: of both splits, the training images first.
+    """
+    files, count = tree.train_files + tree.test_files, len(tree.train_files)
+    labels = np.concatenate([tree.train_labels, tree.test_labels])
+    first: dict[bytes, int] = {}
+    digests = (blake2b(pixels, digest_size=16).digest() for pixels in images.reshape(len(images), -1))
+    pairs = [(first.setdefault(digest, index), index) for index, digest in enumerate(digests)]
+    if seen := [(test, train) for train, test in pairs if train < count <= test]:
+        which = " and ".join(str(files[index]) for index in seen[0])
+        told = f"test images that are training images, too: {len(seen)} of {len(tree.test_files)}, such as {which}"
+        yield f"{told}; accuracies count them"
+    if unclear := {one: other for one, other in reversed(pairs) if labels[one] != labels[other]}:
+        which = " and ".join(str(files[index]) for index in min(unclear.items()))
+        yield f"images that are in several classes: {len(unclear)}, such as {which}"
 
 
 def _grey_classes(images: np.ndarray, labels: np.ndarray) -> list[int]:
@@ -70,7 +93,8 @@ def _grey_classes(images: np.ndarray, labels: np.ndarray) -> list[int]:
 
 
 def scan(folder: Path, test_fraction: float, seed: int) -> Tree:
-    """The tree's files and labels; classes are numbered in the order of their names. No image is opened.
+    """The tree's files and labels; classes are numbered in the order of the names that the folders of training images
+    have in the file system, as torchvision's ImageFolder does. No image is opened.
 
     Raises InputError if a class is empty, there is only one, the splits' classes differ, or an entry is not what its
     place asks for. Links are followed inside the folder only.
@@ -90,7 +114,8 @@ def scan(folder: Path, test_fraction: float, seed: int) -> Tree:
             raise InputError(
                 f"class {spelt(lacking[0])} is in {where} but not in {elsewhere}{like}: both must have the same classes"
             )
-    return Tree(tuple(found[0]), *_flatten(found[0]), *_flatten(found[1]), True)
+    tested = {name: found[1][name] for name in found[0]}  # may be spelt otherwise, and so in another order
+    return Tree(tuple(found[0]), *_flatten(found[0]), *_flatten(tested), True)
 
 
 def check_tested(tree: Tree) -> None:
@@ -106,7 +131,7 @@ def _flatten(classes: Mapping[str, list[Path]]) -> tuple[list[Path], np.ndarray]
 
 
 def _class_files(folder: Path, root: Path) -> dict[str, list[Path]]:
-    """Class name -> its files, both in the order of their names."""
+    """Class name -> its files, both in the order of the names that they have in the file system."""
     folders: dict[str, Path] = {}
     entries = _entries(folder, root)
     if entries and not any(entry.is_dir() for entry in entries):
@@ -127,7 +152,7 @@ def _class_files(folder: Path, root: Path) -> dict[str, list[Path]]:
         folders[name] = entry
     if len(folders) < 2:
         raise InputError(f"{folder} has folders of images for {len(folders)} classes, it needs two or more: add them")
-    return {name: _files(folders[name], root) for name in sorted(folders)}
+    return {name: _files(entry, root) for name, entry in folders.items()}
 
 
 def _files(folder: Path, root: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Decoding image files into one uint8 array, whatever their modes, and without trusting them."""
 
+import errno
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -130,8 +131,8 @@ def decode(file: Path, size: int | None, bits: int = 16) -> tuple[np.ndarray, in
 def opened(file: Path) -> Iterator[Image.Image]:
     """The image in the file, of which only the header is read so far.
 
-    Raises InputError naming the file if it is not in one of FORMATS or has more than 50 megapixels, and where the block
-    cannot read it.
+    Raises InputError naming the file if it may not be read, is not in one of FORMATS or has more than 50 megapixels,
+    and where the block cannot read it.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -145,6 +146,10 @@ def opened(file: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise InputError(f"{file} is not an image in {', '.join(FORMATS)}: remove or convert it") from error
     except Exception as error:  # Pillow's decoders raise a dozen types; each means the same to the user
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # which a place beyond a file is
+            raise InputError(
+                f"{file} cannot be read ({error.strerror}): correct the file or its permissions"
+            ) from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{file} is not a readable image ({reason}): replace or remove it") from error
 

@@ -5,15 +5,20 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hidden_structure.frame.values import ALONE, FAMILIES, LIST, NETWORKS
+from hidden_structure.frame.values import ALONE, FAMILIES, LINE, LIST, NAME, NETWORKS
 
+WORDS = {  # in place of regular expressions
+    LINE: "must be one line of text, not empty",
+    NAME: "must be small letters, digits and hyphens, the first no hyphen",
+}
+OF_KEY = "[key]"  # where pydantic means the key itself, not its value
 LONG = 80  # characters: nobody reads on
 
 
 def first_problem(error: ValidationError, whole: type[BaseModel]) -> str:
     """The first problem in one line; an unknown key before a missing one, since it is mostly the same one misspelt."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    key = ".".join(_shown(part) for part in problem["loc"] if part not in (ALONE, LIST)) or "the file"
+    key = ".".join(_shown(part) or "''" for part in problem["loc"] if part not in (ALONE, LIST, OF_KEY)) or "the file"
     if problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(_shown(problem["loc"][-1]), _keys_beside(problem["loc"], whole), n=1)
         return f"unknown key {key}" + (f": did you mean {close[0]}?" if close else ": remove it")
@@ -21,7 +26,7 @@ def first_problem(error: ValidationError, whole: type[BaseModel]) -> str:
         return f"key {key} is missing: add it (null where it has no meaning)"
     if problem.get("ctx", {}).get("pattern") == NETWORKS:
         return f"{key}: {_no_network(problem['input'])}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = WORDS.get(problem.get("ctx", {}).get("pattern"), problem["msg"].removeprefix("Value error, "))
     if not problem["loc"]:  # of the whole, so the message names its key itself
         return message
     if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # of a section: likewise

@@ -69,15 +69,27 @@ def read(path: Path) -> dict[str, Any]:
     Raises InputError, in one line that names the file or the key, if the file cannot be read or makes no study.
     """
     short = yaml_files.read(path, "give the file of a study")
-    if not isinstance(short, dict):
-        raise InputError(f"{path} must map section names to sections")
-    if (preset := short.get("preset")) is not None and preset not in presets():
-        raise InputError(f"{path}: preset: there is no {preset}: choose {', '.join(presets())}, or leave it out")
+    check_short(short, path)
     whole = complete(short)
     check(whole, path)
     if whole["study"] != path.stem:
         raise InputError(f"{path}: study is {whole['study']}: give it the name of its file, {path.stem}")
     return whole
+
+
+def check_short(short: Any, path: Path) -> None:
+    """Raises InputError if that has no sections, or there is no such preset."""
+    if not isinstance(short, dict):
+        raise InputError(f"{path} must map section names to sections")
+    if short.get("preset") is not None and _preset(short) is None:
+        raise InputError(
+            f"{path}: preset: there is no {short['preset']}: choose {', '.join(presets())}, or leave it out"
+        )
+
+
+def _preset(short: dict[str, Any]) -> dict[str, Any] | None:
+    name = short.get("preset")
+    return presets().get(name) if isinstance(name, str) else None
 
 
 def check_name(name: str) -> None:
@@ -101,10 +113,9 @@ def complete(short: dict[str, Any]) -> dict[str, Any]:
 
     Nothing is checked here: values of a wrong kind, and unknown keys, are passed on for Study to name them.
     """
-    if short.get("preset") in presets():
+    if (preset := _preset(short)) is not None:
         own = {name: value for name, value in short.items() if name != "preset"}
-        preset = {name: value for name, value in presets()[short["preset"]].items() if _adds_to(name, own)}
-        short = _over(preset, own)
+        short = _over({name: value for name, value in preset.items() if _adds_to(name, own)}, own)
     whole: dict[str, Any] = {}
     for name, default in defaults().items():
         if name not in short and _left_out(name, short):
@@ -193,7 +204,11 @@ def text(whole: dict[str, Any]) -> str:
 
 def dump(content: dict[str, Any], brief: bool = False) -> str:
     """YAML in block style; brief: with lists, and mappings in them, in one line each."""
-    content = _in_lines(content) if brief else content
+    return written(_in_lines(content) if brief else content)
+
+
+def written(content: dict[str, Any]) -> str:
+    """YAML in block style but where the content is laid out otherwise, with the comments that it may have."""
     writer, stream = YAML(), io.StringIO()
     writer.indent(mapping=2, sequence=4, offset=2)
     writer.width = 120

@@ -14,6 +14,8 @@ T = TypeVar("T")
 FAMILIES = ("mlp", "resnet", "vgg", "speedrun")
 LIBRARIES = r"torchvision:[a-z0-9_]+|timm:[a-z0-9_.]+"  # networks by name
 NETWORKS = rf"^({'|'.join(FAMILIES)}|{LIBRARIES}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+LINE = r"^[^\p{Cc}\p{Zl}\p{Zp}]+$"  # with nothing invisible in it
+NAME = r"^[a-z0-9][a-z0-9-]*$"
 WIDEST = 65_536  # units of a layer
 ALONE, LIST = "one-value", "several-values"  # forms of a value that may be several
 FREE_FEATURES = 10**7  # of the unconstrained features model: its solver keeps some forty vectors of that length
@@ -58,8 +60,8 @@ def plain(values: dict) -> dict:
     return values
 
 
-Text = Annotated[str, Field(pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$", max_length=1000)]  # one line, nothing invisible in it
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]  # also a folder of reports/
+Text = Annotated[str, Field(pattern=LINE, max_length=1000)]
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]  # also a folder of reports/
 Set = Annotated[list[T], Field(max_length=1000), AfterValidator(distinct)]
 Some = Annotated[list[T], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
 OneOrSome = Annotated[Annotated[T, Tag(ALONE)] | Annotated[Some[T], Tag(LIST)], Discriminator(form)]

@@ -1,10 +1,12 @@
 """YAML that a user wrote: read as plain values, within bounds of time and memory."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.events import AliasEvent
 
 from hidden_structure.frame.errors import InputError
@@ -48,6 +50,9 @@ def read(path: Path, remedy: str = "correct the path") -> Any:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # besides YAMLError the reader lets KeyError, IndexError, RecursionError ... through
+        if isinstance(error, ValueError) and (digits := re.search(r"[\d_]{4000}", text)):  # Python reads no more
+            line = text.count("\n", 0, digits.start()) + 1
+            raise InputError(f"{path}: line {line} has an integer of thousands of digits: shorten it") from error
         raise InputError(f"{path} is not valid YAML: {_reason(error)}") from error
 
 
@@ -57,4 +62,6 @@ def _reason(error: Exception) -> str:
         return "it is nested too deeply"
     mark = getattr(error, "problem_mark", None)
     said = getattr(error, "problem", None) or getattr(error, "context", None)
+    if isinstance(error, DuplicateKeyError):
+        said = f"{re.sub(r' with value .*', '', said, flags=re.DOTALL)}: keep one"  # of a list it shows none
     return f"line {mark.line + 1}, column {mark.column + 1}: {said}" if mark and said else str(error)

@@ -128,9 +128,9 @@ def _content(path: Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:  # opened, or the name would say which format it is
             warnings.simplefilter("ignore")  # of formats that are refused below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise a dozen types
         if memory_is_short(error):
             raise MemoryError(f"{path}: {error}") from error

@@ -113,7 +113,9 @@ def style(settings: Style) -> Iterator[None]:
     Raises InputError, which names the key, if a font or LaTeX is missing or the settings' own file is not usable.
     """
     if "pgf" in settings.formats and not shutil.which(latex := rcParams["pgf.texsystem"]):
-        raise InputError(f"report.style.formats: pgf is written with {latex}, which is not installed")
+        raise InputError(
+            f"report.style.formats: pgf is written with {latex}, which is not installed: install it, or take pdf"
+        )
     chosen = {
         "font.family": _family(settings.font),
         "font.size": settings.size,
