@@ -25,6 +25,7 @@ def test_labels_that_merge_nothing_buy_all_samples_and_one_class_for_all_only_it
     fine = np.arange(1000) % 4
     assert affordable(fine, np.arange(4)) == 1000
     assert affordable(fine, np.zeros(4, int)) == int(np.log2(24) / 2)
+    assert all(affordable(np.arange(count) % 5, np.arange(5)) == count for count in range(5, 60))  # whatever rounding
 
 
 def test_unequal_classes_cost_their_entropy():

@@ -103,6 +103,15 @@ def test_the_pretrained_network_in_place_of_the_mean_keeps_nothing():
     assert judged.verdict == "contradicted"
 
 
+def test_a_task_of_which_little_is_kept_is_not_made_up_for_by_the_other():
+    found = made.result()
+    for row in found["pairs"]:
+        if row["kind"] == "finetuned":
+            mean, began = row["line"][2]["accuracy"]["second"], row["sums"][0]["accuracy"]["second"]
+            mean["within"] = began["within"]
+    assert claims(found)["kept"].verdict == "contradicted"
+
+
 def test_features_that_follow_the_other_law_contradict_the_first():
     found = made.result()
     for row in found["pairs"]:

@@ -25,7 +25,7 @@ def affordable(fine: np.ndarray, coarse_of: np.ndarray) -> int:
     coarse = bits_per_sample(class_counts(coarse_of[fine], len(sizes)))
     naming = sum(math.lgamma(size + 1) for size in sizes) / math.log(2)
     whole = bits_per_sample(class_counts(fine, len(coarse_of)))
-    return min(len(fine), int((len(fine) * coarse + naming) / whole)) if whole else len(fine)
+    return min(len(fine), int((len(fine) * coarse + naming) / whole + 1e-9)) if whole else len(fine)
 
 
 def draw(fine: np.ndarray, samples: int, generator: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ from hidden_structure.report.connectivity.claims import LEARNT_AT_MOST
 from hidden_structure.report.controls import unless_control
 from hidden_structure.report.finetune.pairs import KINDS, REPAIRED, Rows, gains, of, repairs
 from hidden_structure.report.linearity.claims import A_FIFTH, BENT_AT_MOST
-from hidden_structure.report.linearity.laws import DIFFERENCE, TOLD_FROM
+from hidden_structure.report.linearity.laws import DIFFERENCE, LAWS, TOLD_FROM, neither
 from hidden_structure.report.statistics import finite
 
 IDEA = "finetune"
@@ -120,7 +120,8 @@ def _linear(crossed: Rows, unmet: str) -> list[Claim]:
         law = Criterion(DIFFERENCE, at_most=-TOLD_FROM, origin="ours: a hundredth of how far the ends are apart")
         values = tuple(row["laws"]["linear"] - row["laws"]["exponential"] for row in own)
         statement = "LLFC describes the features between networks finetuned on two tasks better than LEWC does."
-        found.append(_claim("law", "ours", statement, law, values, own, ITO, unmet))
+        failed = unmet or neither(*([row["laws"][name] for row in own] for name in LAWS))
+        found.append(_claim("law", "ours", statement, law, values, own, ITO, failed))
     return found
 
 
@@ -148,11 +149,11 @@ def _addition(sums: Rows, unmet: str) -> Claim:
 def _kept(crossed: Rows, sums: Rows, unmet: str) -> list[Claim]:
     """Of the mean of both networks, which is coefficient 1/2: what it keeps of what each gained by finetuning."""
     own = of(crossed, FINETUNED)
-    criterion = Criterion("gain in test accuracy within a task", at_least=GAINED_FROM, origin="ours")
-    gained = [gain for gain, _ in _gains(crossed, sums, FINETUNED)]
+    criterion = Criterion("gain in test accuracy within a task, the smaller", at_least=GAINED_FROM, origin="ours")
+    gained = [min(gain for gain, _ in tasks) for tasks in _gains(crossed, sums, FINETUNED)]
     statement = "Finetuning makes networks better at their task."
     gain = _condition("gained", statement, criterion, gained, [row["seed"] for row in own], unmet)
-    quantity = "gain of the mean of both networks over theirs, in test accuracy within a task"
+    quantity = "gain of the mean of both networks over the task's own, in test accuracy within it, the smaller share"
     share = Criterion(quantity, at_least=KEPT_FROM, origin="ours: three quarters")
     reason = unless(gain)
     values = () if reason else _shares(crossed, sums, FINETUNED)
@@ -171,14 +172,15 @@ def _kept(crossed: Rows, sums: Rows, unmet: str) -> list[Claim]:
     return [gain, kept]
 
 
-def _gains(crossed: Rows, sums: Rows, kind: str, repaired: bool = False) -> list[tuple[float, float]]:
+def _gains(crossed: Rows, sums: Rows, kind: str, repaired: bool = False) -> list[list[tuple[float, float]]]:
     both = zip(of(crossed, kind, repaired), of(sums, kind, repaired), strict=True)
     return [gains(*pair) for pair in both]
 
 
 def _shares(crossed: Rows, sums: Rows, kind: str, repaired: bool = False) -> tuple[float, ...]:
-    """Networks that gained nothing keep nothing."""
-    return tuple(had / gained if gained > 0 else 0.0 for gained, had in _gains(crossed, sums, kind, repaired))
+    """The smaller of both tasks': networks that gained nothing keep nothing."""
+    both = _gains(crossed, sums, kind, repaired)
+    return tuple(min(had / gained if gained > 0 else 0.0 for gained, had in tasks) for tasks in both)
 
 
 def _bends(rows: Rows) -> tuple[float, ...]:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from hidden_structure.report.statistics import mean
-
 Rows = Sequence[Mapping]
 KINDS = {"finetuned": "finetuned", "same": "same initialisation", "independent": "independent"}
 REPAIRED = {False: "as merged", True: "with BatchNorm reset"}
@@ -22,12 +20,11 @@ def repairs(rows: Rows) -> bool:
     return any(row["repaired"] for row in rows)
 
 
-def gains(crossed: Mapping, added: Mapping) -> tuple[float, float]:
-    """Test accuracy within a task, mean over both, less that of what the networks began as: what each of a pair gained
-    on its own, and what the network halfway between them has gained."""
-    halfway, gained, had = crossed["alphas"].index(HALF), [], []
+def gains(crossed: Mapping, added: Mapping) -> list[tuple[float, float]]:
+    """A pair a task: test accuracy within it less that of what the networks began as, of the network of that task, and
+    of the one halfway between both."""
+    halfway, found = crossed["alphas"].index(HALF), []
     for task, end in zip(TASKS, (0, -1), strict=True):
         before, own = added["accuracy"][task]["within"][0], crossed["accuracy"][task]["within"]
-        gained.append(own[end] - before)
-        had.append(own[halfway] - before)
-    return mean(gained), mean(had)
+        found.append((own[end] - before, own[halfway] - before))
+    return found

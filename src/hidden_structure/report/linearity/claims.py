@@ -24,13 +24,13 @@ from hidden_structure.report.connectivity.claims import (
 from hidden_structure.report.connectivity.lines import REPAIRED, UNALIGNED, Rows
 from hidden_structure.report.controls import fulfilling, unless_control
 from hidden_structure.report.linearity import laws
+from hidden_structure.report.linearity.laws import BENT_AT_MOST
 from hidden_structure.report.statistics import finite, mean
 
 IDEA = "linearity"
 ZHOU = "Zhou, Yang, Yang, Yan, Hu 2023"
 
 FLOOR = 1e-6  # 1 - cos of float32 features is known to about 1e-7
-BENT_AT_MOST = 0.2
 A_FIFTH = "ours: a fifth of how far the ends are apart"
 APART, AS_FAR = 1.0, "ours: as far as the ends are apart"  # of networks whose features have nothing linear in common
 COMMUTES_AT_MOST = 0.5
@@ -70,6 +70,8 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
     bare, bare_cut = lines.independent(merged, UNALIGNED), lines.independent(stitched, UNALIGNED)
     bent = Criterion(BEND, at_most=BENT_AT_MOST, origin=A_FIFTH)
     commutes = Criterion(COMMUTATION, at_most=COMMUTES_AT_MOST, origin="ours: half")
+    bending = [row for row in merged if row["method"] != UNALIGNED and row["bend"] > BENT_AT_MOST]
+    near = {"pairs whose features are not linear": commutations(bending)}
     stitches = Criterion(STITCHED, at_most=STITCHED_AT_MOST, origin=STITCHES)
     return [
         joined,
@@ -86,7 +88,7 @@ def claims(study: Study, tables: Tables) -> list[Claim]:
             criterion=commutes,
             rows=own,
             column="commutation",
-            unmet=unless(joined),
+            unmet=unless(joined) or unless_control(commutes, commutations(own), near),
         ),
         _claim(
             id="commutes.control",
@@ -238,6 +240,11 @@ def _connected(name: str, who: str, own: Rows, unmet: str) -> Claim:
         seeds=lines.names(own),
         unmet=unmet,
     )
+
+
+def commutations(rows: Rows) -> list[float]:
+    """Of the pairs that have one: networks that lie near one another in any direction have a small one."""
+    return [row["commutation"] for row in rows if row["commutation"] is not None]
 
 
 def _claim(

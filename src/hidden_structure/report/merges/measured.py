@@ -41,14 +41,17 @@ def correlation(merged: Sequence[Mapping], likeness: str, classes: int) -> RankC
 
 
 def unrelated(rows: Sequence[Mapping]) -> dict[str, float]:
-    """Seed -> agreement of the random merges, on average, less that of related classes merged into as many."""
-    related = [row for row in rows if row["method"] in RELATED]
-    found = {}
-    for row in related:
-        same = [one["agreement"] for one in rows if one["method"] == "random" and _alike(one, row)]
-        if same and str(row["seed"]) not in found:
-            found[str(row["seed"])] = fmean(same) - row["agreement"]
-    return found
+    """Random merge -> its agreement less that of related classes merged into as many, mean over networks of one seed.
+
+    The merge is what is drawn: networks of one share its classes, and how easily these are told apart.
+    """
+    related = next((row["name"] for row in rows if row["method"] in RELATED), None)
+    found: dict[str, list[float]] = {}
+    for row in (row for row in rows if row["name"] == related):
+        for one in rows:
+            if one["method"] == "random" and _alike(one, row):
+                found.setdefault(one["name"], []).append(one["agreement"] - row["agreement"])
+    return {name: fmean(differences) for name, differences in found.items()}
 
 
 @dataclass(frozen=True)
