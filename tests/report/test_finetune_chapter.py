@@ -107,8 +107,10 @@ def test_a_task_of_which_little_is_kept_is_not_made_up_for_by_the_other():
     found = made.result()
     for row in found["pairs"]:
         if row["kind"] == "finetuned":
-            mean, began = row["line"][2]["accuracy"]["second"], row["sums"][0]["accuracy"]["second"]
-            mean["within"] = began["within"]
+            first, halfway, second = (row["line"][place]["accuracy"] for place in (0, 2, -1))
+            began = row["sums"][0]["accuracy"]["second"]["within"]
+            halfway["first"]["within"] = first["first"]["within"]
+            halfway["second"]["within"], second["second"]["within"] = began, began + 0.05
     assert claims(found)["kept"].verdict == "contradicted"
 
 
